@@ -1,0 +1,11 @@
+"""Derivatives of array code: primitives with their rules, a tape, and the walk back over it."""
+from . import ops
+from .check import GradientError, gradcheck
+from .operators import ShapeError
+from .primitive import Primitive, primitive
+from .rows import Rows
+from .tape import GraphReleasedError, no_grad
+from .tensor import Tensor, apply, cat, stack, tensor, where
+
+__all__ = ["GradientError", "GraphReleasedError", "Primitive", "Rows", "ShapeError", "Tensor",
+           "apply", "cat", "gradcheck", "no_grad", "ops", "primitive", "stack", "tensor", "where"]

@@ -1,0 +1,30 @@
+"""The gradient of a lookup: a few rows, not a table full of zeros."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import Array, backend_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A gradient that is zero save for ``values`` at ``rows``; a row that comes twice counts twice.
+
+    ids ``rows`` (bs, ...), ``values`` (bs, ..., width), ``shape`` (n_rows, width): what
+    ``torch.nn.Embedding(sparse=True)`` gives, before it is coalesced.
+    """
+
+    rows: Array
+    values: Array
+    shape: tuple[int, ...]
+
+    def add_to(self, table: Array) -> None:
+        """Sum the rows into ``table``, in place."""
+        width = self.shape[1]
+        backend_of(table).scatter_add(table, self.rows.reshape(-1), self.values.reshape(-1, width))
+
+    def dense(self) -> Array:
+        """The gradient as a table."""
+        table = np.zeros_like(self.values, shape=self.shape)
+        self.add_to(table)
+        return table

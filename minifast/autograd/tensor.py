@@ -1,0 +1,296 @@
+"""Tensor: an array that remembers how it was made."""
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, DeviceError, backend_of, get_backend, mixed_devices
+from . import ops
+from .display import show_tensor
+from .operators import Operand, Operators, ShapeError
+from .primitive import Primitive
+from .rows import Rows
+from .tape import Node, recording, walk_back
+
+
+class Tensor(Operators):
+    """An array with a gradient: ``torch.Tensor`` on top of NumPy or CuPy.
+
+    ``data`` is the array, ``grad`` the gradient's array (None before a ``backward``, and after
+    ``zero_grad``), ``requires_grad`` says whether one is wanted, ``node`` what made it.
+    NumPy's functions work on it and are differentiated (``np.exp(t)``); where NumPy says
+    ``axis`` and ``keepdims``, so does this class.
+
+    >>> w = Tensor(np.array([1., 2.]), requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __array_priority__ = 1000
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        self.data: Array = data if hasattr(data, "dtype") else np.asarray(data)
+        self.grad: Array | None = None
+        self.node: Node | None = None
+        self.requires_grad = requires_grad
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"only floats have gradients; this tensor holds {self.data.dtype}. "
+                            "Convert it first: tensor.float()")
+
+    # ---- what it is
+
+    @property
+    def device(self) -> str:
+        """``'cpu'`` or ``'cuda'``: where the array lives."""
+        return backend_of(self.data).name
+
+    def __repr__(self) -> str:
+        maker = self.node.op.name if self.node else ""
+        return show_tensor(self.numpy(), self.requires_grad, maker)
+
+    # ---- to numbers and arrays
+
+    def numpy(self) -> "np.ndarray[Any, Any]":
+        """The array, on the host; on the CPU it is the tensor's own, not a copy."""
+        return backend_of(self.data).to_host(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
+        if self.requires_grad:
+            raise TypeError("NumPy would lose this tensor's gradient; "
+                            "use tensor.detach() if that is what you want")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        op = _UFUNCS.get(ufunc.__name__)
+        return NotImplemented if op is None or method != "__call__" or options \
+            else apply(op, *inputs)
+
+    def item(self) -> Any:
+        """The only element, as a Python number. On a GPU this waits for the device."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return self.item().__index__()  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        if self.numel() != 1:
+            raise ValueError(f"a tensor of shape {self.shape} is not one truth value; "
+                             "use t.any() or t.all()")
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.ndim else repr(self)
+
+    __hash__ = object.__hash__
+
+    def to(self, device: str) -> "Tensor":
+        """On ``device``; the tensor itself if it is there already."""
+        if device == self.device:
+            return self
+        return Tensor(get_backend(device).from_host(self.numpy()), self.requires_grad)
+
+    def cpu(self) -> "Tensor":
+        """On the CPU."""
+        return self.to("cpu")
+
+    def astype(self, dtype: Any) -> "Tensor":
+        """With another number type. No gradient flows back through it."""
+        return Tensor(self.data.astype(dtype))
+
+    def float(self) -> "Tensor":
+        """As float32."""
+        return self if self.dtype == np.float32 else self.astype(np.float32)
+
+    def long(self) -> "Tensor":
+        """As int64."""
+        return self if self.dtype == np.int64 else self.astype(np.int64)
+
+    # ---- gradients
+
+    def detach(self) -> "Tensor":
+        """The same array without its history."""
+        return Tensor(self.data)
+
+    def clone(self) -> "Tensor":
+        """A copy with its own array, differentiable."""
+        return self * 1 if self.requires_grad else Tensor(self.data.copy())
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient, or ask no longer."""
+        self.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
+        """Give every leaf behind this tensor d(self)/d(leaf), added to its ``grad``.
+
+        A tensor with more than one element needs ``gradient``, of its shape. The graph is
+        released on the way; ``retain_graph=True`` keeps it for another call.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("this tensor does not depend on one that requires a gradient; "
+                               "set requires_grad=True on a leaf, or unfreeze the model")
+        walk_back(self, self._first_gradient(gradient), retain_graph)
+
+    def _first_gradient(self, gradient: Operand | None) -> Array:
+        if gradient is not None:
+            g = gradient.data if isinstance(gradient, Tensor) else gradient
+            if np.shape(g) != self.shape:
+                raise ShapeError(f"gradient of shape {np.shape(g)} for a tensor of {self.shape}")
+            return g + np.zeros_like(self.data)
+        if self.numel() != 1:
+            raise ShapeError(f"backward() starts from one number; this tensor has shape "
+                             f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
+        return np.ones_like(self.data)
+
+    def accumulate(self, gradient: "Array | Rows") -> None:
+        """Add to ``grad``; the first time into an array that nobody else owns."""
+        first = self.grad is None
+        grad: Array = self.gradient_array() if first else self.grad
+        self.grad = grad
+        if isinstance(gradient, Rows):
+            if first:
+                grad.fill(0)
+            gradient.add_to(grad)
+        elif first:
+            grad[...] = gradient
+        else:
+            grad += gradient
+
+    def gradient_array(self) -> Array:
+        """Where the gradient goes: an array of this tensor's own, not yet filled."""
+        return np.empty_like(self.data)
+
+    # ---- operations
+
+    def _do(self, op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
+        return apply(op, *inputs, **options)
+
+    def _wrap(self, array: Array) -> "Tensor":
+        return Tensor(array)
+
+    def pca(self, k: int = 2) -> "Tensor":
+        """Principal components: rows (n, f) to coordinates (n, k), as fastai adds to tensors.
+
+        Columns are centred, then turned to the directions of largest variance, largest first;
+        the sign of a column is arbitrary. Not differentiable.
+
+        >>> Tensor(np.array([[0., 1.], [1., 3.], [2., 5.]])).pca(1).shape
+        (3, 1)
+        """
+        if self.ndim != 2 or not 0 < k <= min(self.shape):
+            raise ShapeError(f"pca({k}) needs a matrix with both sides at least {k}; "
+                             f"this tensor has shape {self.shape}")
+        centred = self.data - self.data.mean(0)
+        directions = np.linalg.svd(centred.T, full_matrices=False)[0]
+        return Tensor(centred @ directions[:, :k])
+
+
+_UFUNCS = {"add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,
+           "power": ops.pow_, "negative": ops.neg, "matmul": ops.matmul, "exp": ops.exp,
+           "log": ops.log, "sqrt": ops.sqrt, "absolute": ops.abs_, "tanh": ops.tanh,
+           "maximum": ops.maximum, "minimum": ops.minimum}
+
+
+# ---------------------------------------------------------------- doing an operation
+
+def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
+    """Do ``op`` and, if an input requires a gradient, put a node on the tape.
+
+    Inputs may be tensors, arrays and numbers; options are no inputs and have no gradient.
+
+    >>> apply(ops.exp, Tensor(np.zeros(2)))
+    tensor([1., 1.], dtype=float64)
+    """
+    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    try:
+        output = op.forward(*arrays, **options)
+    except (TypeError, ValueError, IndexError) as error:
+        raise _explain(op, arrays, options, error) from error
+    result = Tensor(output if type(output) not in _SCALARS else np.asarray(output))
+    for x in inputs:
+        if isinstance(x, Tensor) and x.requires_grad:
+            if recording.get():
+                result.requires_grad = True
+                result.node = Node(op, inputs, arrays, output, options)
+            break
+    return result
+
+
+_SCALARS = {np.float32, np.float64, np.float16, np.int64, np.int32, np.bool_}
+
+
+def _explain(op: Primitive, arrays: list[Any], options: dict[str, Any],
+             error: Exception) -> Exception:
+    """An error in minifast's words: the operation, the shapes, and what to do."""
+    devices = mixed_devices(arrays)
+    if len(devices) > 1:
+        return DeviceError(f"{op.name}: inputs on different devices, "
+                           f"{' and '.join(sorted(devices))}; bring them together with "
+                           "tensor.to(device)")
+    shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    given = "".join(f", {k}={v!r}" for k, v in options.items())
+    if isinstance(error, ValueError):
+        return ShapeError(f"{op.name}: shapes {shapes} do not fit together{given} ({error}); "
+                          "print the shapes, and use .reshape(...) or .t() to line the axes up")
+    return type(error)(f"{op.name}: inputs of shapes {shapes}{given}: {error}")
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
+           device: str = "cpu") -> Tensor:
+    """A tensor from numbers, lists, arrays or tensors; always a copy.
+
+    Python floats become float32 and ints int64; an array keeps its type, as in torch.
+
+    >>> tensor([1, 2.5])
+    tensor([1.0000, 2.5000])
+    """
+    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    host = data.numpy() if isinstance(data, Tensor) else data
+    array = np.array(host, dtype=dtype)
+    if dtype is None and array.dtype == np.float64 and not hasattr(host, "dtype"):
+        array = array.astype(np.float32)
+    return Tensor(get_backend(device).from_host(array), requires_grad)
+
+
+def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors laid end to end along ``axis``; torch's ``cat``.
+
+    >>> cat([tensor([1]), tensor([2, 3])])
+    tensor([1, 2, 3])
+    """
+    return apply(ops.concatenate, *tensors, axis=axis)
+
+
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis; torch's ``stack``.
+
+    >>> stack([tensor([1, 2]), tensor([3, 4])]).shape
+    (2, 2)
+    """
+    return cat([t.unsqueeze(axis) for t in tensors], axis)
+
+
+def where(chosen: Operand, a: Operand, b: Operand) -> Tensor:
+    """``a`` where ``chosen`` is true, else ``b``.
+
+    >>> where(tensor([True, False]), tensor([1., 2.]), 0.)
+    tensor([1., 0.])
+    """
+    return apply(ops.where, chosen, a, b)

@@ -1,0 +1,54 @@
+"""Embedding: an array lookup."""
+import numpy as np
+
+from ..autograd import Tensor, apply, ops
+from ..backend import Array
+from .init import Seed, normal_, trunc_normal_
+from .module import Module
+from .parameter import Parameter
+
+
+class Embedding(Module):
+    """Row ``i`` of a table for each id ``i``: (bs,) to (bs, width); ``torch.nn.Embedding``.
+
+    It equals a one-hot matrix times the table, without the multiplications by zero. Its
+    gradient is kept as the rows that were looked up. An id out of range raises IndexError.
+
+    >>> from minifast import tensor
+    >>> Embedding(10, 3)(tensor([1, 1, 7])).shape
+    (3, 3)
+    """
+
+    def __init__(self, n: int, width: int, seed: Seed = None) -> None:
+        self.weight = normal_(Parameter(np.empty((n, width), np.float32)), seed=seed)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (bs, ...) to rows (bs, ..., width)."""
+        _check_ids(ids.data, self.weight.shape[0])
+        return apply(ops.lookup, self.weight, ids)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.weight.shape))
+
+
+def embedding(n: int, width: int, seed: Seed = None) -> Embedding:
+    """An Embedding with fastai v1's small initial weights (truncated normal, std 0.01).
+
+    >>> embedding(944, 40)
+    Embedding(944, 40)
+    """
+    layer = Embedding(0, width, seed=0)
+    layer.weight = trunc_normal_(Parameter(np.empty((n, width), np.float32)), std=0.01, seed=seed)
+    return layer
+
+
+def _check_ids(ids: Array, n: int) -> None:
+    if not isinstance(ids, np.ndarray):
+        return  # on a GPU the answer would cost a wait; ids are checked when data are made
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
+    # seen as unsigned, a negative id is huge: one comparison finds both ends
+    if ids.size and ids.astype(np.uint64, copy=False).max() >= n:
+        wrong = ids[(ids < 0) | (ids >= n)]
+        raise IndexError(f"id {wrong.flat[0]} is out of range for an Embedding of {n} rows "
+                         f"(0 to {n - 1}); {wrong.size} of {ids.size} ids are")

@@ -1,0 +1,61 @@
+"""Batch normalisation."""
+import numpy as np
+
+from ..autograd import Tensor, apply, ops
+from ..backend import Array
+from .module import Module
+from .parameter import Buffer, Parameter
+
+
+class BatchNorm1d(Module):
+    """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+    (bs, n) or (bs, n, length); ``torch.nn.BatchNorm1d`` with its names and defaults. In
+    training mode the batch's statistics are used and the running ones follow with
+    ``momentum``; in evaluation mode the running ones are used.
+
+    >>> from minifast import tensor
+    >>> BatchNorm1d(1)(tensor([[1.], [3.]]))
+    tensor([[-1.0000],
+            [ 1.0000]], grad_fn=<add>)
+    """
+
+    def __init__(self, n: int, eps: float = 1e-5, momentum: float = .1) -> None:
+        self.eps, self.momentum = eps, momentum
+        self.weight = Parameter(np.ones(n, np.float32), no_wd=True)
+        self.bias = Parameter(np.zeros(n, np.float32), no_wd=True)
+        self.running_mean = Buffer(np.zeros(n, np.float32))
+        self.running_var = Buffer(np.ones(n, np.float32))
+        self.num_batches_tracked = Buffer(np.array(0, np.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(bs, n) or (bs, n, length) to the same."""
+        axes = (0, *range(2, x.ndim))
+        column = (-1, *[1] * (x.ndim - 2))
+        weight: Tensor = self.weight if x.ndim == 2 else self.weight.reshape(column)
+        bias: Tensor = self.bias if x.ndim == 2 else self.bias.reshape(column)
+        if not self.training:
+            scale = 1 / np.sqrt(self.running_var.data + self.eps)
+            centred = x - Tensor(self.running_mean.data.reshape(column))
+            return centred * Tensor(scale.reshape(column)) * weight + bias
+        mean, var = self._batch_statistics(x.data, axes)
+        return apply(ops.standardize, x, mean, var, eps=self.eps, axes=axes) * weight + bias
+
+    def _batch_statistics(self, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+        n = x.size // max(x.shape[1], 1)
+        if n < 2:
+            raise ValueError(f"batch norm cannot train on a batch of shape {x.shape}: one value "
+                             "has no variance. Use a batch size of 2 or more, drop a last batch "
+                             "of one, or call model.eval()")
+        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        self._follow(self.running_mean, mean)
+        self._follow(self.running_var, var * (n / (n - 1)))  # unbiased, as in torch
+        self.num_batches_tracked.data += 1
+        return mean, var
+
+    def _follow(self, running: Buffer, batch: Array) -> None:
+        running.data *= 1 - self.momentum
+        running.data += self.momentum * batch.reshape(-1)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"

@@ -1,0 +1,17 @@
+"""Optimizers as lists of small steps, and schedules as functions."""
+from .arena import Arena, Block
+from .optimizer import SGD, Adam, Optimizer, RMSProp
+from .schedule import (
+    Phase,
+    annealing_cos,
+    annealing_exp,
+    annealing_linear,
+    annealing_no,
+    annealing_poly,
+    in_turn,
+    one_cycle,
+)
+
+__all__ = ["SGD", "Adam", "Arena", "Block", "Optimizer", "Phase", "RMSProp", "annealing_cos",
+           "annealing_exp", "annealing_linear", "annealing_no", "annealing_poly", "in_turn",
+           "one_cycle"]

@@ -1,0 +1,121 @@
+"""Arena: the trainable parameters of a layer group, end to end in one array."""
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..backend import Array
+from ..nn import Parameter
+
+BLOCK = 1 << 16
+"""Elements updated at a time: parameters, gradient and state of a block stay in the cache while
+all the steps pass over it."""
+
+
+class Block:
+    """A stretch of an arena: what a step function is given.
+
+    ``data`` and ``grad`` are views of the parameters and their gradient, ``scratch`` is room for
+    intermediate results, ``decays`` says whether weight decay concerns these parameters.
+    ``block["name"]`` is an array of state of the same length, zero at first; ``steps`` counts
+    the updates.
+    """
+
+    __slots__ = ("_arena", "_place", "_state", "data", "decays", "grad", "scratch", "steps")
+
+    def __init__(self, arena: "Arena", place: slice, decays: bool) -> None:
+        self._arena, self._place, self.decays = arena, place, decays
+        self.data, self.grad = arena.data[place], arena.grad[place]
+        self.scratch: Array = arena.scratch[:place.stop - place.start]
+        self._state: dict[str, Array] = {}
+        self.steps = 0
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._state:
+            self._state[name] = self._arena.whole(name)[self._place]
+        return self._state[name]
+
+
+class Arena:
+    """One array for the parameters of a group, one for their gradients, one per kind of state.
+
+    Each parameter's ``data`` becomes a view of it, and its gradient is written straight into
+    its place, so a step is a few operations on long arrays however many parameters there are.
+    Parameters that weight decay spares come last.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], bn_wd: bool = True) -> None:
+        decaying = [p for p in parameters if bn_wd or not p.no_wd]
+        spared = [p for p in parameters if not bn_wd and p.no_wd]
+        self.parameters = decaying + spared
+        _check_alike(self.parameters)
+        self.data: Array = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self.grad = np.zeros_like(self.data)
+        self.scratch = np.empty_like(self.data[:BLOCK])
+        self.state: dict[str, Array] = {}
+        self.places = self._adopt()
+        boundary = sum(p.numel() for p in decaying)
+        self.blocks = [*self._cut(0, boundary, True), *self._cut(boundary, len(self.data), False)]
+
+    def _adopt(self) -> list[tuple[Parameter, Array, Array]]:
+        """Each parameter with its view of the data and of the gradient."""
+        places, start = [], 0
+        for p in self.parameters:
+            place = slice(start, start + p.numel())
+            places.append((p, self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape)))
+            start = place.stop
+        return places
+
+    def _cut(self, start: int, stop: int, decays: bool) -> Iterator[Block]:
+        for at in range(start, stop, BLOCK):
+            yield Block(self, slice(at, min(at + BLOCK, stop)), decays)
+
+    def whole(self, name: str) -> Array:
+        """The state array ``name`` of all parameters."""
+        if name not in self.state:
+            self.state[name] = np.zeros_like(self.data)
+        return self.state[name]
+
+    def collect(self) -> None:
+        """Make sure that data and gradients are in their places before a step.
+
+        A parameter whose array was replaced (``p.data = ...``) is taken back in; one that got
+        no gradient counts as having a gradient of zero.
+        """
+        for p, data, grad in self.places:
+            if p.data is not data:
+                data[...] = p.data
+                p.data = data
+            if p.grad is not grad:
+                grad[...] = 0 if p.grad is None else p.grad
+                p.home = grad
+
+    def release(self) -> None:
+        """Let gradients go to arrays of the parameters' own again."""
+        for p, _, grad in self.places:
+            if p.home is grad:
+                p.home = None
+
+    def inherit(self, old: "Arena") -> None:
+        """Take over the state of the parameters that were in ``old`` too."""
+        for name in old.state:
+            theirs = {id(p): place for p, place in old.spans()}
+            for p, place in self.spans():
+                if id(p) in theirs:
+                    self.whole(name)[place] = old.whole(name)[theirs[id(p)]]
+        steps = max((block.steps for block in old.blocks), default=0)
+        for block in self.blocks:
+            block.steps = steps
+
+    def spans(self) -> Iterator[tuple[Parameter, slice]]:
+        """Each parameter with where it lies."""
+        start = 0
+        for p in self.parameters:
+            yield p, slice(start, start + p.numel())
+            start += p.numel()
+
+
+def _check_alike(parameters: Sequence[Parameter]) -> None:
+    kinds = {(p.device, str(p.dtype)) for p in parameters}
+    if len(kinds) > 1:
+        raise TypeError(f"the parameters of a layer group must share device and type, got "
+                        f"{sorted(kinds)}; use model.to(device) or one dtype")

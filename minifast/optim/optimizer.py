@@ -1,0 +1,217 @@
+"""Optimizer: a list of small steps, over layer groups."""
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import backend_of
+from ..nn import Parameter
+from .arena import Arena
+from .steps import (
+    adam_step,
+    average_grad,
+    average_sqr_grad,
+    l2_reg,
+    momentum,
+    rms_momentum,
+    sgd_step,
+    weight_decay,
+)
+
+Step = Callable[..., None]
+Groups = Iterable[Parameter] | Iterable[Iterable[Parameter]]
+
+
+class Hyper:
+    """``opt.lr`` reads the last group's value; setting takes one value, or one per group."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, opt: "Optimizer", owner: type) -> float:
+        return opt.hypers[-1][self.name]
+
+    def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
+        opt.set_hyper(self.name, value)
+
+
+class Optimizer:
+    """Runs ``steps`` over the trainable parameters of each layer group.
+
+    ``groups`` is a list of parameters, or one list per layer group. Each group has its own
+    value of every hyper-parameter. A parameter that does not require a gradient is left alone,
+    to the bit: it lies in no arena, so no step can reach it. fastai v2's ``Optimizer``, v1's
+    ``OptimWrapper``.
+
+    >>> w = Parameter(np.ones(2, np.float32))
+    >>> opt = SGD([w], lr=.5)
+    >>> (w * w).sum().backward(); opt.step(); w.data
+    array([0., 0.], dtype=float32)
+    """
+
+    lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
+
+    def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
+                 **hypers: float | Sequence[float]) -> None:
+        self.groups = _as_groups(groups)
+        self.steps, self.bn_wd = list(steps), bn_wd
+        self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
+        for name, value in hypers.items():
+            self.set_hyper(name, value)
+        self.arenas: list[Arena | None] = [None] * len(self.groups)
+        for i in range(len(self.groups)):
+            self._arena(i)
+
+    def set_hyper(self, name: str, value: float | Sequence[float]) -> None:
+        """Give every group ``value``, or each its own from a list of as many values."""
+        values = _one_per_group(name, value, len(self.groups))
+        for hypers, v in zip(self.hypers, values, strict=True):
+            hypers[name] = v
+
+    def get_hyper(self, name: str) -> list[float]:
+        """The value of every group."""
+        return [hypers[name] for hypers in self.hypers]
+
+    def step(self) -> None:
+        """Update all trainable parameters from their gradients."""
+        for i, hypers in enumerate(self.hypers):
+            if (arena := self._arena(i)) is None:
+                continue
+            arena.collect()
+            for block in arena.blocks:
+                for step in self.steps:
+                    step(block, **hypers)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for group in self.groups:
+            for p in group:
+                p.grad = None
+
+    def clear(self) -> None:
+        """Forget momentum and step counts."""
+        for i, arena in enumerate(self.arenas):
+            if arena is not None:
+                arena.release()
+                self.arenas[i] = Arena(arena.parameters, self.bn_wd)
+
+    def _arena(self, i: int) -> Arena | None:
+        """The arena of group i, made anew when other parameters than before are trainable."""
+        trainable = [p for p in self.groups[i] if p.requires_grad]
+        old = self.arenas[i]
+        if old is not None and len(trainable) == len(old.parameters) \
+                and all(p.requires_grad for p in old.parameters):
+            return old
+        self.arenas[i] = new = Arena(trainable, self.bn_wd) if trainable else None
+        if old is not None:
+            old.release()
+            if new is not None:
+                new.inherit(old)
+        return new
+
+    # ---- state in and out
+
+    def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
+        state = {f"hyper.{name}": np.array(self.get_hyper(name)) for name in self.hypers[-1]}
+        for i, arena in enumerate(self.arenas):
+            if arena is not None:
+                state[f"{i}.steps"] = np.array([block.steps for block in arena.blocks])
+                state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(whole))
+                          for name, whole in arena.state.items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take state back. ValueError, and no change, if it is of other trainable parameters."""
+        self._check_fits(state)
+        for name in self.hypers[-1]:
+            self.set_hyper(name, [float(v) for v in np.asarray(state[f"hyper.{name}"])])
+        for i, arena in enumerate(self.arenas):
+            if arena is not None:
+                _load_arena(arena, i, state)
+
+    def _check_fits(self, state: Mapping[str, Any]) -> None:
+        needed = {f"hyper.{name}": len(self.groups) for name in self.hypers[-1]}
+        needed |= {f"{i}.steps": len(a.blocks) for i, a in enumerate(self.arenas) if a}
+        sizes = {str(i): len(a.data) for i, a in enumerate(self.arenas) if a}
+        wrong = [k for k in needed if k not in state]
+        wrong += [k for k, value in state.items()
+                  if np.shape(value) != (needed.get(k, sizes.get(k.partition(".")[0])),)]
+        if wrong:
+            raise ValueError(f"optimizer state does not fit: {', '.join(sorted(wrong))} belong to "
+                             "other layer groups or other trainable parameters; freeze and split "
+                             "as they were, or load with with_opt=False")
+
+
+def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
+    for block, steps in zip(arena.blocks, state[f"{i}.steps"], strict=True):
+        block.steps = int(steps)
+    for name in list(arena.state):
+        arena.state[name].fill(0)
+    for key, value in state.items():
+        group, _, name = key.partition(".")
+        if group == str(i) and name != "steps":
+            whole = arena.whole(name)
+            whole[...] = backend_of(whole).from_host(np.asarray(value, whole.dtype))
+
+
+def _as_groups(groups: Groups) -> list[list[Parameter]]:
+    items: list[Any] = list(groups)
+    if not items:
+        raise ValueError("an optimizer needs parameters; this list of groups is empty")
+    nested = [items] if isinstance(items[0], Parameter) else items
+    seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
+    return [[seen.setdefault(id(p), p) for p in group if id(p) not in seen] for group in nested]
+
+
+def _one_per_group(name: str, value: Any, n: int) -> list[float]:
+    if not np.ndim(value):
+        return [float(value)] * n
+    if len(value) != n:
+        raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "
+                         f"one number for all, or {n} of them")
+    return [float(v) for v in value]
+
+
+# ---------------------------------------------------------------- the optimizers
+
+def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
+        wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+    """Stochastic gradient descent, with momentum; ``torch.optim.SGD``.
+
+    ``true_wd`` decouples weight decay from the gradient; False is the classic L2 penalty.
+
+    >>> SGD([Parameter(np.ones(2, np.float32))], lr=.1, mom=.9).mom
+    0.9
+    """
+    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lr=lr, mom=mom, wd=wd)
+
+
+def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
+            beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
+            true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+    """The gradient over the root of its average square; ``torch.optim.RMSprop``.
+
+    >>> RMSProp([Parameter(np.ones(2, np.float32))]).beta
+    0.99
+    """
+    return Optimizer(groups, [_decay(true_wd), average_sqr_grad, rms_momentum, sgd_step], bn_wd,
+                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+
+
+def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
+         beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
+         true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+    """Averages of gradient and squared gradient; v1's default optimizer (it says ``AdamW``).
+
+    ``mom`` and ``beta`` are torch's two betas; fastai's second one is 0.99.
+
+    >>> Adam([Parameter(np.ones(2, np.float32))]).mom
+    0.9
+    """
+    return Optimizer(groups, [_decay(true_wd), average_grad, average_sqr_grad, adam_step], bn_wd,
+                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+
+
+def _decay(true_wd: bool) -> Step:
+    return weight_decay if true_wd else l2_reg
