@@ -139,6 +139,12 @@ class Operators:
     def __invert__(self) -> "Tensor":
         return self._wrap(~self.data)
 
+    def __and__(self, other: Operand) -> "Tensor":
+        return self._wrap(self.data & array_of(other))
+
+    def __or__(self, other: Operand) -> "Tensor":
+        return self._wrap(self.data | array_of(other))
+
     # ---- functions of one number
 
     def exp(self) -> "Tensor":
@@ -234,12 +240,12 @@ class Operators:
 
     def squeeze(self, axis: int | None = None) -> "Tensor":
         """Without axes of length 1; with ``axis``, without that one if its length is 1."""
-        drop = range(self.ndim) if axis is None else (axis % self.ndim,)
+        drop = range(self.ndim) if axis is None else (_counted(axis, self.ndim),)
         return self.reshape(tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in drop))
 
     def unsqueeze(self, axis: int) -> "Tensor":
         """With a new axis of length 1."""
-        at = axis % (self.ndim + 1)
+        at = _counted(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
@@ -270,7 +276,14 @@ class Operators:
 
 
 def _flat(shape: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else tuple(shape)
+    return tuple(shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)
+
+
+def _counted(axis: int, ndim: int) -> int:
+    """The axis counted from the front."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
+    return axis % ndim
 
 
 def plain_index(index: Any) -> Any:

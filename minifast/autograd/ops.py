@@ -284,7 +284,8 @@ def mean_squared_error(pred: Array, target: Array) -> Array:
     return difference @ difference / difference.size
 
 
-@primitive(lambda g, y, a, target: g * (_sigmoid(a) - target))
+@primitive(lambda g, y, a, target: g * (_sigmoid(a) - target),
+           lambda g, y, a, target: -g * a)
 def binary_cross_entropy(a: Array, target: Array) -> Array:
     """-log p(target) of p = sigmoid(a), element by element, with no overflow for any a."""
     return np.maximum(a, 0) - a * target + np.log1p(np.exp(-np.abs(a)))

@@ -57,16 +57,18 @@ class Node:
         for i, x in enumerate(self.inputs):
             if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)) is not None:
                 dx = rule(g, self.output, *self.arrays, **self.options)
-                yield x, dx if isinstance(dx, Rows) else unbroadcast(dx, x.data.shape)
+                yield x, dx if isinstance(dx, Rows) else unbroadcast(dx, x.data)
 
 
-def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    """Sum ``g`` over the axes along which an input of ``shape`` was broadcast."""
-    if g.shape == shape:
+def unbroadcast(g: Array, a: Array) -> Array:
+    """``g`` in the shape and type of the input ``a``: summed over axes that were broadcast."""
+    if g.dtype is not a.dtype:
+        g = g.astype(a.dtype)
+    if g.shape == a.shape:
         return g
-    if g.ndim > len(shape):
-        g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    stretched = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
+    if g.ndim > a.ndim:
+        g = g.sum(axis=tuple(range(g.ndim - a.ndim)))
+    stretched = tuple(i for i, n in enumerate(a.shape) if n == 1 and g.shape[i] != 1)
     return g.sum(axis=stretched, keepdims=True) if stretched else g
 
 

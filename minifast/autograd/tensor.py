@@ -1,5 +1,5 @@
 """Tensor: an array that remembers how it was made."""
-from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import Array, DeviceError, backend_of, get_backend, mixed_devices
 from . import ops
 from .display import show_tensor
-from .operators import Operand, Operators, ShapeError
+from .operators import Operand, Operators, ShapeError, array_of
 from .primitive import Primitive
 from .rows import Rows
 from .tape import Node, recording, walk_back
@@ -63,12 +63,16 @@ class Tensor(Operators):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options or ufunc.nout != 1:
+            return NotImplemented
         op = _UFUNCS.get(ufunc.__name__)
-        return NotImplemented if op is None or method != "__call__" or options \
-            else apply(op, *inputs)
+        return _without_rule(ufunc, inputs) if op is None else apply(op, *inputs)
 
     def item(self) -> Any:
         """The only element, as a Python number. On a GPU this waits for the device."""
+        if self.numel() != 1:
+            raise ShapeError(f"a tensor of shape {self.shape} is not one number; "
+                             "use t.tolist(), or reduce it first")
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -82,7 +86,7 @@ class Tensor(Operators):
         return int(self.item())
 
     def __index__(self) -> int:
-        return self.item().__index__()  # type: ignore[no-any-return]
+        return index(self.item())
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
@@ -207,6 +211,15 @@ _UFUNCS = {"add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": o
            "maximum": ops.maximum, "minimum": ops.minimum}
 
 
+def _without_rule(ufunc: Any, inputs: tuple[Any, ...]) -> Tensor:
+    """A NumPy function that has no derivative here: fine for comparisons and for constants."""
+    result = Tensor(ufunc(*map(array_of, inputs)))
+    if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
+        raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's gradient "
+                        "would be lost; use tensor.detach(), or write a primitive for it")
+    return result
+
+
 # ---------------------------------------------------------------- doing an operation
 
 def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
@@ -222,6 +235,8 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise _explain(op, arrays, options, error) from error
+    if output.dtype is _FLOAT64:
+        output = _no_wider(output, arrays)
     result = Tensor(output if type(output) not in _SCALARS else np.asarray(output))
     for x in inputs:
         if isinstance(x, Tensor) and x.requires_grad:
@@ -232,7 +247,14 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     return result
 
 
+_FLOAT64 = np.dtype(np.float64)
 _SCALARS = {np.float32, np.float64, np.float16, np.int64, np.int32, np.bool_}
+
+
+def _no_wider(output: Array, arrays: list[Any]) -> Array:
+    """float32 unless an array was float64: NumPy makes float64 of float32 and int64."""
+    wide = any(getattr(a, "dtype", None) is _FLOAT64 and not isinstance(a, float) for a in arrays)
+    return output if wide else output.astype(np.float32)
 
 
 def _explain(op: Primitive, arrays: list[Any], options: dict[str, Any],
@@ -248,49 +270,5 @@ def _explain(op: Primitive, arrays: list[Any], options: dict[str, Any],
     if isinstance(error, ValueError):
         return ShapeError(f"{op.name}: shapes {shapes} do not fit together{given} ({error}); "
                           "print the shapes, and use .reshape(...) or .t() to line the axes up")
-    return type(error)(f"{op.name}: inputs of shapes {shapes}{given}: {error}")
-
-
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
-           device: str = "cpu") -> Tensor:
-    """A tensor from numbers, lists, arrays or tensors; always a copy.
-
-    Python floats become float32 and ints int64; an array keeps its type, as in torch.
-
-    >>> tensor([1, 2.5])
-    tensor([1.0000, 2.5000])
-    """
-    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
-        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
-    host = data.numpy() if isinstance(data, Tensor) else data
-    array = np.array(host, dtype=dtype)
-    if dtype is None and array.dtype == np.float64 and not hasattr(host, "dtype"):
-        array = array.astype(np.float32)
-    return Tensor(get_backend(device).from_host(array), requires_grad)
-
-
-def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors laid end to end along ``axis``; torch's ``cat``.
-
-    >>> cat([tensor([1]), tensor([2, 3])])
-    tensor([1, 2, 3])
-    """
-    return apply(ops.concatenate, *tensors, axis=axis)
-
-
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis; torch's ``stack``.
-
-    >>> stack([tensor([1, 2]), tensor([3, 4])]).shape
-    (2, 2)
-    """
-    return cat([t.unsqueeze(axis) for t in tensors], axis)
-
-
-def where(chosen: Operand, a: Operand, b: Operand) -> Tensor:
-    """``a`` where ``chosen`` is true, else ``b``.
-
-    >>> where(tensor([True, False]), tensor([1., 2.]), 0.)
-    tensor([1., 0.])
-    """
-    return apply(ops.where, chosen, a, b)
+    kind = IndexError if isinstance(error, IndexError) else TypeError
+    return kind(f"{op.name}: inputs of shapes {shapes}{given}: {error}")

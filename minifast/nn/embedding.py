@@ -1,7 +1,7 @@
 """Embedding: an array lookup."""
 import numpy as np
 
-from ..autograd import Tensor, apply, ops
+from ..autograd import Tensor, apply, ops, tensor
 from ..backend import Array
 from .init import Seed, normal_, trunc_normal_
 from .module import Module
@@ -24,7 +24,8 @@ class Embedding(Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (bs, ...) to rows (bs, ..., width)."""
-        _check_ids(ids.data, self.weight.shape[0])
+        ids = ids if isinstance(ids, Tensor) else tensor(ids)
+        check_ids(ids.data, self.weight.shape[0], "an Embedding of {n} rows")
         return apply(ops.lookup, self.weight, ids)
 
     def extra_repr(self) -> str:
@@ -42,7 +43,11 @@ def embedding(n: int, width: int, seed: Seed = None) -> Embedding:
     return layer
 
 
-def _check_ids(ids: Array, n: int) -> None:
+def check_ids(ids: Array, n: int, user: str) -> None:
+    """Raise TypeError unless ids are whole numbers, IndexError unless they lie in 0 to n - 1.
+
+    >>> check_ids(np.array([0, 2]), 3, "scores of {n} classes")
+    """
     if not isinstance(ids, np.ndarray):
         return  # on a GPU the answer would cost a wait; ids are checked when data are made
     if ids.dtype.kind not in "iu":
@@ -50,5 +55,5 @@ def _check_ids(ids: Array, n: int) -> None:
     # seen as unsigned, a negative id is huge: one comparison finds both ends
     if ids.size and ids.astype(np.uint64, copy=False).max() >= n:
         wrong = ids[(ids < 0) | (ids >= n)]
-        raise IndexError(f"id {wrong.flat[0]} is out of range for an Embedding of {n} rows "
+        raise IndexError(f"id {wrong.flat[0]} is out of range for {user.format(n=n)} "
                          f"(0 to {n - 1}); {wrong.size} of {ids.size} ids are")

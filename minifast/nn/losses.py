@@ -2,6 +2,7 @@
 from collections.abc import Callable
 
 from ..autograd import ShapeError, Tensor, apply, ops
+from .embedding import check_ids
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
@@ -35,7 +36,8 @@ def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     if pred.ndim != 2 or target.shape != pred.shape[:1]:
         raise ShapeError(f"cross_entropy: scores (n, classes) and classes (n,) are needed, "
                          f"got {pred.shape} and {target.shape}")
-    return _reduce(apply(ops.cross_entropy, pred, target.long()), reduction)
+    check_ids(target.data, pred.shape[1], "scores of {n} classes")
+    return _reduce(apply(ops.cross_entropy, pred, target), reduction)
 
 
 def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,

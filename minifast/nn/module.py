@@ -129,7 +129,8 @@ class Module:
         nothing is changed then. Values are arrays or tensors, under torch's names.
         """
         own = dict(self._named_state())
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+                  for name, value in state.items()}
         missing = [k for k in own if k not in arrays]
         unexpected = [k for k in arrays if k not in own]
         other = [f"{k} {arrays[k].shape} where the model has {own[k].shape}"

@@ -1,7 +1,7 @@
 """Batch normalisation."""
 import numpy as np
 
-from ..autograd import Tensor, apply, ops
+from ..autograd import ShapeError, Tensor, apply, ops
 from ..backend import Array
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -30,6 +30,7 @@ class BatchNorm1d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, n) or (bs, n, length) to the same."""
+        self._check_features(x)
         axes = (0, *range(2, x.ndim))
         column = (-1, *[1] * (x.ndim - 2))
         weight: Tensor = self.weight if x.ndim == 2 else self.weight.reshape(column)
@@ -40,6 +41,12 @@ class BatchNorm1d(Module):
             return centred * Tensor(scale.reshape(column)) * weight + bias
         mean, var = self._batch_statistics(x.data, axes)
         return apply(ops.standardize, x, mean, var, eps=self.eps, axes=axes) * weight + bias
+
+    def _check_features(self, x: Tensor) -> None:
+        n = self.weight.shape[0]
+        if x.ndim not in (2, 3) or x.shape[1] != n:
+            raise ShapeError(f"batch norm of {n} features needs (bs, {n}) or (bs, {n}, length), "
+                             f"got {x.shape}")
 
     def _batch_statistics(self, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
         n = x.size // max(x.shape[1], 1)
@@ -58,4 +65,5 @@ class BatchNorm1d(Module):
         running.data += self.momentum * batch.reshape(-1)
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"
+        return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}, " \
+               "affine=True, track_running_stats=True"

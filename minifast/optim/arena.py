@@ -29,6 +29,10 @@ class Block:
         self._state: dict[str, Array] = {}
         self.steps = 0
 
+    def start(self) -> None:
+        """Before the first step: the gradient as it arrived. A step may put another array there."""
+        self.grad = self._arena.grad[self._place]
+
     def __getitem__(self, name: str) -> Array:
         if name not in self._state:
             self._state[name] = self._arena.whole(name)[self._place]

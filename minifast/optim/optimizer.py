@@ -29,6 +29,9 @@ class Hyper:
         self.name = name
 
     def __get__(self, opt: "Optimizer", owner: type) -> float:
+        if self.name not in opt.hypers[-1]:
+            raise AttributeError(f"this optimizer has no {self.name}; it has "
+                                 f"{', '.join(opt.hypers[-1])}")
         return opt.hypers[-1][self.name]
 
     def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
@@ -79,6 +82,7 @@ class Optimizer:
                 continue
             arena.collect()
             for block in arena.blocks:
+                block.start()
                 for step in self.steps:
                     step(block, **hypers)
 
@@ -123,24 +127,25 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take state back. ValueError, and no change, if it is of other trainable parameters."""
-        self._check_fits(state)
+        if misfit := self.misfit(state):
+            raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
+                             "were, or load with with_opt=False")
         for name in self.hypers[-1]:
             self.set_hyper(name, [float(v) for v in np.asarray(state[f"hyper.{name}"])])
         for i, arena in enumerate(self.arenas):
             if arena is not None:
                 _load_arena(arena, i, state)
 
-    def _check_fits(self, state: Mapping[str, Any]) -> None:
+    def misfit(self, state: Mapping[str, Any]) -> str:
+        """What keeps ``state`` from being loaded; empty if nothing does."""
         needed = {f"hyper.{name}": len(self.groups) for name in self.hypers[-1]}
         needed |= {f"{i}.steps": len(a.blocks) for i, a in enumerate(self.arenas) if a}
         sizes = {str(i): len(a.data) for i, a in enumerate(self.arenas) if a}
         wrong = [k for k in needed if k not in state]
         wrong += [k for k, value in state.items()
                   if np.shape(value) != (needed.get(k, sizes.get(k.partition(".")[0])),)]
-        if wrong:
-            raise ValueError(f"optimizer state does not fit: {', '.join(sorted(wrong))} belong to "
-                             "other layer groups or other trainable parameters; freeze and split "
-                             "as they were, or load with with_opt=False")
+        return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
+               "parameters" if wrong else ""
 
 
 def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
@@ -161,6 +166,11 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
         raise ValueError("an optimizer needs parameters; this list of groups is empty")
     nested = [items] if isinstance(items[0], Parameter) else items
     seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
+    nested = [list(group) for group in nested]
+    for p in (p for group in nested for p in group):
+        if not isinstance(p, Parameter):
+            raise TypeError(f"an optimizer updates Parameters, got {type(p).__name__}: {p!r}; "
+                            "use model.parameters(), or wrap the array: Parameter(array)")
     return [[seen.setdefault(id(p), p) for p in group if id(p) not in seen] for group in nested]
 
 

@@ -21,7 +21,7 @@ def weight_decay(p: Block, *, lr: float, wd: float, **_: Any) -> None:
 def l2_reg(p: Block, *, wd: float, **_: Any) -> None:
     """Coupled: the gradient of wd/2 data^2 joins the gradient, and all that averages it."""
     if wd and p.decays:
-        p.grad += np.multiply(p.data, wd, out=p.scratch)
+        p.grad = p.grad + np.multiply(p.data, wd, out=p.scratch)  # not into the user's array
 
 
 def momentum(p: Block, *, mom: float, **_: Any) -> None:

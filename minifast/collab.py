@@ -1,0 +1,315 @@
+"""Collaborative filtering: who would rate what how.
+
+``from minifast.collab import *`` gives a notebook the names that fastai v1's did.
+"""
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .autograd import Tensor, apply, cat, no_grad, ops
+from .data import ArrayDataset, Categories, DataBunch, emb_sz_rule, random_split
+from .nn import Embedding, Module, embedding, sigmoid_range
+from .nn.activation import check_range
+from .nn.init import Seed
+from .random import generator
+from .star import NOTEBOOK_NAMES, notebook_name
+from .tabular import TabularModel
+from .train import Learner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CollabDataBunch", "CollabLearner", "EmbeddingDotBias", "EmbeddingNN",
+           "collab_learner", *NOTEBOOK_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    return notebook_name(name, __name__)
+
+
+class _PlainKeyError(KeyError):
+    """A KeyError whose message prints as it is, not quoted."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownLabelError(_PlainKeyError):
+    """A user or an item that was not among the training rows."""
+
+
+class UnknownColumnError(_PlainKeyError):
+    """A column that the frame does not have."""
+
+
+# ---------------------------------------------------------------- models
+
+
+class EmbeddingDotBias(Module):
+    """rating = user factors . item factors + user bias + item bias, through a sigmoid.
+
+    ``y_range`` (low, high) stretches the sigmoid; without it there is none. forward:
+    users (bs,), items (bs,) to ratings (bs,). fastai v1's ``EmbeddingDotBias``.
+
+    >>> EmbeddingDotBias(40, 944, 1654, [0, 5.5])
+    EmbeddingDotBias(
+      (u_weight): Embedding(944, 40)
+      (i_weight): Embedding(1654, 40)
+      (u_bias): Embedding(944, 1)
+      (i_bias): Embedding(1654, 1)
+    )
+    """
+
+    def __init__(self, n_factors: int, n_users: int, n_items: int,
+                 y_range: tuple[float, float] | list[float] | None = None, seed: Seed = None
+                 ) -> None:
+        rng = generator(seed)
+        self.y_range = _checked_range(y_range)
+        self.u_weight, self.i_weight, self.u_bias, self.i_bias = (
+            embedding(n, width, rng) for n, width in
+            [(n_users, n_factors), (n_items, n_factors), (n_users, 1), (n_items, 1)])
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """users (bs,), items (bs,) to ratings (bs,)."""
+        dot = apply(ops.row_dot, self.u_weight(users), self.i_weight(items))
+        res = dot + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)
+        return res if self.y_range is None else sigmoid_range(res, *self.y_range)
+
+
+class EmbeddingNN(TabularModel):
+    """A neural network on the users' and the items' embeddings side by side.
+
+    ``emb_szs`` [(n_users, width), (n_items, width)], ``layers`` the widths of the hidden layers,
+    ``ps`` their dropout. forward: users (bs,), items (bs,) to ratings (bs, 1).
+
+    >>> from minifast import tensor
+    >>> EmbeddingNN([(5, 3), (7, 4)], [10])(tensor([1, 2]), tensor([0, 6])).shape
+    (2, 1)
+    """
+
+    def __init__(self, emb_szs: list[tuple[int, int]], layers: list[int],
+                 ps: float | list[float] | None = None, emb_drop: float = 0.,
+                 y_range: tuple[float, float] | list[float] | None = None, use_bn: bool = True,
+                 bn_final: bool = False, seed: Seed = None) -> None:
+        super().__init__(emb_szs, 0, 1, layers, ps, emb_drop, _checked_range(y_range), use_bn,
+                         bn_final, seed)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:  # type: ignore[override]
+        """users (bs,), items (bs,) to ratings (bs, 1)."""
+        return super().forward([users, items])
+
+
+def _checked_range(y_range: Any) -> tuple[float, float] | None:
+    if y_range is None:
+        return None
+    low, high = y_range
+    check_range(low, high)
+    return low, high
+
+
+# ---------------------------------------------------------------- data
+
+
+class CollabDataBunch(DataBunch):
+    """Ratings of items by users, as batches [users, items], ratings.
+
+    ``categories`` are the two columns' Categories, users first.
+    """
+
+    categories: list[Categories]
+    rating_name: str
+
+    @classmethod
+    def from_df(cls, ratings: "pd.DataFrame", valid_pct: float = .2, user_name: str | None = None,
+                item_name: str | None = None, rating_name: str | None = None,
+                test: "pd.DataFrame | None" = None, seed: int | None = None, path: Any = ".",
+                bs: int = 64, val_bs: int | None = None, device: str | None = None
+                ) -> "CollabDataBunch":
+        """From a frame with a row per rating; by default its first three columns.
+
+        A random ``valid_pct`` of the rows, drawn with ``seed``, validates. Users and items are
+        numbered by their order among the training rows, from 1; others become 0 (``#na#``).
+        fastai v1's ``CollabDataBunch.from_df``.
+
+        >>> import pandas as pd
+        >>> rows = [(1, "a", 5), (1, "b", 3), (2, "a", 4), (2, "b", 1)]
+        >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+        >>> {name: c.tolist() for name, c in data.classes.items()}
+        {'user': ['#na#', '1', '2'], 'item': ['#na#', 'a', 'b']}
+        """
+        names = _column_names(ratings, user_name, item_name, rating_name)
+        y = _numbers(ratings, names[2])
+        train, valid = random_split(len(ratings), valid_pct, seed)
+        columns = [ratings[name].to_numpy() for name in names[:2]]
+        categories = [Categories(name, column[train]) for name, column in
+                      zip(names[:2], columns, strict=True)]
+        codes = [cats.encode(column) for cats, column in zip(categories, columns, strict=True)]
+
+        def rows(chosen: Any) -> ArrayDataset:
+            return ArrayDataset([c[chosen] for c in codes], y[chosen])
+        bunch = cls.create(rows(train), rows(valid), _test_rows(test, names, categories), bs,
+                           val_bs, device=device, path=path, c=1)
+        bunch.categories, bunch.rating_name = categories, names[2]
+        bunch.classes = {cats.name: cats.classes for cats in categories}
+        return bunch
+
+    def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
+        """(rows, width) of an embedding for users and one for items; ``sz_dict`` sets widths."""
+        given = sz_dict or {}
+        return [(len(cats), given.get(cats.name, emb_sz_rule(len(cats))))
+                for cats in self.categories]
+
+    def one_item(self, item: Any) -> list[Tensor]:
+        """A row (mapping of column to label, or (user, item)) as a batch of one."""
+        labels = [item[cats.name] for cats in self.categories] if hasattr(item, "keys") \
+            else list(item)
+        return [self.encode([label], i) for i, label in enumerate(labels)]
+
+    def encode(self, labels: Iterable[Any], column: int) -> Tensor:
+        """Numbers (n,) of users (column 0) or items (1); UnknownLabelError names the label."""
+        cats = self.categories[column]
+        try:
+            numbers = [cats.index(label) for label in labels]
+        except KeyError as error:
+            raise UnknownLabelError(error.args[0]) from None
+        return Tensor(np.array(numbers, np.int64)).to(self.device)
+
+    def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
+        """The first rows of a batch with their labels."""
+        import pandas as pd
+        table = {cats.name: cats.classes[x.numpy()[:rows]]
+                 for cats, x in zip(self.categories, xb, strict=True)}
+        return pd.DataFrame({**table, "target": yb.numpy()[:rows]})
+
+
+def _column_names(ratings: "pd.DataFrame", user: str | None, item: str | None,
+                  rating: str | None) -> list[str]:
+    if not len(ratings):
+        raise ValueError("the frame of ratings has no rows")
+    if len(ratings.columns) < 3:
+        raise ValueError(f"ratings need three columns (user, item, rating), got "
+                         f"{list(ratings.columns)}")
+    names = [given or default for given, default in
+             zip([user, item, rating], ratings.columns[:3], strict=True)]
+    for name in names:
+        if name not in ratings.columns:
+            raise UnknownColumnError(f"no column {name!r}; the frame has "
+                                     f"{', '.join(map(str, ratings.columns))}")
+    return names
+
+
+def _numbers(ratings: "pd.DataFrame", name: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    column = ratings[name]
+    if column.dtype.kind not in "iufb":
+        raise ValueError(f"ratings must be numbers; column {name!r} holds {column.dtype} "
+                         f"(for example {column.iloc[0]!r}). Convert it with pd.to_numeric, or "
+                         "name another column with rating_name=")
+    missing = int(column.isna().sum())
+    if missing:
+        raise ValueError(f"column {name!r} has {missing} missing ratings (first in row "
+                         f"{column.index[column.isna()][0]!r}); drop them: "
+                         f"ratings.dropna(subset=[{name!r}])")
+    return column.to_numpy(np.float32)
+
+
+def _test_rows(test: "pd.DataFrame | None", names: list[str], categories: list[Categories]
+               ) -> ArrayDataset | None:
+    if test is None:
+        return None
+    codes = [cats.encode(test[name].to_numpy())
+             for cats, name in zip(categories, names[:2], strict=True)]
+    return ArrayDataset(codes, np.zeros(len(test), np.float32))
+
+
+# ---------------------------------------------------------------- learner
+
+
+class CollabLearner(Learner):
+    """A learner for ratings, which can be asked about users and items."""
+
+    data: CollabDataBunch
+
+    def get_idx(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
+        """Numbers (n,) of titles or users; a label may be of any type that reads the same.
+
+        UnknownLabelError, a KeyError, names a label that was not in the training rows.
+        """
+        labels = [arr] if isinstance(arr, (str, bytes)) or not np.iterable(arr) else arr
+        return self.data.encode(labels, int(is_item))
+
+    def bias(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
+        """The biases (n,) of these items, or users: detached copies, nothing else changes."""
+        table = self._table("i_bias" if is_item else "u_bias")
+        return self._look_up(table, arr, is_item).squeeze(-1)
+
+    def weight(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
+        """The factors (n, n_factors) of these items, or users: detached copies."""
+        name = "embeds" if hasattr(self.model, "embeds") else "i_weight" if is_item else "u_weight"
+        table = self._table(name)
+        return self._look_up(table[int(is_item)] if name == "embeds" else table, arr, is_item)
+
+    def _table(self, name: str) -> Any:
+        table = getattr(self.model, name, None)
+        if table is None:
+            raise AttributeError(f"{type(self.model).__name__} has no {name}; biases belong to "
+                                 "the dot product model (use_nn=False)")
+        return table
+
+    def _look_up(self, table: Embedding, arr: Iterable[Any], is_item: bool) -> Tensor:
+        with no_grad():
+            rows: Tensor = table(self.get_idx(arr, is_item))
+        return rows.detach().cpu()
+
+    def recommend(self, user: Any, n: int = 10) -> "pd.DataFrame":
+        """The ``n`` items with the highest predicted rating for ``user``, best first.
+
+        Items that the user has rated, in training or validation rows, are left out, as is
+        ``#na#``. A frame with the item's column and ``prediction``.
+        """
+        import pandas as pd
+        u = self.get_idx([user], is_item=False)
+        items = self.data.categories[1]
+        scores = self._scores(u, len(items))
+        scores[[0, *self._rated(int(u[0]))]] = -np.inf
+        order = np.argsort(-scores, kind="stable")[:n]
+        order = order[np.isfinite(scores[order])]
+        return pd.DataFrame({items.name: items.classes[order], "prediction": scores[order]})
+
+    def _scores(self, user: Tensor, n_items: int) -> "np.ndarray[Any, Any]":
+        every = Tensor(np.arange(n_items)).to(self.data.device)
+        with no_grad():
+            scores = self.model.eval()(cat([user] * n_items), every)
+        return np.array(scores.detach().numpy()).reshape(-1)
+
+    def _rated(self, user: int) -> Iterable[int]:
+        for ds in (self.data.train_ds, self.data.valid_ds):
+            users, items = (Tensor(column).numpy() for column in ds.x)
+            yield from items[users == user].tolist()
+
+
+def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: bool = False,
+                   emb_szs: Mapping[str, int] | None = None, layers: list[int] | None = None,
+                   ps: float | list[float] | None = None, emb_drop: float = 0.,
+                   y_range: tuple[float, float] | list[float] | None = None, use_bn: bool = True,
+                   bn_final: bool = False, seed: Seed = None, **learn_kwargs: Any
+                   ) -> CollabLearner:
+    """A learner with an EmbeddingDotBias of ``n_factors``, or with ``use_nn`` an EmbeddingNN.
+
+    ``learn_kwargs`` go to the learner (``wd``, ``metrics`` ...), with either model. ``seed``
+    fixes the initial weights. fastai v1's ``collab_learner``.
+    """
+    model: Module
+    if use_nn:
+        if layers is None:
+            raise ValueError("use_nn=True needs layers=, the widths of the hidden layers, for "
+                             "example layers=[100, 50]")
+        model = EmbeddingNN(data.get_emb_szs(emb_szs), layers, ps, emb_drop, y_range, use_bn,
+                            bn_final, seed)
+    else:
+        if n_factors is None:
+            raise ValueError("the dot product model needs n_factors=, for example n_factors=40")
+        users, items = (len(cats) for cats in data.categories)
+        model = EmbeddingDotBias(n_factors, users, items, y_range, seed)
+    return CollabLearner(data, model, **learn_kwargs)

@@ -1,0 +1,73 @@
+"""Categories: from labels to the rows of an embedding, and back."""
+from collections.abc import Hashable, Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NA = "#na#"
+
+
+class Categories:
+    """The labels of one column, in sorted order, numbered from 1; 0 is ``#na#``.
+
+    Fitted on the training rows: a label that does not occur there, or is missing, becomes 0.
+    ``classes`` are the labels as fastai v1 shows them: ``#na#`` first, numbers as text. v1's
+    ``Categorify``, for one column.
+
+    >>> cats = Categories("user", [7, 3, 7])
+    >>> cats.classes.tolist(), cats.encode([3, 7, 9]).tolist()
+    (['#na#', '3', '7'], [1, 2, 0])
+    """
+
+    def __init__(self, name: str, training_labels: "Iterable[Any]") -> None:
+        import pandas as pd
+        self.name = name
+        unique = pd.Index(pd.unique(pd.Series(training_labels).dropna()))
+        self.labels = _sorted(name, unique)
+        self.classes = np.concatenate([np.array([NA]), np.asarray(self.labels)]) \
+            if len(self.labels) and self.labels.dtype.kind in "iu" \
+            else np.array([NA, *self.labels], dtype=object)
+        self._by_text = {str(label): i for i, label in enumerate(self.labels, start=1)}
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def encode(self, labels: "Iterable[Any]") -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Numbers (n,) for labels (n,); 0 for one that is unknown or missing."""
+        import pandas as pd
+        return np.asarray(self.labels.get_indexer(pd.Index(labels)), np.int64) + 1
+
+    def index(self, label: Hashable) -> int:
+        """The number of one label, 5 and '5' alike. KeyError if it was not in training."""
+        number = self._by_text.get(str(label))
+        if number is None:
+            raise KeyError(self._unknown(label))
+        return number
+
+    def _unknown(self, label: Hashable) -> str:
+        near = get_close_matches(str(label), self._by_text, n=3)
+        hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
+        return (f"{label!r} is not among the {len(self) - 1} values of {self.name!r} in the "
+                f"training rows (it may be in the validation rows only){hint}")
+
+
+def _sorted(name: str, labels: "pd.Index[Any]") -> "pd.Index[Any]":
+    try:
+        return labels.sort_values()
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise TypeError(f"the values of {name!r} cannot be put in order: they are of types "
+                        f"{', '.join(kinds)}; convert the column to one type") from error
+
+
+def emb_sz_rule(n: int) -> int:
+    """Width of an embedding for ``n`` classes, ``#na#`` included: fastai's rule of thumb.
+
+    >>> emb_sz_rule(944), emb_sz_rule(1654), emb_sz_rule(50_000)
+    (74, 102, 600)
+    """
+    return min(600, round(float(1.6 * n ** .56)))

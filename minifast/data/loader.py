@@ -1,0 +1,101 @@
+"""Batches: whole ones, gathered at once."""
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..backend import Array, backend_of, get_backend
+from ..random import generator
+
+Batch: TypeAlias = tuple[Any, Any]
+"""(xb, yb): tensors, or lists of tensors."""
+
+
+class ArrayDataset:
+    """Rows in arrays: ``x`` one array (n, ...) or a list of them, ``y`` (n, ...).
+
+    >>> len(ArrayDataset(np.zeros((3, 2)), np.zeros(3)))
+    3
+    """
+
+    def __init__(self, x: Array | Sequence[Array], y: Array) -> None:
+        self.x = list(x) if isinstance(x, (list, tuple)) else x
+        self.y = y
+        lengths = [len(a) for a in self._arrays()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"all arrays of a data set need the same length, got {lengths}")
+
+    def _arrays(self) -> list[Array]:
+        return [*self.x, self.y] if isinstance(self.x, list) else [self.x, self.y]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: Any) -> tuple[Any, Array]:
+        if isinstance(self.x, list):
+            return [a[rows] for a in self.x], self.y[rows]
+        return self.x[rows], self.y[rows]
+
+    def to(self, device: str) -> "ArrayDataset":
+        """The same rows on ``device``."""
+        put = get_backend(device).from_host
+        x = [put(a) for a in self.x] if isinstance(self.x, list) else put(self.x)
+        return ArrayDataset(x, put(self.y))
+
+
+class DataLoader:
+    """Batches of ``bs`` rows of a data set, as tensors; ``torch.utils.data.DataLoader``.
+
+    A batch is one gather per array, never row by row; without ``shuffle`` it is a view.
+    ``seed`` (a number or a generator) decides the order of shuffling.
+
+    >>> dl = DataLoader(ArrayDataset(np.arange(5.), np.arange(5.)), bs=2)
+    >>> len(dl), [len(yb) for xb, yb in dl]
+    (3, [2, 2, 1])
+    """
+
+    def __init__(self, dataset: ArrayDataset, bs: int = 64, shuffle: bool = False,
+                 drop_last: bool = False, seed: int | np.random.Generator | None = None) -> None:
+        if bs < 1:
+            raise ValueError(f"a batch needs at least one row, got bs={bs}")
+        self.dataset, self.bs, self.shuffle, self.drop_last = dataset, bs, shuffle, drop_last
+        self.rng = generator(seed)
+
+    def __len__(self) -> int:
+        n = len(self.dataset)
+        return n // self.bs if self.drop_last else -(-n // self.bs)
+
+    def __iter__(self) -> Iterator[Batch]:
+        take = self._gather if self.shuffle else lambda a, place: a[place]
+        order = self._order()
+        for start in range(0, len(self) * self.bs, self.bs):
+            yield self._batch(take, order(start, start + self.bs))
+
+    def _order(self) -> Any:
+        """From start and stop of a batch to its rows."""
+        if not self.shuffle:
+            return slice
+        rows = self.rng.permutation(len(self.dataset))
+        rows = backend_of(self.dataset.y).from_host(rows)
+        return lambda start, stop: rows[start:stop]
+
+    def _batch(self, take: Any, place: Any) -> Batch:
+        x, y = self.dataset.x, self.dataset.y
+        xb = [Tensor(take(a, place)) for a in x] if isinstance(x, list) else Tensor(take(x, place))
+        return xb, Tensor(take(y, place))
+
+    @staticmethod
+    def _gather(array: Array, rows: Array) -> Array:
+        return backend_of(array).gather(array, rows)
+
+
+def to_tensors(batch: Any, device: str) -> Any:
+    """A batch of arrays or tensors, nested in lists, as tensors on ``device``.
+
+    >>> to_tensors((np.zeros(2), [np.ones(1)]), "cpu")
+    (tensor([0., 0.], dtype=float64), [tensor([1.], dtype=float64)])
+    """
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(to_tensors(item, device) for item in batch)
+    return (batch if isinstance(batch, Tensor) else Tensor(batch)).to(device)

@@ -1,0 +1,27 @@
+"""Which rows train and which validate."""
+from typing import Any
+
+import numpy as np
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tuple[Rows, Rows]:
+    """(training rows, validation rows) of ``n`` rows, as fastai v1's ``split_by_rand_pct``.
+
+    A ``seed`` is given to NumPy's global generator, as v1 does, so the same seed draws the same
+    rows there and here. The first ``int(valid_pct * n)`` of a permutation validate, in that
+    order; the training rows are in ascending order.
+
+    >>> random_split(10, .3, seed=42)[1]
+    array([8, 1, 5])
+    """
+    if not 0 <= valid_pct < 1:
+        raise ValueError(f"valid_pct is the share of rows to validate on, in [0, 1); "
+                         f"got {valid_pct}")
+    if seed is not None:
+        np.random.seed(seed)
+    valid = np.random.permutation(n)[:int(valid_pct * n)]
+    train = np.ones(n, bool)
+    train[valid] = False
+    return np.flatnonzero(train), valid

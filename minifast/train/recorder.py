@@ -1,0 +1,106 @@
+"""Recorder: what happened in a fit, as lists, a table and plots."""
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from . import plots
+from .callback import Changes, LearnerCallback
+from .table import EpochTable, format_time
+
+if TYPE_CHECKING:
+    from .learner import Learner
+
+
+class Recorder(LearnerCallback):
+    """Keeps the history of a fit and prints its table; fastai v1's ``Recorder``.
+
+    Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group).
+    Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. A new one is made at each fit;
+    ``learn.recorder`` is the last.
+    """
+
+    _order = -10
+
+    def __init__(self, learn: "Learner") -> None:
+        super().__init__(learn)
+        self.losses: list[Any] = []
+        self.lrs: list[float] = []
+        self.moms: list[float] = []
+        self.val_losses: list[float | None] = []
+        self.metrics: list[list[float]] = []
+        self.nb_batches: list[int] = []
+        self.names: list[str] = []
+        self.min_grad_lr: float | None = None
+
+    def add_metric_names(self, names: list[str]) -> None:
+        """Columns that a callback fills by giving back longer ``last_metrics``."""
+        self.names[-1:-1] = names
+
+    def on_train_begin(self, metrics_names: Any = (), **state: Any) -> Changes:
+        time = ["time"] if self.learn.add_time else []
+        self.names = ["epoch", "train_loss", "valid_loss", *metrics_names, *time]
+        self._table: EpochTable | None = None
+        return None
+
+    def on_epoch_begin(self, **state: Any) -> Changes:
+        self._start = monotonic()
+        if self._table is None:  # only now do all callbacks have their columns
+            self._table = EpochTable(self.names, silent=self.learn.silent_table)
+        return None
+
+    def on_batch_begin(self, train: bool = True, **state: Any) -> Changes:
+        if train:
+            hypers = self.learn.optimizer.hypers[-1]
+            self.lrs.append(hypers["lr"])
+            self.moms.append(hypers["mom"])
+        return None
+
+    def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
+        self.losses.append(smooth_loss)
+        return None
+
+    def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,
+                     last_metrics: Any = (), **state: Any) -> Changes:
+        self.nb_batches.append(num_batch)
+        values = [None if v is None else float(v) for v in last_metrics] or [None]
+        self.val_losses.append(values[0])
+        self.metrics.append([v for v in values[1:] if v is not None])
+        train_loss = None if smooth_loss is None else float(smooth_loss)
+        self._write_row(epoch, [train_loss, *values])
+        return None
+
+    def _write_row(self, epoch: int, values: list[float | None]) -> None:
+        room = len(self.names) - 1 - self.learn.add_time
+        row: list[Any] = [epoch, *values, *[None] * (room - len(values))]
+        if self.learn.add_time:
+            row.append(format_time(monotonic() - self._start))
+        if self._table is not None:
+            self._table.write(row)
+
+    # ---- plots
+
+    def plot(self, skip_start: int = 10, skip_end: int = 5, suggestion: bool = False,
+             return_fig: bool = False, **kwargs: Any) -> Any:
+        """Smoothed loss against learning rate, after ``lr_find``.
+
+        With ``suggestion``, marks and prints the rate at which the loss falls most steeply per
+        step and keeps it in ``min_grad_lr``. It is a noisy number; ``suggestions()`` has others.
+        """
+        return plots.plot_lr_find(self, skip_start, skip_end, suggestion, return_fig, **kwargs)
+
+    def suggestions(self) -> dict[str, float]:
+        """fastai v2's four readings of an ``lr_find`` curve: valley, slide, minimum, steep."""
+        return plots.suggest(self.lrs, [float(loss) for loss in self.losses])
+
+    def plot_lr(self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0,
+                return_fig: bool = False) -> Any:
+        """Learning rate, and momentum, against the iteration."""
+        return plots.plot_lr(self, show_moms, skip_start, skip_end, return_fig)
+
+    def plot_losses(self, skip_start: int = 0, skip_end: int = 0, return_fig: bool = False) -> Any:
+        """Training and validation loss against the batches processed."""
+        return plots.plot_losses(self, skip_start, skip_end, return_fig)
+
+    def plot_metrics(self, skip_start: int = 0, skip_end: int = 0,
+                     return_fig: bool = False) -> Any:
+        """Each metric against the batches processed."""
+        return plots.plot_metrics(self, skip_start, skip_end, return_fig)
