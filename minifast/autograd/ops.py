@@ -42,7 +42,7 @@ def div(a: Array, b: Array) -> Array:
 
 
 @primitive(lambda g, y, a, b: g * b * a ** (b - 1),
-           lambda g, y, a, b: g * y * np.log(a))
+           lambda g, y, a, b: g * y * np.log(a, dtype=y.dtype))
 def pow_(a: Array, b: Array) -> Array:
     return a ** b
 
@@ -119,7 +119,7 @@ def sigmoid_range(a: Array, low: float, high: float) -> Array:
     return _sigmoid(a) * (high - low) + low
 
 
-@primitive(lambda g, y, a, low, high: g * ((a >= low) & (a <= high)))
+@primitive(lambda g, y, a, low, high: g * (y == a))
 def clip(a: Array, low: float | None, high: float | None) -> Array:
     return np.clip(a, low, high)
 
@@ -214,7 +214,7 @@ def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:
-        return np.expand_dims(a, -1) * (g if b.ndim == 1 else np.expand_dims(g, -2))
+        return a * g if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
     if b.ndim == 1:
         return (np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1))[..., 0]
     return np.swapaxes(a, -1, -2) @ g

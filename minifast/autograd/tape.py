@@ -1,10 +1,10 @@
 """The tape: one node per operation, and the walk back over it."""
-from collections.abc import Iterator
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
+from functools import wraps
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
 from .primitive import Primitive
@@ -102,11 +102,15 @@ def walk_back(root: Leaf, g: Array, retain_graph: bool = False) -> None:
 
 # ---------------------------------------------------------------- recording or not
 
+P = ParamSpec("P")
+R = TypeVar("R")
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 
 
-class no_grad(ContextDecorator):  # noqa: N801  (torch's name)
+class no_grad:  # noqa: N801  (torch's name)
     """Within this, operations leave no nodes: for validation, predictions, updates by hand.
+
+    A decorator as well: ``@no_grad()``.
 
     >>> from minifast import no_grad, tensor
     >>> w = tensor([1.], requires_grad=True)
@@ -124,3 +128,10 @@ class no_grad(ContextDecorator):  # noqa: N801  (torch's name)
 
     def __exit__(self, *error: object) -> None:
         recording.reset(self._tokens.pop())
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        @wraps(func)
+        def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
+            with no_grad():  # one of its own for each call: several threads may be in func
+                return func(*args, **kwargs)
+        return unrecorded

@@ -31,7 +31,8 @@ class Tensor(Operators):
     __array_priority__ = 1000
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        self.data: Array = data if hasattr(data, "dtype") else np.asarray(data)
+        plain = isinstance(data, np.generic) or not hasattr(data, "dtype")
+        self.data: Array = np.asarray(data) if plain else data
         self.grad: Array | None = None
         self.node: Node | None = None
         self.requires_grad = requires_grad
@@ -237,7 +238,7 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         raise _explain(op, arrays, options, error) from error
     if output.dtype is _FLOAT64:
         output = _no_wider(output, arrays)
-    result = Tensor(output if type(output) not in _SCALARS else np.asarray(output))
+    result = Tensor(output)
     for x in inputs:
         if isinstance(x, Tensor) and x.requires_grad:
             if recording.get():
@@ -248,7 +249,6 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
 
 
 _FLOAT64 = np.dtype(np.float64)
-_SCALARS = {np.float32, np.float64, np.float16, np.int64, np.int32, np.bool_}
 
 
 def _no_wider(output: Array, arrays: list[Any]) -> Array:

@@ -37,7 +37,7 @@ class DataBunch:
     suits the targets; they are found from a DataLoader's data set and can be given.
 
     >>> data = DataBunch([(np.zeros((2, 3)), np.zeros(2))], [])
-    >>> len(data.train_dl), data.is_empty_valid
+    >>> len(data.train_dl), data.empty_val
     (1, True)
     """
 
@@ -72,7 +72,7 @@ class DataBunch:
                    device=device, **kwargs)
 
     @property
-    def is_empty_valid(self) -> bool:
+    def empty_val(self) -> bool:
         """Whether there is nothing to validate on."""
         return len(self.valid_dl) == 0
 

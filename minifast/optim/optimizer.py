@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
 from .arena import Arena
@@ -35,7 +36,7 @@ class Hyper:
         return opt.hypers[-1][self.name]
 
     def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
-        opt.set_hyper(self.name, value)
+        opt.set_hypers(**{self.name: value})
 
 
 class Optimizer:
@@ -59,17 +60,19 @@ class Optimizer:
         self.groups = _as_groups(groups)
         self.steps, self.bn_wd = list(steps), bn_wd
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
-        for name, value in hypers.items():
-            self.set_hyper(name, value)
+        self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
         for i in range(len(self.groups)):
             self._arena(i)
 
-    def set_hyper(self, name: str, value: float | Sequence[float]) -> None:
-        """Give every group ``value``, or each its own from a list of as many values."""
-        values = _one_per_group(name, value, len(self.groups))
-        for hypers, v in zip(self.hypers, values, strict=True):
-            hypers[name] = v
+    def set_hypers(self, **values: float | Sequence[float]) -> None:
+        """Set hyper-parameters: one value for every group, or a list with one for each.
+
+        A list of another length is a ValueError, and nothing is set then.
+        """
+        lists = {name: _one_per_group(name, v, len(self.groups)) for name, v in values.items()}
+        for i, hypers in enumerate(self.hypers):
+            hypers.update({name: of_groups[i] for name, of_groups in lists.items()})
 
     def get_hyper(self, name: str) -> list[float]:
         """The value of every group."""
@@ -130,8 +133,8 @@ class Optimizer:
         if misfit := self.misfit(state):
             raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
                              "were, or load with with_opt=False")
-        for name in self.hypers[-1]:
-            self.set_hyper(name, [float(v) for v in np.asarray(state[f"hyper.{name}"])])
+        self.set_hypers(**{name: np.asarray(state[f"hyper.{name}"]).tolist()
+                           for name in self.hypers[-1]})
         for i, arena in enumerate(self.arenas):
             if arena is not None:
                 _load_arena(arena, i, state)
@@ -164,13 +167,12 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
     items: list[Any] = list(groups)
     if not items:
         raise ValueError("an optimizer needs parameters; this list of groups is empty")
-    nested = [items] if isinstance(items[0], Parameter) else items
-    seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
-    nested = [list(group) for group in nested]
+    nested = [items] if isinstance(items[0], Tensor) else [list(group) for group in items]
     for p in (p for group in nested for p in group):
         if not isinstance(p, Parameter):
             raise TypeError(f"an optimizer updates Parameters, got {type(p).__name__}: {p!r}; "
                             "use model.parameters(), or wrap the array: Parameter(array)")
+    seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
     return [[seen.setdefault(id(p), p) for p in group if id(p) not in seen] for group in nested]
 
 

@@ -2,7 +2,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str) -> None:
                    metadata={"format": "minifast", "kind": kind})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
+        with TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            part = Path(folder) / path.name
+            part.write_bytes(content)
+            os.replace(part, path)
     except OSError as error:
         raise type(error)(f"cannot write {path}: {error}. Choose a folder that you may write to: "
                           "learn.path = ..., or learn.model_dir = ...") from error
-    os.replace(file.name, path)
 
 
 def load_arrays(path: Path) -> Arrays:

@@ -36,9 +36,9 @@ class CallbackHandler:
     def _take_in(self, listener: Callable[..., Any], changes: dict[str, Any]) -> None:
         unknown = [key for key in changes if key not in self.state]
         if unknown:
-            raise KeyError(f"{listener.__qualname__} gave back {', '.join(map(repr, unknown))}, "
-                           f"which the training state does not have; its keys now are "
-                           f"{', '.join(self.state)}")
+            raise ValueError(f"{listener.__qualname__} gave back {', '.join(map(repr, unknown))}, "
+                             "which the training state does not have; its keys now are "
+                             f"{', '.join(self.state)}")
         self.state.update(changes)
 
     # ---- the events, in order
@@ -70,10 +70,9 @@ class CallbackHandler:
     def on_backward_begin(self, loss: Tensor) -> tuple[Tensor, bool]:
         """The loss is known; gives it back, and whether to skip the backward pass."""
         state = self.state
-        state["last_loss"], state["smooth_loss"] = loss.detach(), self.smoothener.add(loss.data)
+        state["last_loss"], state["smooth_loss"] = loss, self.smoothener.add(loss.data)
         self._call("backward_begin")
-        changed = state["last_loss"]
-        return (changed if changed.requires_grad else loss), state["skip_bwd"]
+        return state["last_loss"], state["skip_bwd"]
 
     def on_backward_end(self) -> bool:
         """Gradients are there; whether to skip the step."""

@@ -26,7 +26,7 @@ from .summary import Summary, model_summary
 Self = TypeVar("Self", bound="Learner")
 
 
-@dataclass
+@dataclass(eq=False)
 class Learner:
     """Trains ``model`` on ``data``; fastai v1's ``Learner``, with its fifteen fields.
 
@@ -97,7 +97,7 @@ class Learner:
         if self.opt is None:
             self.opt = self.create_opt(lr, wd)
         else:
-            self.opt.lr, self.opt.wd = lr, wd
+            self.opt.set_hypers(lr=lr, wd=wd)
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
         """A new optimizer over the layer groups."""

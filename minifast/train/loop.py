@@ -31,7 +31,7 @@ def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
                 loss = train_batch(model, xb, yb, learn.loss_func, opt, handler)
                 if handler.on_batch_end(loss):
                     break
-            val_loss = None if handler.state["skip_validate"] or data.is_empty_valid \
+            val_loss = None if handler.state["skip_validate"] or data.empty_val \
                 else validate(model, data, data.valid_dl, learn.loss_func, handler)
             if handler.on_epoch_end(val_loss):
                 break
@@ -47,7 +47,7 @@ def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction,
     """Forward, loss, backward, step: the loss, without its history."""
     output = handler.on_loss_begin(forward(model, xb))
     loss, skip_backward = handler.on_backward_begin(call_loss(loss_func, output, yb))
-    if not skip_backward and loss.requires_grad:
+    if not skip_backward:
         loss.backward()
     if not handler.on_backward_end() and opt is not None:
         opt.step()
