@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
+
 
 @pytest.fixture(scope="session")
 def movielens() -> Path:

@@ -53,7 +53,8 @@ def check_ids(ids: Array, n: int, user: str) -> None:
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
     # seen as unsigned, a negative id is huge: one comparison finds both ends
-    if ids.size and ids.astype(np.uint64, copy=False).max() >= n:
+    end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
+    if ids.size and ids.view(f"u{ids.itemsize}").max() >= end:
         wrong = ids[(ids < 0) | (ids >= n)]
         raise IndexError(f"id {wrong.flat[0]} is out of range for {user.format(n=n)} "
                          f"(0 to {n - 1}); {wrong.size} of {ids.size} ids are")

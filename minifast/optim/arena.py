@@ -3,6 +3,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..autograd import ShapeError
 from ..backend import Array
 from ..nn import Parameter
 
@@ -79,6 +80,16 @@ class Arena:
             self.state[name] = np.zeros_like(self.data)
         return self.state[name]
 
+    @property
+    def steps(self) -> int:
+        """How many updates were made; all blocks count alike."""
+        return max((block.steps for block in self.blocks), default=0)
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        for block in self.blocks:
+            block.steps = steps
+
     def collect(self) -> None:
         """Make sure that data and gradients are in their places before a step.
 
@@ -87,6 +98,9 @@ class Arena:
         """
         for p, data, grad in self.places:
             if p.data is not data:
+                if p.shape != data.shape:
+                    raise ShapeError(f"a parameter's data of shape {data.shape} was replaced by "
+                                     f"{p.shape}; make a new optimizer for another shape")
                 data[...] = p.data
                 p.data = data
             if p.grad is not grad:
@@ -106,9 +120,7 @@ class Arena:
             for p, place in self.spans():
                 if id(p) in theirs:
                     self.whole(name)[place] = old.whole(name)[theirs[id(p)]]
-        steps = max((block.steps for block in old.blocks), default=0)
-        for block in self.blocks:
-            block.steps = steps
+        self.steps = old.steps
 
     def spans(self) -> Iterator[tuple[Parameter, slice]]:
         """Each parameter with where it lies."""

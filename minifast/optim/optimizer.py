@@ -62,8 +62,7 @@ class Optimizer:
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
-        for i in range(len(self.groups)):
-            self._arena(i)
+        self._look_again()
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
         """Set hyper-parameters: one value for every group, or a list with one for each.
@@ -116,14 +115,20 @@ class Optimizer:
                 new.inherit(old)
         return new
 
+    def _look_again(self) -> None:
+        """Bring all arenas up to date with what is trainable now."""
+        for i in range(len(self.groups)):
+            self._arena(i)
+
     # ---- state in and out
 
     def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
+        self._look_again()
         state = {f"hyper.{name}": np.array(self.get_hyper(name)) for name in self.hypers[-1]}
         for i, arena in enumerate(self.arenas):
             if arena is not None:
-                state[f"{i}.steps"] = np.array([block.steps for block in arena.blocks])
+                state[f"{i}.steps"] = np.array([arena.steps])
                 state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(whole))
                           for name, whole in arena.state.items()}
         return state
@@ -141,8 +146,9 @@ class Optimizer:
 
     def misfit(self, state: Mapping[str, Any]) -> str:
         """What keeps ``state`` from being loaded; empty if nothing does."""
+        self._look_again()
         needed = {f"hyper.{name}": len(self.groups) for name in self.hypers[-1]}
-        needed |= {f"{i}.steps": len(a.blocks) for i, a in enumerate(self.arenas) if a}
+        needed |= {f"{i}.steps": 1 for i, a in enumerate(self.arenas) if a}
         sizes = {str(i): len(a.data) for i, a in enumerate(self.arenas) if a}
         wrong = [k for k in needed if k not in state]
         wrong += [k for k, value in state.items()
@@ -152,8 +158,7 @@ class Optimizer:
 
 
 def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
-    for block, steps in zip(arena.blocks, state[f"{i}.steps"], strict=True):
-        block.steps = int(steps)
+    arena.steps = int(np.asarray(state[f"{i}.steps"])[0])
     for name in list(arena.state):
         arena.state[name].fill(0)
     for key, value in state.items():
