@@ -1,0 +1,1 @@
+"""How fast minifast is, beside others on the same machine in the same run."""
