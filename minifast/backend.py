@@ -6,6 +6,7 @@ libraries do *differently* is one row of the table below, found by the array its
 """
 import os
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
@@ -25,13 +26,24 @@ class Backend:
     """What one array library does in its own way. A third backend is one more such table."""
 
     name: str
+    """The device's name."""
     array_type: type
     from_host: Callable[[Any], Array]
+    """A NumPy array to the device."""
     to_host: Callable[[Array], "np.ndarray[Any, Any]"]
+    """An array to NumPy; waits for the device."""
     gather: Callable[[Array, Array], Array]
+    """(table, rows): ``table[rows]``."""
     scatter_add: Callable[[Array, Any, Array], None]
+    """(target, index, values): ``target[index] += values``, where a repeated index adds up."""
     row_dot: Callable[[Array, Array], Array]
+    """(a, b): the sum of a * b along the last axis."""
+    random: Callable[[np.random.Generator, Array], Array]
+    """(generator, like): uniform float32 in [0, 1) of the shape of ``like``, on its device."""
     synchronize: Callable[[], None]
+    """Wait until the device has done all that it was asked."""
+    in_pieces: bool = False
+    """Whether long updates are faster piece by piece, each within the processor's cache."""
 
 
 # ---------------------------------------------------------------- NumPy
@@ -58,7 +70,23 @@ def _scatter_add_numpy(target: Array, index: Any, values: Array) -> None:
 NUMPY = Backend(
     name="cpu", array_type=np.ndarray, from_host=np.asarray, to_host=np.asarray,
     gather=_gather_numpy, scatter_add=_scatter_add_numpy, row_dot=np.vecdot,
-    synchronize=lambda: None)
+    random=lambda rng, like: rng.random(like.shape, np.float32), synchronize=lambda: None,
+    in_pieces=True)
+
+
+def hashed_uniform(rng: np.random.Generator, like: Array) -> Array:
+    """Uniform float32 in [0, 1), made where ``like`` lives: each position's number and a seed
+    from ``rng``, mixed by MurmurHash3's finalizer (Appleby, public domain).
+
+    All state is in ``rng``, on the host; nothing is transferred, and every library draws alike.
+
+    >>> hashed_uniform(np.random.default_rng(0), np.zeros((2, 3))).shape
+    (2, 3)
+    """
+    x = np.arange(like.size, dtype=np.uint32, like=like) + int(rng.integers(2**32))
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> shift)) * factor
+    return ((x ^ (x >> 16)) >> 8).astype(np.float32).reshape(like.shape) * np.float32(2**-24)
 
 
 # ---------------------------------------------------------------- CuPy
@@ -117,7 +145,7 @@ def _cupy_backend() -> Backend:
     backend = Backend(
         name="cuda", array_type=cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
         gather=lambda table, rows: cupy.take(table, rows, axis=0),
-        scatter_add=cupy.add.at, row_dot=lambda a, b: (a * b).sum(-1),
+        scatter_add=cupy.add.at, row_dot=lambda a, b: (a * b).sum(-1), random=hashed_uniform,
         synchronize=lambda: cupy.cuda.Device().synchronize())
     _BY_TYPE[cupy.ndarray] = backend
     return backend
@@ -125,8 +153,15 @@ def _cupy_backend() -> Backend:
 
 # ---------------------------------------------------------------- finding the table
 
+def _simulated_backend() -> Backend:
+    from .fakecuda import BACKEND
+    _BY_TYPE[BACKEND.array_type] = BACKEND
+    return BACKEND
+
+
 _BY_TYPE: dict[type, Backend] = {np.ndarray: NUMPY}
-_BY_NAME: dict[str, Callable[[], Backend]] = {"cpu": lambda: NUMPY, "cuda": _cupy_backend}
+_BY_NAME: dict[str, Callable[[], Backend]] = {"cpu": lambda: NUMPY, "cuda": _cupy_backend,
+                                              "fakecuda": _simulated_backend}
 
 
 def backend_of(array: Array) -> Backend:
@@ -169,12 +204,48 @@ def register_backend(backend: Backend) -> None:
     _BY_NAME[backend.name] = lambda: backend
 
 
+_chosen: ContextVar[str | None] = ContextVar("device", default=None)
+
+
 def default_device() -> str:
-    """``$MINIFAST_DEVICE`` if it is set, else ``cuda`` where it works, else ``cpu``."""
-    chosen = os.environ.get("MINIFAST_DEVICE")
+    """Where new tensors, layers and data go: what ``device(...)`` chose, else
+    ``$MINIFAST_DEVICE``, else ``cuda`` where it works, else ``cpu``."""
+    chosen = _chosen.get() or os.environ.get("MINIFAST_DEVICE")
     if chosen:
         return get_backend(chosen).name
     return "cuda" if cuda_state().state == "ok" else "cpu"
+
+
+class device:  # noqa: N801  (reads as a verb: minifast.device("cuda"))
+    """Choose the device of what is made from now on; in a ``with``, until its end.
+
+    Raises DeviceError for an unknown name, and for a device that this machine cannot use.
+    What exists already stays where it is.
+
+    >>> with device("cpu"):
+    ...     default_device()
+    'cpu'
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = get_backend(name).name
+        self._token = _chosen.set(self.name)
+
+    def __enter__(self) -> "device":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _chosen.reset(self._token)
+
+
+def transfer(array: Array, to: str) -> Array:
+    """``array`` on device ``to``; itself if it is there already.
+
+    >>> transfer(np.zeros(2), "cpu")
+    array([0., 0.])
+    """
+    target, source = get_backend(to), backend_of(array)
+    return array if source is target else target.from_host(source.to_host(array))
 
 
 def mixed_devices(arrays: list[Any]) -> set[str]:

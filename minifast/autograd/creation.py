@@ -4,23 +4,25 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_backend
+from ..backend import default_device, get_backend
 from . import ops
 from .operators import Operand
 from .tensor import Tensor, apply
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
-           device: str = "cpu") -> Tensor:
+           device: str | None = None) -> Tensor:
     """A tensor from numbers, lists, arrays or tensors; always a copy.
 
-    Python floats become float32 and ints int64; an array keeps its type, as in torch.
+    Python floats become float32 and ints int64; an array keeps its type, as in torch. It lies on
+    ``device``, by default where the given tensor lies, or on the default device.
 
     >>> tensor([1, 2.5])
     tensor([1.0000, 2.5000])
     """
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    device = device or (data.device if isinstance(data, Tensor) else default_device())
     host = data.numpy() if isinstance(data, Tensor) else data
     array = np.array(host, dtype=dtype)
     if dtype is None and array.dtype == np.float64 and not hasattr(host, "dtype"):

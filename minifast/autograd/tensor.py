@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, DeviceError, backend_of, get_backend, mixed_devices
+from ..backend import Array, DeviceError, backend_of, mixed_devices, transfer
 from . import ops
 from .display import show_tensor
 from .operators import Operand, Operators, ShapeError, array_of
@@ -104,7 +104,7 @@ class Tensor(Operators):
         """On ``device``; the tensor itself if it is there already."""
         if device == self.device:
             return self
-        return Tensor(get_backend(device).from_host(self.numpy()), self.requires_grad)
+        return Tensor(transfer(self.data, device), self.requires_grad)
 
     def cpu(self) -> "Tensor":
         """On the CPU."""

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, get_backend
+from ..backend import Array, backend_of, transfer
 from ..random import generator
 
 Batch: TypeAlias = tuple[Any, Any]
@@ -39,9 +39,9 @@ class ArrayDataset:
 
     def to(self, device: str) -> "ArrayDataset":
         """The same rows on ``device``."""
-        put = get_backend(device).from_host
-        x = [put(a) for a in self.x] if isinstance(self.x, list) else put(self.x)
-        return ArrayDataset(x, put(self.y))
+        x = [transfer(a, device) for a in self.x] if isinstance(self.x, list) \
+            else transfer(self.x, device)
+        return ArrayDataset(x, transfer(self.y, device))
 
 
 class DataLoader:

@@ -26,8 +26,8 @@ class Dropout(Module):
         """Any shape to the same."""
         if not self.training or not self.p:
             return x
-        keep = (self.rng.random(x.shape, np.float32) >= self.p) / np.float32(1 - self.p)
-        return x * Tensor(backend_of(x.data).from_host(keep))
+        keep = backend_of(x.data).random(self.rng, x.data) >= self.p
+        return x * Tensor(keep * np.float32(1 / (1 - self.p)))
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

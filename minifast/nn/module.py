@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, get_backend
+from ..backend import Array, backend_of, transfer
 from .parameter import Buffer, Parameter
 
 Self = TypeVar("Self", bound="Module")
@@ -109,10 +109,9 @@ class Module:
 
     def to(self: Self, device: str) -> Self:
         """Move parameters and buffers to ``device``; gradients are forgotten."""
-        from_host = get_backend(device).from_host
         for _, t in [*self.named_parameters(), *self.named_buffers()]:
             if t.device != device:
-                t.data, t.grad = from_host(t.numpy()), None
+                t.data, t.grad = transfer(t.data, device), None
         return self
 
     # ---- weights in and out

@@ -1,6 +1,6 @@
 """What a module owns: tensors that learn, and tensors that are only kept."""
 from ..autograd import Tensor
-from ..backend import Array
+from ..backend import Array, default_device, transfer
 
 
 class Parameter(Tensor):
@@ -18,7 +18,7 @@ class Parameter(Tensor):
     __slots__ = ("home", "no_wd")
 
     def __init__(self, data: Array, no_wd: bool = False) -> None:
-        super().__init__(data, requires_grad=True)
+        super().__init__(transfer(data, default_device()), requires_grad=True)
         self.no_wd = no_wd
         self.home: Array | None = None
 
@@ -36,3 +36,6 @@ class Buffer(Tensor):
     """
 
     __slots__ = ()
+
+    def __init__(self, data: Array) -> None:
+        super().__init__(transfer(data, default_device()))

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..autograd import ShapeError
-from ..backend import Array
+from ..backend import Array, backend_of
 from ..nn import Parameter
 
 BLOCK = 1 << 16
-"""Elements updated at a time: parameters, gradient and state of a block stay in the cache while
-all the steps pass over it."""
+"""Elements updated at a time on a processor with caches: parameters, gradient and state of a
+block stay in the cache while all the steps pass over it."""
 
 
 class Block:
@@ -55,7 +55,8 @@ class Arena:
         _check_alike(self.parameters)
         self.data: Array = np.concatenate([p.data.reshape(-1) for p in self.parameters])
         self.grad = np.zeros_like(self.data)
-        self.scratch = np.empty_like(self.data[:BLOCK])
+        self.block = BLOCK if backend_of(self.data).in_pieces else max(len(self.data), 1)
+        self.scratch = np.empty_like(self.data[:self.block])
         self.state: dict[str, Array] = {}
         self.places = self._adopt()
         boundary = sum(p.numel() for p in decaying)
@@ -71,8 +72,8 @@ class Arena:
         return places
 
     def _cut(self, start: int, stop: int, decays: bool) -> Iterator[Block]:
-        for at in range(start, stop, BLOCK):
-            yield Block(self, slice(at, min(at + BLOCK, stop)), decays)
+        for at in range(start, stop, self.block):
+            yield Block(self, slice(at, min(at + self.block, stop)), decays)
 
     def whole(self, name: str) -> Array:
         """The state array ``name`` of all parameters."""

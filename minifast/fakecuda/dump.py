@@ -1,0 +1,67 @@
+"""Write down what CuPy offers, so that the simulated device offers no more.
+
+    pip install cupy-cuda13x==14.2.0     (no GPU needed: CuPy imports without a driver)
+    python -m minifast.fakecuda.dump     shows what differs from the committed list
+    python -m minifast.fakecuda.dump --write
+"""
+import argparse
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+Api = dict[str, dict[str, list[str] | None]]
+PATH = Path(__file__).with_name("cupy_api.json")
+
+
+def parameters(function: Any) -> list[str] | None:
+    """Names of the parameters; None where they cannot be asked (a ufunc, a C method)."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return None
+
+
+def dump(module: Any) -> Api:
+    """Functions, linear algebra and array methods of an array library: names to parameters."""
+    def public(owner: Any) -> dict[str, list[str] | None]:
+        names = [name for name in dir(owner) if not name.startswith("_")]
+        return {name: parameters(getattr(owner, name)) for name in names
+                if callable(getattr(owner, name))}
+    fields = {name: None for name in dir(module.ndarray) if not name.startswith("_")}
+    return {"functions": public(module), "linalg": public(module.linalg),
+            "methods": fields | public(module.ndarray), "version": {module.__version__: None}}
+
+
+def drift(old: Api, new: Api) -> list[str]:
+    """What came, went, or changed its parameters.
+
+    >>> drift({"functions": {"a": ["x"]}}, {"functions": {"a": ["x", "y"], "b": None}})
+    ["functions.a: ['x'] -> ['x', 'y']", 'functions.b: came']
+    """
+    lines = []
+    for kind in new:
+        before, after = old.get(kind, {}), new[kind]
+        for name in sorted(before.keys() | after.keys()):
+            if name not in before or name not in after:
+                lines.append(f"{kind}.{name}: {'came' if name in after else 'went'}")
+            elif before[name] != after[name]:
+                lines.append(f"{kind}.{name}: {before[name]} -> {after[name]}")
+    return lines
+
+
+def main() -> None:
+    """Compare the installed CuPy with the committed list; with --write, replace the list."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--write", action="store_true", help="replace the committed list")
+    write = parser.parse_args().write
+    import importlib
+    new = dump(importlib.import_module("cupy"))
+    old = json.loads(PATH.read_text()) if PATH.exists() else {}
+    print("\n".join(drift(old, new)) or "no drift")
+    if write:
+        PATH.write_text(json.dumps(new, indent=0, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
