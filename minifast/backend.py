@@ -21,6 +21,25 @@ class DeviceError(RuntimeError):
     """A device that is unknown, cannot be used, or meets another one inside an operation."""
 
 
+def hashed_uniform(rng: np.random.Generator, like: Array) -> Array:
+    """Uniform float32 in [0, 1), made where ``like`` lives: each position's number and a seed
+    from ``rng``, mixed by MurmurHash3's finalizer (Appleby, public domain).
+
+    All state is in ``rng``, on the host; nothing is transferred, and every library draws alike.
+
+    >>> hashed_uniform(np.random.default_rng(0), np.zeros((2, 3))).shape
+    (2, 3)
+    """
+    x = np.arange(like.size, dtype=np.uint32, like=like) + int(rng.integers(2**32))
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> shift)) * factor
+    return ((x ^ (x >> 16)) >> 8).astype(np.float32).reshape(like.shape) * np.float32(2**-24)
+
+
+def _row_dot(a: Array, b: Array) -> Array:
+    return (a * b).sum(-1)
+
+
 @dataclass(frozen=True)
 class Backend:
     """What one array library does in its own way. A third backend is one more such table."""
@@ -36,12 +55,16 @@ class Backend:
     """(table, rows): ``table[rows]``."""
     scatter_add: Callable[[Array, Any, Array], None]
     """(target, index, values): ``target[index] += values``, where a repeated index adds up."""
-    row_dot: Callable[[Array, Array], Array]
+    row_dot: Callable[[Array, Array], Array] = _row_dot
     """(a, b): the sum of a * b along the last axis."""
-    random: Callable[[np.random.Generator, Array], Array]
+    random: Callable[[np.random.Generator, Array], Array] = hashed_uniform
     """(generator, like): uniform float32 in [0, 1) of the shape of ``like``, on its device."""
-    synchronize: Callable[[], None]
+    synchronize: Callable[[], None] = lambda: None
     """Wait until the device has done all that it was asked."""
+    out_of_memory: type[Exception] = MemoryError
+    """What the library raises when the device's memory is full."""
+    checks_ids: bool = False
+    """Whether an id out of range can be noticed at each lookup without waiting for the device."""
     in_pieces: bool = False
     """Whether long updates are faster piece by piece, each within the processor's cache."""
 
@@ -70,23 +93,8 @@ def _scatter_add_numpy(target: Array, index: Any, values: Array) -> None:
 NUMPY = Backend(
     name="cpu", array_type=np.ndarray, from_host=np.asarray, to_host=np.asarray,
     gather=_gather_numpy, scatter_add=_scatter_add_numpy, row_dot=np.vecdot,
-    random=lambda rng, like: rng.random(like.shape, np.float32), synchronize=lambda: None,
-    in_pieces=True)
-
-
-def hashed_uniform(rng: np.random.Generator, like: Array) -> Array:
-    """Uniform float32 in [0, 1), made where ``like`` lives: each position's number and a seed
-    from ``rng``, mixed by MurmurHash3's finalizer (Appleby, public domain).
-
-    All state is in ``rng``, on the host; nothing is transferred, and every library draws alike.
-
-    >>> hashed_uniform(np.random.default_rng(0), np.zeros((2, 3))).shape
-    (2, 3)
-    """
-    x = np.arange(like.size, dtype=np.uint32, like=like) + int(rng.integers(2**32))
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x = (x ^ (x >> shift)) * factor
-    return ((x ^ (x >> 16)) >> 8).astype(np.float32).reshape(like.shape) * np.float32(2**-24)
+    random=lambda rng, like: rng.random(like.shape, np.float32),
+    checks_ids=True, in_pieces=True)
 
 
 # ---------------------------------------------------------------- CuPy
@@ -145,8 +153,8 @@ def _cupy_backend() -> Backend:
     backend = Backend(
         name="cuda", array_type=cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
         gather=lambda table, rows: cupy.take(table, rows, axis=0),
-        scatter_add=cupy.add.at, row_dot=lambda a, b: (a * b).sum(-1), random=hashed_uniform,
-        synchronize=lambda: cupy.cuda.Device().synchronize())
+        scatter_add=cupy.add.at, synchronize=lambda: cupy.cuda.Device().synchronize(),
+        out_of_memory=cupy.cuda.memory.OutOfMemoryError)
     _BY_TYPE[cupy.ndarray] = backend
     return backend
 

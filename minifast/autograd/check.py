@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import transfer
 from .primitive import Primitive
 from .tensor import Tensor, apply
 
@@ -55,7 +56,7 @@ class _Projection:
         y = self.f(*self.inputs)
         if self.weights is None:
             self.weights = np.asarray(self.rng.normal(size=y.shape))
-        return (y * Tensor(self.weights)).sum()
+        return (y * Tensor(self.weights).to(y.device)).sum()
 
     def at(self, x: Tensor, index: tuple[int, ...], value: float) -> float:
         """The number with one element of one input changed, then put back."""
@@ -69,7 +70,7 @@ class _Projection:
 
 def _check_input(project: _Projection, i: int, x: Tensor, eps: float,
                  atol: float, rtol: float) -> int:
-    gradient = np.zeros(x.shape) if x.grad is None else x.grad
+    gradient = np.zeros(x.shape) if x.grad is None else transfer(x.grad, "cpu")
     middle, checked = project().item(), 0
     for index in np.ndindex(x.shape):
         value = float(x.data[index])

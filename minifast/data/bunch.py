@@ -71,6 +71,14 @@ class DataBunch:
                    in_order(valid_ds), in_order(train), in_order(test_ds),
                    device=device, **kwargs)
 
+    def to(self: Self, device: str) -> Self:
+        """Move all loaders' rows to ``device``; batches come from there from now on."""
+        self.device = get_backend(device).name
+        for dl in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
+            if isinstance(dl, DataLoader):
+                dl.dataset = dl.dataset.to(device)
+        return self
+
     @property
     def empty_val(self) -> bool:
         """Whether there is nothing to validate on."""

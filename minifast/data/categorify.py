@@ -1,5 +1,5 @@
 """Categories: from labels to the rows of an embedding, and back."""
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,13 @@ class Categories:
     def __init__(self, name: str, training_labels: "Iterable[Any]") -> None:
         import pandas as pd
         self.name = name
-        unique = pd.Index(pd.unique(pd.Series(training_labels).dropna()))
+        unique = pd.Index(pd.unique(pd.Series(training_labels).dropna())).infer_objects()
         self.labels = _sorted(name, unique)
         self.classes = np.concatenate([np.array([NA]), np.asarray(self.labels)]) \
-            if len(self.labels) and self.labels.dtype.kind in "iu" \
+            if len(self.labels) and self.labels.dtype.kind in "iufb" \
             else np.array([NA, *self.labels], dtype=object)
-        self._by_text = {str(label): i for i, label in enumerate(self.labels, start=1)}
+        self._numbers = {spelling: i for i, label in enumerate(self.labels, start=1)
+                         for spelling in _spellings(label)}
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -43,16 +44,30 @@ class Categories:
 
     def index(self, label: Hashable) -> int:
         """The number of one label, 5 and '5' alike. KeyError if it was not in training."""
-        number = self._by_text.get(str(label))
+        number = self._numbers.get(label, self._numbers.get(str(label)))
         if number is None:
             raise KeyError(self._unknown(label))
         return number
 
     def _unknown(self, label: Hashable) -> str:
-        near = get_close_matches(str(label), self._by_text, n=3)
+        near = _near(str(label), list(map(str, self.labels)))
         hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
         return (f"{label!r} is not among the {len(self) - 1} values of {self.name!r} in the "
                 f"training rows (it may be in the validation rows only){hint}")
+
+
+def _spellings(label: Any) -> Iterator[Any]:
+    """What finds a label: itself, its text, and for a whole float the text without the point."""
+    yield from (label, str(label))
+    if isinstance(label, float) and label.is_integer():
+        yield str(int(label))
+
+
+def _near(text: str, known: list[str]) -> list[str]:
+    """At most three: first what contains the text (a title without its year), then what is
+    spelt alike."""
+    within = [label for label in known if text.lower() in label.lower()]
+    return list(dict.fromkeys([*within, *get_close_matches(text, known)]))[:3]
 
 
 def _sorted(name: str, labels: "pd.Index[Any]") -> "pd.Index[Any]":

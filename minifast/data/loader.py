@@ -22,6 +22,7 @@ class ArrayDataset:
     def __init__(self, x: Array | Sequence[Array], y: Array) -> None:
         self.x = list(x) if isinstance(x, (list, tuple)) else x
         self.y = y
+        self.checked: object = None  # the model whose embeddings are known to have all the ids
         lengths = [len(a) for a in self._arrays()]
         if len(set(lengths)) > 1:
             raise ValueError(f"all arrays of a data set need the same length, got {lengths}")

@@ -74,10 +74,10 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     ValueError: no checksum is known for 'https://example.org/other.zip'; ...
     """
     archive = _known(url)
-    for root in _roots():
+    for root in search_path():
         if not _missing(root / archive.folder, archive):
             return root / archive.folder
-    target = _roots()[0] / archive.folder
+    target = search_path()[0] / archive.folder
     try:
         _download(url, archive, target, progress)
     # OSError covers the network and the disk, ValueError is pooch's for a wrong checksum
@@ -136,8 +136,12 @@ def _known(url: str) -> _Archive:
     return _ARCHIVES[url]
 
 
-def _roots() -> list[Path]:
-    """The folders that may hold data sets, the preferred one first."""
+def search_path() -> list[Path]:
+    """The folders that may hold data sets, the preferred one first.
+
+    >>> search_path()[-1].name
+    'data'
+    """
     import pooch
 
     home = os.environ.get("MINIFAST_HOME")
@@ -179,7 +183,7 @@ def _move(folder: Path, target: Path, archive: _Archive) -> None:
 
 
 def _advice(url: str, archive: _Archive, error: Exception) -> str:
-    searched = "".join(f"\n  {root / archive.folder}" for root in _roots())
+    searched = "".join(f"\n  {root / archive.folder}" for root in search_path())
     return (
         f"{archive.folder} (with {', '.join(archive.files)}) is in none of{searched}\n"
         f"and could not be downloaded from {url}\n"

@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Backend, hashed_uniform
+from ..backend import Array, Backend
 from .array import FakeArray
-from .counting import Counts, ForbiddenError, count, forbid, note
+from .counting import (
+    Counts,
+    FakeOutOfMemoryError,
+    ForbiddenError,
+    count,
+    forbid,
+    note,
+    room,
+)
 
-__all__ = ["BACKEND", "Counts", "FakeArray", "ForbiddenError", "count", "forbid"]
+__all__ = ["BACKEND", "Counts", "FakeArray", "FakeOutOfMemoryError", "ForbiddenError", "count",
+           "forbid", "room"]
 
 
 def _from_host(host: Any) -> FakeArray:
@@ -25,11 +34,8 @@ def _gather(table: Array, rows: Array) -> Array:
     return FakeArray(table._host.take(rows._host % len(table), 0))
 
 
-def _row_dot(a: Array, b: Array) -> Array:
-    return (a * b).sum(-1)
-
-
 BACKEND = Backend(
     name="fakecuda", array_type=FakeArray, from_host=_from_host, to_host=lambda a: a.get(),
-    gather=_gather, scatter_add=FakeArray.add_at, row_dot=_row_dot, random=hashed_uniform,
-    synchronize=lambda: note("synchronizations", "synchronize()"))
+    gather=_gather, scatter_add=FakeArray.add_at,
+    synchronize=lambda: note("synchronizations", "synchronize()"),
+    out_of_memory=FakeOutOfMemoryError)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .counting import note
+from .counting import allocate, note
 
 API = json.loads((Path(__file__).with_name("cupy_api.json")).read_text())
 VIEWS = frozenset({"reshape", "transpose", "swapaxes", "expand_dims", "squeeze", "broadcast_to",
@@ -34,6 +34,8 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     __array_priority__ = 100
 
     def __init__(self, host: "np.ndarray[Any, Any]") -> None:
+        if host.base is None:  # not a view of another array
+            allocate(host.nbytes)
         self._host = host
 
     # ---- asked without work on the device

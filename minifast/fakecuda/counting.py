@@ -19,6 +19,11 @@ class Counts:
     synchronizations: int = 0
 
 
+class FakeOutOfMemoryError(MemoryError):
+    """The simulated device has no room for an array."""
+
+
+_room: ContextVar[float] = ContextVar("room", default=float("inf"))
 _counting: ContextVar[tuple[Counts, ...]] = ContextVar("counting", default=())
 _forbidden: ContextVar[frozenset[str]] = ContextVar("forbidden", default=frozenset())
 
@@ -57,6 +62,22 @@ def forbid(*kinds: str) -> Iterator[None]:
         yield
     finally:
         _forbidden.reset(token)
+
+
+@contextmanager
+def room(n_bytes: int) -> Iterator[None]:
+    """Within this, an array of more than ``n_bytes`` does not fit on the simulated device."""
+    token = _room.set(n_bytes)
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def allocate(n_bytes: int) -> None:
+    """Raise FakeOutOfMemoryError if there is no room for an array of this size."""
+    if n_bytes > _room.get():
+        raise FakeOutOfMemoryError(f"no room for {n_bytes:,} bytes; {_room.get():,.0f} are left")
 
 
 def note(kind: str, what: str, n: int = 1, n_bytes: int = 0) -> None:

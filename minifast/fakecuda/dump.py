@@ -28,9 +28,9 @@ def dump(module: Any) -> Api:
         names = [name for name in dir(owner) if not name.startswith("_")]
         return {name: parameters(getattr(owner, name)) for name in names
                 if callable(getattr(owner, name))}
-    fields = {name: None for name in dir(module.ndarray) if not name.startswith("_")}
+    fields = dict.fromkeys(name for name in dir(module.ndarray) if not name.startswith("_"))
     return {"functions": public(module), "linalg": public(module.linalg),
-            "methods": fields | public(module.ndarray), "version": {module.__version__: None}}
+            "methods": {**fields, **public(module.ndarray)}, "version": {module.__version__: None}}
 
 
 def drift(old: Api, new: Api) -> list[str]:

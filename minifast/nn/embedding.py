@@ -2,7 +2,7 @@
 import numpy as np
 
 from ..autograd import Tensor, apply, ops, tensor
-from ..backend import Array
+from ..backend import Array, backend_of
 from .init import Seed, normal_, trunc_normal_
 from .module import Module
 from .parameter import Parameter
@@ -48,8 +48,8 @@ def check_ids(ids: Array, n: int, user: str) -> None:
 
     >>> check_ids(np.array([0, 2]), 3, "scores of {n} classes")
     """
-    if not isinstance(ids, np.ndarray):
-        return  # on a GPU the answer would cost a wait; ids are checked when data are made
+    if not backend_of(ids).checks_ids:
+        return  # the answer would cost a wait; a learner checks its data once, before training
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
     # seen as unsigned, a negative id is huge: one comparison finds both ends

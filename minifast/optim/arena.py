@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..autograd import ShapeError
-from ..backend import Array, backend_of
+from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 
 BLOCK = 1 << 16
@@ -99,6 +99,10 @@ class Arena:
         """
         for p, data, grad in self.places:
             if p.data is not data:
+                if p.device != backend_of(data).name:
+                    raise DeviceError(f"a parameter was moved from {backend_of(data).name} to "
+                                      f"{p.device} behind the optimizer's back; move it with "
+                                      "learn.to(device), which takes the optimizer along")
                 if p.shape != data.shape:
                     raise ShapeError(f"a parameter's data of shape {data.shape} was replaced by "
                                      f"{p.shape}; make a new optimizer for another shape")

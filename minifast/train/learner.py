@@ -15,6 +15,7 @@ from . import checkpoint, inference
 from .callback import Callback
 from .callbacks import GradientClipping, LRFinder, OneCycleScheduler
 from .callbacks.lr_finder import Snapshot
+from .device import on_device
 from .groups import SplitOn, flatten_model, freeze_groups, lr_range, split_model
 from .loop import fit
 from .metrics import as_metric
@@ -90,8 +91,9 @@ class Learner:
                              f"batch size of {self.data.batch_size}; lower bs")
         self._prepare_optimizer(rates, wd)
         made = [make(self) for make in self.callback_fns]
-        fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
-            [as_metric(m) for m in self.metrics])
+        with on_device(self):
+            fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
+                [as_metric(m) for m in self.metrics])
 
     def _prepare_optimizer(self, lr: Any, wd: Any) -> None:
         if self.opt is None:
@@ -136,6 +138,16 @@ class Learner:
     def clip_grad(self: Self, clip: float = .1) -> Self:
         """Clip gradients to this norm in all fits from now on."""
         self.callback_fns = [*self.callback_fns, lambda learn: GradientClipping(learn, clip)]
+        return self
+
+    def to(self: Self, device: str) -> Self:
+        """Move data, model and optimizer to ``device``; training goes on there."""
+        state = None if self.opt is None else self.opt.state_dict()
+        self.data.to(device)
+        self.model.to(device)
+        if self.opt is not None and state is not None:
+            self.opt.clear()
+            self.opt.load_state_dict(state)
         return self
 
     # ---- layer groups

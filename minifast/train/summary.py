@@ -1,11 +1,11 @@
 """A table of a model's leaves: output shapes and parameters."""
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor, no_grad
+from ..data import DatasetType
 from ..nn import Module
 from .groups import flatten_model
+from .hooks import evaluating, hooked
 from .loop import forward
 
 if TYPE_CHECKING:
@@ -23,33 +23,20 @@ class Summary(str):
         return str(self)
 
 
-@contextmanager
-def hooked(modules: list[Module], hook: Any) -> Iterator[None]:
-    """Within this, ``hook(module, inputs, output)`` is called after each module's forward."""
-    before = [module.forward_hooks for module in modules]
-    for module in modules:
-        module.forward_hooks = (*module.forward_hooks, hook)
-    try:
-        yield
-    finally:
-        for module, hooks in zip(modules, before, strict=True):
-            module.forward_hooks = hooks
-
-
 def model_summary(learn: "Learner") -> Summary:
-    """The table of ``learn.summary()``: one training row is sent through the model."""
-    xb, _ = learn.data.one_batch()
+    """The table of ``learn.summary()``: one training row is sent through the model.
+
+    It is taken from the loader that does not shuffle: the order of the training is left alone.
+    """
+    xb, _ = learn.data.one_batch(DatasetType.Fix)
     one_row = [x[:1] for x in xb] if isinstance(xb, (list, tuple)) else xb[:1]
     rows: list[tuple[str, str, int, bool]] = []
 
     def note(module: Module, inputs: Any, output: Any) -> None:
         shape = list(output.shape[1:]) if isinstance(output, Tensor) else "?"
         rows.append((type(module).__name__, str(shape), *_parameters(module)))
-    modes = [(module, module.training) for module in learn.model.modules()]
-    with hooked(flatten_model(learn.model), note), no_grad():
-        forward(learn.model.eval(), one_row)
-    for module, training in modes:
-        module.training = training
+    with hooked(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
+        forward(learn.model, one_row)
     return Summary(_layout(learn, rows))
 
 
