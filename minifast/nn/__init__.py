@@ -1,6 +1,7 @@
 """Layers, losses and initial weights."""
 from .activation import ReLU, Sigmoid, SigmoidRange, sigmoid_range
 from .containers import ModuleList, Sequential
+from .conv import Conv2d
 from .dropout import Dropout
 from .embedding import Embedding, embedding
 from .init import (
@@ -24,14 +25,20 @@ from .losses import (
     softmax,
 )
 from .module import Module, StateDictError
-from .norm import BatchNorm1d
+from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
 from .parameter import Buffer, Parameter
+from .pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .shape import Flatten, Lambda
 
 __all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BCEWithLogitsFlat",
+    "BatchNorm",
     "BatchNorm1d",
+    "BatchNorm2d",
     "Buffer",
+    "Conv2d",
     "CrossEntropyFlat",
     "Dropout",
     "Embedding",
@@ -40,6 +47,7 @@ __all__ = [
     "Lambda",
     "Linear",
     "MSELossFlat",
+    "MaxPool2d",
     "Module",
     "ModuleList",
     "Parameter",

@@ -7,18 +7,17 @@ from .module import Module
 from .parameter import Buffer, Parameter
 
 
-class BatchNorm1d(Module):
+class BatchNorm(Module):
     """Each feature to mean 0 and variance 1 over the batch, then scaled and shifted.
 
-    (bs, n) or (bs, n, length); ``torch.nn.BatchNorm1d`` with its names and defaults. In
-    training mode the batch's statistics are used and the running ones follow with
-    ``momentum``; in evaluation mode the running ones are used.
-
-    >>> from minifast import tensor
-    >>> BatchNorm1d(1)(tensor([[1.], [3.]]))
-    tensor([[-1.0000],
-            [ 1.0000]], grad_fn=<add>)
+    (bs, n, ...) to the same; features are the second axis. torch's batch norms with their names
+    and defaults. In training mode the batch's statistics are used and the running ones follow
+    with ``momentum``; in evaluation mode the running ones are used. ``BatchNorm1d`` and
+    ``BatchNorm2d`` are this for the shapes that they name.
     """
+
+    shapes: tuple[str, ...] = ()
+    """What may follow (bs, n) in the input's shape, by the number of axes."""
 
     def __init__(self, n: int, eps: float = 1e-5, momentum: float = .1) -> None:
         self.eps, self.momentum = eps, momentum
@@ -29,7 +28,7 @@ class BatchNorm1d(Module):
         self.num_batches_tracked = Buffer(np.array(0, np.int64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, n) or (bs, n, length) to the same."""
+        """(bs, n, ...) to the same."""
         self._check_features(x)
         axes = (0, *range(2, x.ndim))
         column = (-1, *[1] * (x.ndim - 2))
@@ -44,8 +43,9 @@ class BatchNorm1d(Module):
 
     def _check_features(self, x: Tensor) -> None:
         n = self.weight.shape[0]
-        if x.ndim not in (2, 3) or x.shape[1] != n:
-            raise ShapeError(f"batch norm of {n} features needs (bs, {n}) or (bs, {n}, length), "
+        fitting = [f"(bs, {n}{more})" for more in self.shapes]
+        if x.ndim not in [text.count(",") + 1 for text in fitting] or x.shape[1] != n:
+            raise ShapeError(f"batch norm of {n} features needs {' or '.join(fitting)}, "
                              f"got {x.shape}")
 
     def _batch_statistics(self, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
@@ -67,3 +67,26 @@ class BatchNorm1d(Module):
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}, " \
                "affine=True, track_running_stats=True"
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch norm of (bs, n) or (bs, n, length); ``torch.nn.BatchNorm1d``.
+
+    >>> from minifast import tensor
+    >>> BatchNorm1d(1)(tensor([[1.], [3.]]))
+    tensor([[-1.0000],
+            [ 1.0000]], grad_fn=<add>)
+    """
+
+    shapes = ("", ", length")
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch norm of images (bs, n, height, width); ``torch.nn.BatchNorm2d``.
+
+    >>> from minifast import tensor
+    >>> BatchNorm2d(1)(tensor([[[[1., 3.]]]]))
+    tensor([[[[-1.0000,  1.0000]]]], grad_fn=<add>)
+    """
+
+    shapes = (", height, width",)

@@ -1,0 +1,78 @@
+"""Convolution: a small linear layer at every place of an image."""
+from math import sqrt
+
+import numpy as np
+
+from ..autograd import ShapeError, Tensor, apply, ops
+from ..random import generator
+from .init import Seed, kaiming_uniform_, uniform_
+from .module import Module
+from .parameter import Parameter
+
+Pair = tuple[int, int]
+
+
+def pair(n: int | Pair) -> Pair:
+    """(n, n) for a number.
+
+    >>> pair(3)
+    (3, 3)
+    """
+    return (n, n) if isinstance(n, int) else n
+
+
+def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """How many places a kernel has on images of ``shape`` (bs, c, h, w): down, and across.
+
+    >>> windows_out((1, 1, 8, 8), (3, 3), (2, 2), (1, 1))
+    (4, 4)
+    """
+    if len(shape) != 4:
+        raise ShapeError(f"images have shape (bs, channels, height, width), got {shape}")
+    down, across = ((n + 2 * p - k) // s + 1 for n, k, s, p in
+                    zip(shape[2:], kernel, stride, padding, strict=True))
+    if down < 1 or across < 1:
+        raise ShapeError(f"a kernel of {kernel} does not fit on images of {shape[2:]} with padding "
+                         f"{padding}; use larger images, more padding, or fewer strides before")
+    return down, across
+
+
+class Conv2d(Module):
+    """(bs, n_in, h, w) to (bs, n_out, h', w'); ``torch.nn.Conv2d`` with its initial weights.
+
+    Every window of the image becomes a column, and one matrix product does the rest.
+
+    >>> from minifast import tensor
+    >>> Conv2d(1, 4, 3, padding=1)(tensor([[[[0.] * 8] * 8]])).shape
+    (1, 4, 8, 8)
+    """
+
+    def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
+                 padding: int | Pair = 0, bias: bool = True, seed: Seed = None) -> None:
+        rng = generator(seed)
+        self.kernel_size, self.stride, self.padding = pair(kernel_size), pair(stride), pair(padding)
+        shape = (n_out, n_in, *self.kernel_size)
+        self.weight = kaiming_uniform_(Parameter(np.empty(shape, np.float32)), sqrt(5), rng)
+        self.bias: Parameter | None = None
+        if bias:
+            bound = 1 / sqrt(np.prod(shape[1:]))
+            self.bias = uniform_(Parameter(np.empty(n_out, np.float32), no_wd=True),
+                                 -bound, bound, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(bs, n_in, h, w) to (bs, n_out, h', w')."""
+        out = windows_out(x.shape, self.kernel_size, self.stride, self.padding)
+        n_out, n_in = self.weight.shape[:2]
+        if x.shape[1] != n_in:
+            raise ShapeError(f"this convolution takes {n_in} channels, got images of {x.shape}")
+        columns = apply(ops.unfold, x, kernel=self.kernel_size, stride=self.stride,
+                        padding=self.padding)
+        y = self.weight.reshape(n_out, -1) @ columns
+        y = y if self.bias is None else y + self.bias.reshape(-1, 1)
+        return y.reshape(len(x), n_out, *out)
+
+    def extra_repr(self) -> str:
+        n_out, n_in = self.weight.shape[:2]
+        return (f"{n_in}, {n_out}, kernel_size={self.kernel_size}, stride={self.stride}"
+                + (f", padding={self.padding}" if self.padding != (0, 0) else "")
+                + (", bias=False" if self.bias is None else ""))
