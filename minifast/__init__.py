@@ -14,9 +14,9 @@ from .autograd import (
     tensor,
     where,
 )
-from .backend import DeviceError
+from .backend import DeviceError, device
 
 __version__ = "0.1.0"
 __all__ = ["DeviceError", "GradientError", "GraphReleasedError", "Primitive", "ShapeError",
-           "Tensor", "apply", "cat", "gradcheck", "no_grad", "primitive", "stack", "tensor",
-           "where"]
+           "Tensor", "apply", "cat", "device", "gradcheck", "no_grad", "primitive", "stack",
+           "tensor", "where"]

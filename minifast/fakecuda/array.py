@@ -21,7 +21,8 @@ from .counting import allocate, note
 API = json.loads((Path(__file__).with_name("cupy_api.json")).read_text())
 VIEWS = frozenset({"reshape", "transpose", "swapaxes", "expand_dims", "squeeze", "broadcast_to",
                    "ravel", "moveaxis", "shape", "ndim", "size", "empty_like", "empty",
-                   "may_share_memory", "shares_memory", "result_type", "view"})
+                   "may_share_memory", "shares_memory", "result_type", "view",
+                   "sliding_window_view", "as_strided"})
 WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "array_equal",
                      "allclose", "histogram", "repeat"})
 _order = np.random.default_rng(0)
@@ -105,7 +106,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         return out[0] if out is not None else _outside(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        kind = "linalg" if function.__module__ == "numpy.linalg" else "functions"
+        kind = function.__module__.rpartition(".")[2].replace("numpy", "functions")
         return _call(kind, function.__name__, function, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -198,7 +199,7 @@ def _outside(x: Any) -> Any:
 
 
 def _call(kind: str, name: str, function: Any, args: Any, kwargs: Any, method: bool = False) -> Any:
-    if name not in API[kind] and not method:
+    if not method and name not in API.get(kind, {}):
         raise TypeError(f"CuPy 14.2 has no {name}")
     known = API[kind].get(name)
     if known is not None and not kwargs.keys() <= set(known):

@@ -30,6 +30,7 @@ def dump(module: Any) -> Api:
                 if callable(getattr(owner, name))}
     fields = dict.fromkeys(name for name in dir(module.ndarray) if not name.startswith("_"))
     return {"functions": public(module), "linalg": public(module.linalg),
+            "stride_tricks": public(module.lib.stride_tricks),
             "methods": {**fields, **public(module.ndarray)}, "version": {module.__version__: None}}
 
 
