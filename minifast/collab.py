@@ -73,7 +73,7 @@ class EmbeddingDotBias(Module):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """users (bs,), items (bs,) to ratings (bs,)."""
         dot = apply(ops.row_dot, self.u_weight(users), self.i_weight(items))
-        res = dot + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)
+        res = dot + (self.u_bias(users) + self.i_bias(items)).squeeze(-1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
 
@@ -103,6 +103,9 @@ class EmbeddingNN(TabularModel):
 def _checked_range(y_range: Any) -> tuple[float, float] | None:
     if y_range is None:
         return None
+    if np.shape(y_range) != (2,):
+        raise ValueError(f"y_range is a pair (low, high), such as [0, 5.5] for ratings of 1 to 5; "
+                         f"got {y_range!r}")
     low, high = y_range
     check_range(low, high)
     return low, high
@@ -140,6 +143,8 @@ class CollabDataBunch(DataBunch):
         {'user': ['#na#', '1', '2'], 'item': ['#na#', 'a', 'b']}
         """
         names = _column_names(ratings, user_name, item_name, rating_name)
+        if test is not None:
+            _check_columns(test, names[:2])
         y = _numbers(ratings, names[2])
         train, valid = random_split(len(ratings), valid_pct, seed)
         columns = [ratings[name].to_numpy() for name in names[:2]]
@@ -165,6 +170,9 @@ class CollabDataBunch(DataBunch):
         """A row (mapping of column to label, or (user, item)) as a batch of one."""
         labels = [item[cats.name] for cats in self.categories] if hasattr(item, "keys") \
             else list(item)
+        if len(labels) != len(self.categories):
+            raise ValueError(f"a rating is predicted for a user and an item, got {item!r}; give "
+                             "(user, item), or a row of a frame")
         return [self.encode([label], i) for i, label in enumerate(labels)]
 
     def encode(self, labels: Iterable[Any], column: int) -> Tensor:
@@ -187,17 +195,21 @@ class CollabDataBunch(DataBunch):
 def _column_names(ratings: "pd.DataFrame", user: str | None, item: str | None,
                   rating: str | None) -> list[str]:
     if not len(ratings):
-        raise ValueError("the frame of ratings has no rows")
+        raise ValueError("the frame of ratings has 0 rows; look at how it was read and filtered")
     if len(ratings.columns) < 3:
         raise ValueError(f"ratings need three columns (user, item, rating), got "
                          f"{list(ratings.columns)}")
     names = [given or default for given, default in
              zip([user, item, rating], ratings.columns[:3], strict=True)]
-    for name in names:
-        if name not in ratings.columns:
-            raise UnknownColumnError(f"no column {name!r}; the frame has "
-                                     f"{', '.join(map(str, ratings.columns))}")
+    _check_columns(ratings, names)
     return names
+
+
+def _check_columns(frame: "pd.DataFrame", names: list[str]) -> None:
+    for name in names:
+        if name not in frame.columns:
+            raise UnknownColumnError(f"no column {name!r}; the frame has "
+                                     f"{', '.join(map(str, frame.columns))}")
 
 
 def _numbers(ratings: "pd.DataFrame", name: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
@@ -206,12 +218,13 @@ def _numbers(ratings: "pd.DataFrame", name: str) -> "np.ndarray[Any, np.dtype[np
         raise ValueError(f"ratings must be numbers; column {name!r} holds {column.dtype} "
                          f"(for example {column.iloc[0]!r}). Convert it with pd.to_numeric, or "
                          "name another column with rating_name=")
-    missing = int(column.isna().sum())
-    if missing:
-        raise ValueError(f"column {name!r} has {missing} missing ratings (first in row "
-                         f"{column.index[column.isna()][0]!r}); drop them: "
-                         f"ratings.dropna(subset=[{name!r}])")
-    return column.to_numpy(np.float32)
+    values = column.to_numpy(np.float32, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(f"column {name!r} has {len(bad)} missing or infinite ratings (the first, "
+                         f"{values[bad[0]]}, in row {column.index[bad[0]]!r}); drop the missing "
+                         f"ones with ratings.dropna(subset=[{name!r}])")
+    return values
 
 
 def _test_rows(test: "pd.DataFrame | None", names: list[str], categories: list[Categories]

@@ -14,7 +14,7 @@ def in_notebook() -> bool:
     """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 def show_table(table: "pd.DataFrame") -> None:
@@ -43,3 +43,26 @@ def as_html(html: str) -> Any:
     from IPython import display as jupyter
     make: Any = jupyter.HTML
     return make(html)
+
+
+class DisplayLine:
+    """A file in a notebook that shows the last line written to it, in one place.
+
+    A progress bar writes to it; when it takes itself away, nothing is left in the saved output.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def write(self, text: str) -> None:
+        """Show ``text`` in the place of what was shown."""
+        line = {"text/plain": text.strip("\r\n ")}
+        if self._handle is not None:
+            self._handle.update(line, raw=True)
+        elif line["text/plain"]:
+            from IPython import display as jupyter
+            show: Any = jupyter.display
+            self._handle = show(line, raw=True, display_id=f"line-{id(self)}")
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""

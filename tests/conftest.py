@@ -1,10 +1,41 @@
 """What several test files share."""
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import minifast
+
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
+DEVICES = ["cpu"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", action="append", choices=["cpu", "fakecuda", "cuda"],
+                     help=f"run the tests on this device; may be repeated (default: {DEVICES})")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cpu_only(why): this test is about the CPU, or about no "
+                                       "device at all; it is not run on the others")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test runs once on each device, as the default device of what it makes."""
+    chosen = metafunc.config.getoption("device") or DEVICES
+    if metafunc.definition.get_closest_marker("cpu_only"):
+        chosen = ["cpu"]
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", chosen, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The device that this run of the test is on."""
+    name = getattr(request, "param", "cpu")  # the examples in docstrings have no parameter
+    with minifast.device(name):
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minifast import GradientError, Primitive, Tensor, apply, gradcheck, primitive, tensor
-from minifast.autograd import Rows, ops
+from minifast.autograd import Rows, ops, windows
 
 Array = np.ndarray
 
@@ -124,6 +124,11 @@ CASES: dict[str, Case] = {
     "standardize": Standardize(ops.standardize, (A,), {"axes": (0,)}),
     "standardize, three axes": Standardize(ops.standardize, (normal(3, 2, 4),), {"axes": (0, 2)}),
     "log_softmax": Case(ops.log_softmax, (A,)),
+    "unfold": Case(windows.unfold, (normal(2, 3, 6, 5),),
+                   {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),
+    "unfold, one pixel": Case(windows.unfold, (normal(2, 1, 2, 2),),
+                              {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0)}),
+    "pick_max": Case(windows.pick_max, (normal(2, 4, 3),), {"axis": 1}),
     "cross_entropy": Case(ops.cross_entropy, (normal(4, 5), IDS)),
     "mean_squared_error": Case(ops.mean_squared_error, (A, B)),
     "binary_cross_entropy": Case(ops.binary_cross_entropy, (A, positive(3, 4))),
@@ -141,8 +146,9 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 # ------------------------------------------------------------------------------ finite differences
 
 def test_no_primitive_is_left_out() -> None:
-    defined = {op for op in vars(ops).values() if isinstance(op, Primitive)}
-    assert len(defined) >= 34
+    defined = {op for module in (ops, windows) for op in vars(module).values()
+               if isinstance(op, Primitive)}
+    assert len(defined) >= 36
     assert {op.name for op in defined - {case.op for case in CASES.values()}} == set()
 
 

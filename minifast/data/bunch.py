@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import default_device, get_backend
+from ..backend import backend_of, default_device, get_backend
 from ..nn import BCEWithLogitsFlat, CrossEntropyFlat, MSELossFlat
 from .loader import ArrayDataset, Batch, DataLoader, to_tensors
 
@@ -110,7 +110,7 @@ class DataBunch:
 
     def batches(self, dl: Batches) -> Iterator[Batch]:
         """One pass over a loader, as tensors on this bunch's device."""
-        if isinstance(dl, DataLoader):
+        if isinstance(dl, DataLoader) and backend_of(dl.dataset.y).name == self.device:
             return iter(dl)  # gathered on the device already
         return (to_tensors(tuple(batch), self.device) for batch in dl)
 

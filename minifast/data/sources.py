@@ -12,7 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 from zipfile import BadZipFile
 
 if TYPE_CHECKING:
@@ -142,11 +143,18 @@ def search_path() -> list[Path]:
     >>> search_path()[-1].name
     'data'
     """
-    import pooch
-
     home = os.environ.get("MINIFAST_HOME")
     homes = [Path(home).expanduser().absolute()] if home else []
-    return [root / "data" for root in (*homes, Path(pooch.os_cache("minifast")))]
+    return [root / "data" for root in (*homes, Path(_quiet_pooch().os_cache("minifast")))]
+
+
+def _quiet_pooch() -> Any:
+    """pooch, without its lines on stderr: a bar or an error of ours says what happens."""
+    with catch_warnings():
+        simplefilter("ignore")  # in a notebook without widgets, tqdm warns while it is imported
+        import pooch
+    pooch.get_logger().setLevel("WARNING")
+    return pooch
 
 
 def _missing(folder: Path, archive: _Archive) -> list[str]:
@@ -155,8 +163,7 @@ def _missing(folder: Path, archive: _Archive) -> list[str]:
 
 def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None:
     """Fetch and unpack in a temporary folder on the target's disk, then move into place."""
-    import pooch
-
+    pooch = _quiet_pooch()
     _refuse_occupied(target, archive)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{archive.folder}-", dir=target.parent) as tmp:

@@ -3,7 +3,7 @@ from math import sqrt
 
 import numpy as np
 
-from ..autograd import ShapeError, Tensor, apply, ops
+from ..autograd import ShapeError, Tensor, apply, windows
 from ..random import generator
 from .init import Seed, kaiming_uniform_, uniform_
 from .module import Module
@@ -65,7 +65,7 @@ class Conv2d(Module):
         n_out, n_in = self.weight.shape[:2]
         if x.shape[1] != n_in:
             raise ShapeError(f"this convolution takes {n_in} channels, got images of {x.shape}")
-        columns = apply(ops.unfold, x, kernel=self.kernel_size, stride=self.stride,
+        columns = apply(windows.unfold, x, kernel=self.kernel_size, stride=self.stride,
                         padding=self.padding)
         y = self.weight.reshape(n_out, -1) @ columns
         y = y if self.bias is None else y + self.bias.reshape(-1, 1)

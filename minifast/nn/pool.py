@@ -1,7 +1,7 @@
 """Pooling: a window of an image becomes one number."""
 import numpy as np
 
-from ..autograd import Tensor, apply, ops
+from ..autograd import Tensor, apply, windows
 from ..backend import Array
 from .conv import Pair, pair, windows_out
 from .module import Module
@@ -20,11 +20,11 @@ class _Pool2d(Module):
         """(bs, c, h, w) to (bs, c, h', w')."""
         out = windows_out(x.shape, self.kernel_size, self.stride, self.padding)
         bs, c, h, w = x.shape
-        columns = apply(ops.unfold, x.reshape(bs * c, 1, h, w), kernel=self.kernel_size,
+        columns = apply(windows.unfold, x.reshape(bs * c, 1, h, w), kernel=self.kernel_size,
                         stride=self.stride, padding=self.padding)
         return self.reduce(columns).reshape(bs, c, *out)
 
-    def reduce(self, windows: Tensor) -> Tensor:
+    def reduce(self, columns: Tensor) -> Tensor:
         """(n, pixels, windows) to (n, windows)."""
         raise NotImplementedError
 
@@ -43,9 +43,9 @@ class MaxPool2d(_Pool2d):
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None) -> None:
         super().__init__(kernel_size, stride)
 
-    def reduce(self, windows: Tensor) -> Tensor:
+    def reduce(self, columns: Tensor) -> Tensor:
         """The largest."""
-        return apply(ops.pick_max, windows, axis=1)
+        return apply(windows.pick_max, columns, axis=1)
 
 
 class AvgPool2d(_Pool2d):
@@ -56,9 +56,9 @@ class AvgPool2d(_Pool2d):
     tensor([[[[2.5000]]]])
     """
 
-    def reduce(self, windows: Tensor) -> Tensor:
+    def reduce(self, columns: Tensor) -> Tensor:
         """The mean."""
-        return windows.mean(1)
+        return columns.mean(1)
 
 
 class AdaptiveAvgPool2d(Module):

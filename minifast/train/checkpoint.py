@@ -38,7 +38,7 @@ def load_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}; {_what_is_there(path.parent)}")
     try:
-        return dict(load(path.read_bytes()))
+        return dict(sorted(load(path.read_bytes()).items()))  # in no order as they come
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole checkpoint ({error}); it was cut short, "
                               "or something else wrote it. learn.save(...) writes a new one"

@@ -2,7 +2,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..nn import BatchNorm1d, Module, Parameter, Sequential
+import numpy as np
+
+from ..nn import BatchNorm, Module, Parameter, Sequential
 
 SplitOn = Callable[[Module], Any] | Module | Iterable[Any]
 
@@ -86,10 +88,20 @@ def freeze_groups(groups: Sequence[Module], n: int, train_bn: bool = True) -> No
         raise ValueError(f"freeze_to({n}) would freeze all {count} layer groups and leave "
                          "nothing to train")
     for group in groups[:first]:
-        for leaf in group.children():
-            leaf.requires_grad_(train_bn and isinstance(leaf, BatchNorm1d))
+        for leaf in flatten_model(group):
+            leaf.requires_grad_(train_bn and isinstance(leaf, BatchNorm))
     for group in groups[first:]:
         group.requires_grad_(True)
+
+
+def train_mode(model: Module) -> None:
+    """Training mode, except for frozen batch norm: it uses its running statistics and keeps them.
+
+    fastai v1 has the callback ``BnFreeze`` for this.
+    """
+    for module in model.train().modules():
+        if isinstance(module, BatchNorm) and not module.weight.requires_grad:
+            module.eval()
 
 
 def even_mults(start: float, stop: float, n: int) -> list[float]:
@@ -111,7 +123,7 @@ def lr_range(lr: Any, n: int) -> Any:
     ([0.0001, 0.0001, 0.001], 0.001)
     """
     if not isinstance(lr, slice):
-        if isinstance(lr, (list, tuple)) and len(lr) != n:
+        if np.ndim(lr) and len(lr) != n:
             raise ValueError(f"{len(lr)} learning rates {list(lr)} for {n} layer groups; give one "
                              f"number, {n} numbers, or a slice")
         return lr

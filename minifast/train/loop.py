@@ -7,6 +7,7 @@ from ..data import DataBunch
 from ..nn import Module
 from ..optim import Optimizer
 from .callback import Callback
+from .groups import train_mode
 from .handler import CallbackHandler
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
     handler.on_train_begin(epochs, [metric_name(m) for m in metrics])
     try:
         for _ in range(epochs):
-            model.train()
+            train_mode(model)
             handler.on_epoch_begin()
             for xb, yb in data.batches(data.train_dl):
                 xb, yb = handler.on_batch_begin(xb, yb)

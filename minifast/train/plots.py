@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 Curve = np.ndarray[Any, np.dtype[np.float64]]
+SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
+"""How far apart ``slide`` compares slopes, and the difference that counts."""
 
 
 def _cut(values: Any, skip_start: int, skip_end: int) -> Curve:
@@ -47,12 +49,12 @@ def _mark_steepest(axes: Any, lrs: Curve, losses: Curve) -> float:
 
 
 def suggest(lrs: list[float], losses: list[float]) -> dict[str, float]:
-    """Four readings of the curve, as fastai v2 names them; NaN where there is nothing to read.
+    """Four readings of the curve, with fastai v2's names and rules; NaN if it is too short.
 
     The first tenth, the last five points and all from the first NaN on are left out. ``valley``:
-    two thirds into the middle of the longest descent; ``slide``: the last steep part before the
-    loss rises; ``minimum``: a tenth of the rate of the lowest loss; ``steep``: where the loss
-    falls fastest against log(lr).
+    half way into the longest falling subsequence; ``slide``: going down from the highest rate,
+    the last at which the slope still differs from that 15 points on; ``minimum``: a tenth of the
+    rate of the lowest loss; ``steep``: where the loss falls fastest against log(lr).
 
     >>> sorted(suggest([.1, 1.], [1., .5]))
     ['minimum', 'slide', 'steep', 'valley']
@@ -64,32 +66,27 @@ def suggest(lrs: list[float], losses: list[float]) -> dict[str, float]:
     x, y = np.array(lrs[start:stop]), np.array(losses[start:stop])
     if len(x) < 2:
         return dict.fromkeys(("valley", "slide", "minimum", "steep"), float("nan"))
-    return {"valley": float(x[_valley(y)]), "slide": float(x[_slide(x, y)]),
+    return {"valley": float(x[_valley(y)]),
+            "slide": float(x[_slide(y)]) if len(x) > SLIDE_WINDOW else float("nan"),
             "minimum": float(x[y.argmin()] / 10),
-            "steep": float(x[np.gradient(y, np.log(x)).argmin()])}
+            "steep": float(x[(np.diff(y) / np.diff(np.log(x))).argmin()])}
 
 
 def _valley(y: Curve) -> int:
-    """Middle third of the longest falling subsequence: its point at one half."""
-    n = len(y)
-    length = np.ones(n, int)
-    for i in range(1, n):
-        higher = y[:i] > y[i]
-        length[i] = 1 + (length[:i][higher].max() if higher.any() else 0)
+    """Half way into the longest falling subsequence, in v2's count: a third and half of one."""
+    length = np.ones(len(y), int)
+    for i in range(1, len(y)):
+        length[i] += length[:i][y[:i] > y[i]].max(initial=0)
     end = int(length.argmax())
-    third = length[end] / 3
-    return int(end - length[end] + third + third / 2) if length[end] < end + 1 \
-        else int(third + third / 2)
+    n = int(length[end]) if end else 0
+    return max(0, end - n + n // 3 + n // 6)
 
 
-def _slide(x: Curve, y: Curve, window: int = 15, threshold: float = .5) -> int:
-    """The last point at which the slope stays within ``threshold`` of the slope a window on."""
+def _slide(y: Curve) -> int:
+    """From the right: the last point whose slope differs from the slope a window further on."""
     slope = np.gradient(y)
-    right, left = len(y) - 1, len(y) - 1 - window
-    best = right
-    while left >= -len(y) and abs(slope[right] - slope[left]) > threshold:
-        best, right, left = left, right - 1, left - 1
-    return best if best >= 0 else best % len(y)
+    alike = np.abs(slope[SLIDE_WINDOW:] - slope[:-SLIDE_WINDOW]) <= SLIDE_THRESHOLD
+    return min(int(np.flatnonzero(alike).max(initial=-1)) + 1, len(alike) - 1)
 
 
 def plot_lr(recorder: "Recorder", show_moms: bool, skip_start: int, skip_end: int,
@@ -121,15 +118,16 @@ def plot_losses(recorder: "Recorder", skip_start: int, skip_end: int, return_fig
 def plot_metrics(recorder: "Recorder", skip_start: int, skip_end: int, return_fig: bool) -> Any:
     """One plot for each metric."""
     import matplotlib.pyplot as plt
-    n = len(recorder.metrics[0]) if recorder.metrics else 0
-    if not n:
+    points = [(at, row) for at, row in
+              zip(np.cumsum(recorder.nb_batches), recorder.metrics, strict=True)
+              if row and skip_start <= at <= len(recorder.losses) - skip_end]
+    if not points:
         raise ValueError("there are no metrics to plot; make the learner with metrics=[...] and "
                          "train with a validation set")
-    ends = np.cumsum(recorder.nb_batches)
-    keep = (ends >= skip_start) & (ends <= ends[-1] - skip_end)
+    n = len(points[0][1])
     figure, grid = plt.subplots(n, 1, squeeze=False, figsize=(6, 4 * n))
     for i, axes in enumerate(grid[:, 0]):
-        values = np.array([row[i] for row in recorder.metrics])
-        axes.plot(ends[keep], values[keep], marker="o", markersize=4)
+        axes.plot([at for at, _ in points], [row[i] for _, row in points], marker="o",
+                  markersize=4)
         axes.set(xlabel="Batches processed", ylabel=recorder.names[3 + i])
     return figure if return_fig else None

@@ -37,10 +37,10 @@ on_train_end"""
 
 def training_loop(learn: "Learner") -> str:
     """``LOOP`` with the names of those who hear each event, in their order."""
-    recorder = vars(learn).get("recorder")
+    before = dict(vars(learn))
     made = [make(learn) for make in learn.callback_fns]
-    if recorder is not None:
-        learn.recorder = recorder
+    vars(learn).clear()  # those callbacks were for show: the learner's own come back
+    vars(learn).update(before)
     callbacks = sorted([*learn.callbacks, *made], key=lambda cb: cb._order)
     return "\n".join(_line(line, callbacks) for line in LOOP.splitlines())
 

@@ -3,7 +3,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..notebook import in_notebook
+from ..notebook import DisplayLine, in_notebook
 from .callback import Changes, LearnerCallback
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ProgressBar(LearnerCallback):
         from tqdm import tqdm
         self.bar = tqdm(total=len(self.learn.data.train_dl), leave=False, mininterval=INTERVAL,
                         desc=f"epoch {epoch + 1}/{n_epochs}", dynamic_ncols=True,
-                        file=sys.stdout if in_notebook() else sys.stderr)
+                        file=DisplayLine() if in_notebook() else sys.stderr)
         self.done, self.drawn = 0, monotonic()
         return None
 

@@ -28,16 +28,22 @@ class Recorder(LearnerCallback):
         self.val_losses: list[float | None] = []
         self.metrics: list[list[float]] = []
         self.nb_batches: list[int] = []
-        self.names: list[str] = []
+        self._metric_names: list[str] = []
         self.min_grad_lr: float | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The heads of the table's columns."""
+        time = ["time"] if self.learn.add_time else []
+        return ["epoch", "train_loss", "valid_loss", *self._metric_names, *time]
+
     def add_metric_names(self, names: list[str]) -> None:
-        """Columns that a callback fills by giving back longer ``last_metrics``."""
-        self.names[-1:-1] = names
+        """Columns for a callback that gives back longer ``last_metrics`` before the recorder
+        (its ``_order`` is below -10)."""
+        self._metric_names += names
 
     def on_train_begin(self, metrics_names: Any = (), **state: Any) -> Changes:
-        time = ["time"] if self.learn.add_time else []
-        self.names = ["epoch", "train_loss", "valid_loss", *metrics_names, *time]
+        self._metric_names = [*metrics_names, *self._metric_names]
         self._table: EpochTable | None = None
         return None
 
@@ -51,7 +57,7 @@ class Recorder(LearnerCallback):
         if train:
             hypers = self.learn.optimizer.hypers[-1]
             self.lrs.append(hypers["lr"])
-            self.moms.append(hypers["mom"])
+            self.moms.append(hypers.get("mom", 0.))
         return None
 
     def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:

@@ -36,9 +36,8 @@ class OneCycleScheduler(LearnerCallback):
 
     def _set(self) -> None:
         rates = [lr(self.step) for lr in self.lr_curves]
-        opt = self.learn.optimizer
-        opt.lr = rates if len(rates) > 1 else rates[0]
-        opt.mom = self.mom(self.step)
+        self.learn.optimizer.set_hypers(lr=rates if len(rates) > 1 else rates[0],
+                                        mom=self.mom(self.step))
 
     def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
         if not train:

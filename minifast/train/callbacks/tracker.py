@@ -83,6 +83,10 @@ class SaveModelCallback(TrackerCallback):
             raise ValueError(f"every is 'improvement' or 'epoch', got {every!r}")
         self.every, self.name, self.saved = every, name, False
 
+    def on_train_begin(self, **state: Any) -> Changes:
+        self.saved = False
+        return super().on_train_begin(**state)
+
     def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
                      **state: Any) -> Changes:
         if self.every == "epoch":

@@ -1,0 +1,402 @@
+"""What a fit leaves behind: lists, the table, the plots, the readings of the finder's curve."""
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from tiny import Spy, answer, floats, line_learner, ratings_learner, scripted, three_groups
+
+from minifast.train import Learner, mae, recorder, rmse, table
+from minifast.train.plots import suggest
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def fitted(learn: Learner, epochs: int = 2, **kwargs: Any) -> Learner:
+    with learn.no_logging():
+        learn.fit_one_cycle(epochs, 1e-2, **kwargs)
+    return learn
+
+
+# ------------------------------------------------------------------------------------- the lists
+
+
+def test_what_is_recorded() -> None:
+    seen: list[Any] = []
+
+    def hear(event: str, state: dict[str, Any]) -> None:
+        if event == "backward_begin":
+            seen.append((float(state["smooth_loss"]), learn.opt.get_hyper("lr")[-1],
+                         learn.opt.get_hyper("mom")[-1]))
+    learn = three_groups(metrics=[mae, rmse])
+    with learn.no_logging():
+        learn.fit_one_cycle(2, slice(1e-4, 1e-2), callbacks=[Spy(hear)])
+    rec = learn.recorder
+    assert list(zip(floats(rec.losses), rec.lrs, rec.moms, strict=True)) == seen
+    assert rec.lrs[0] == pytest.approx(1e-2 / 25, rel=1e-12)  # the last group's
+    assert rec.nb_batches == [10, 10]
+    assert rec.names == ["epoch", "train_loss", "valid_loss", "mean_absolute_error",
+                         "root_mean_squared_error", "time"]
+    assert [len(values) for values in (rec.losses, rec.val_losses, rec.metrics)] == [20, 2, 2]
+    np.testing.assert_allclose(learn.validate(), [rec.val_losses[-1], *rec.metrics[-1]],
+                               rtol=1e-6)
+    assert all(type(v) is float for v in [*rec.val_losses, *rec.metrics[0], *rec.lrs])
+
+
+def test_a_recorder_is_made_at_each_fit() -> None:
+    learn = line_learner()
+    with pytest.raises(AttributeError, match="recorder"):
+        _ = learn.recorder
+    first = fitted(learn, 1).recorder
+    second = fitted(learn, 3).recorder
+    assert second is not first
+    assert (first.nb_batches, second.nb_batches) == ([2], [2, 2, 2])
+
+
+def test_without_validation_rows() -> None:
+    rec = fitted(line_learner(n_valid=0, metrics=[mae])).recorder
+    assert rec.val_losses == [None, None]
+    assert rec.metrics == [[], []]
+
+
+# ------------------------------------------------------------------------------------- the table
+
+
+def table_of(learn: Learner, capsys: pytest.CaptureFixture[str], epochs: int = 2,
+             **kwargs: Any) -> list[str]:
+    capsys.readouterr()
+    learn.fit(epochs, 1e-2, **kwargs)
+    return capsys.readouterr().out.split("\n")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds from one look at the clock to the next."""
+    step, now = [0.], [0.]
+
+    def monotonic() -> float:
+        now[0] += step[0]
+        return now[0]
+    monkeypatch.setattr(recorder, "monotonic", monotonic)
+    return step
+
+
+def test_the_table_in_a_terminal(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    clock[0] = 5
+    learn = line_learner(callbacks=[scripted([.951975, 12.3456789])])
+    head, first, second, end = table_of(learn, capsys)
+    assert head == "epoch     train_loss  valid_loss  time      "
+    smooth = [f"{v:.6f}" for v in floats(learn.recorder.losses)]
+    assert first == f"0         {smooth[1]:<12}0.951975    00:05     "
+    assert second == f"1         {smooth[3]:<12}12.345679   00:05     "
+    assert end == ""
+
+
+def test_columns_of_metrics(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    clock[0] = 3661
+    learn = line_learner(metrics=[mae])
+    head, first, _ = table_of(learn, capsys, 1)
+    assert head == "epoch     train_loss  valid_loss  mean_absolute_error  time      "
+    loss, (metric,) = learn.recorder.val_losses[0], learn.recorder.metrics[0]
+    assert first[22:] == f"{loss:<12.6f}{metric:<21.6f}1:01:01   "
+
+
+def test_a_skipped_validation_leaves_its_cells_empty(capsys: pytest.CaptureFixture[str],
+                                                     clock: list[float]) -> None:
+    """The time stays in its own column, where fastai v1 moves it to the first metric's."""
+    learn = line_learner(metrics=[mae], callbacks=[answer("epoch_begin", skip_validate=True)])
+    _, first, _ = table_of(learn, capsys, 1)
+    assert first[22:] == f"{'#na#':<12}{'#na#':<21}00:00     "
+
+
+def test_without_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    head, first, _ = table_of(line_learner(add_time=False), capsys, 1)
+    assert head == "epoch     train_loss  valid_loss  "
+    assert len(first) == len(head)
+
+
+@pytest.mark.parametrize("add_time", [True, False])
+def test_a_callback_can_add_columns(add_time: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    def hear(event: str, state: dict[str, Any]) -> Any:
+        if event == "train_begin":
+            learn.recorder.add_metric_names(["norm", "count"])
+        return {"last_metrics": [*state["last_metrics"], 1.5, 2.]} if event == "epoch_end" else None
+    learn = line_learner(metrics=[mae], add_time=add_time, callbacks=[Spy(hear, order=-20)])
+    for _ in range(2):  # the second fit's columns are not the first's too
+        head, first, _ = table_of(learn, capsys, 1)
+        columns = ["epoch", "train_loss", "valid_loss", "mean_absolute_error", "norm", "count"]
+        assert head.split() == columns + ["time"] * add_time
+        assert first.split()[4:6] == ["1.500000", "2.000000"]
+        assert learn.recorder.metrics[0][1:] == [1.5, 2.]
+
+
+def test_the_table_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    """Shown at the first row, then replaced by a longer one at each epoch."""
+    shown: list[Any] = []
+
+    class Handle:
+        def update(self, html: str) -> None:
+            shown.append(("update", html))
+
+    def show_html(html: str, display_id: str | None = None) -> Handle:
+        shown.append((display_id, html))
+        return Handle()
+    monkeypatch.setattr(table, "in_notebook", lambda: True)
+    monkeypatch.setattr(table, "show_html", show_html)
+    monkeypatch.setattr(table, "as_html", lambda html: html)
+    learn = line_learner(callbacks=[scripted([1., 2., 3.])])
+    assert table_of(learn, capsys, 3) == [""]
+    (first_id, _), *updates = shown
+    assert first_id
+    assert [kind for kind, _ in updates] == ["update", "update"]
+    cells = re.findall("<td>(.*?)</td>", updates[-1][1])
+    assert cells[2::4] == ["1.000000", "2.000000", "3.000000"]
+    assert re.findall("<th>(.*?)</th>", updates[-1][1]) == learn.recorder.names
+
+
+def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    learn = line_learner()
+    with learn.no_logging():
+        assert table_of(learn, capsys) == [""]
+    with learn.no_bar():
+        assert len(table_of(learn, capsys)) == 4
+    with pytest.raises(ZeroDivisionError), learn.no_logging():
+        _ = 1 / 0
+    assert len(table_of(learn, capsys)) == 4
+
+
+# ------------------------------------------------------------------------------------- the plots
+
+
+def line_of(figure: Any, axes: int = 0, line: int = 0) -> tuple[list[float], list[float]]:
+    x, y = figure.axes[axes].lines[line].get_data()
+    return list(x), list(y)
+
+
+@pytest.fixture
+def found() -> Learner:
+    learn = three_groups()
+    with learn.no_logging():
+        learn.lr_find(num_it=60)
+    return learn
+
+
+def test_the_finder_s_plot(found: Learner) -> None:
+    rec = found.recorder
+    figure = rec.plot(return_fig=True)
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == (
+        "Learning Rate", "Loss", "log")
+    n = len(rec.lrs)
+    assert line_of(figure) == (rec.lrs[10:n - 5], floats(rec.losses)[10:n - 5])
+    assert axes.xaxis.get_major_formatter()(1e-5, None) == "1e-05"
+    assert len(axes.lines) == 1
+    assert rec.min_grad_lr is None
+
+
+def test_what_the_plot_leaves_out(found: Learner) -> None:
+    rec = found.recorder
+    n = len(rec.lrs)
+    for start, end in ((0, 0), (3, 15), (n - 2, 0), (0, n - 2)):
+        x, _ = line_of(rec.plot(skip_start=start, skip_end=end, return_fig=True))
+        assert x == rec.lrs[start:n - end]
+    assert rec.plot() is None
+    figure = rec.plot(return_fig=True, color="k", linewidth=3)
+    assert figure.axes[0].lines[0].get_color() == "k"
+
+
+def test_the_suggested_rate_is_where_the_loss_falls_most(
+        found: Learner, capsys: pytest.CaptureFixture[str]) -> None:
+    rec = found.recorder
+    figure = rec.plot(skip_start=4, skip_end=2, suggestion=True, return_fig=True)
+    losses = np.array(floats(rec.losses))[4:-2]
+    slopes = [losses[1] - losses[0], *(losses[2:] - losses[:-2]) / 2, losses[-1] - losses[-2]]
+    at = int(np.argmin(slopes))
+    assert rec.min_grad_lr == rec.lrs[4 + at]
+    assert capsys.readouterr().out == f"Min numerical gradient: {rec.lrs[4 + at]:.2E}\n"
+    dot = figure.axes[0].lines[1]
+    assert (dot.get_color(), dot.get_marker()) == ("red", "o")
+    np.testing.assert_allclose([v[0] for v in dot.get_data()], [rec.lrs[4 + at], losses[at]])
+
+
+@pytest.mark.parametrize("skips", [(10, 5), (6, 5), (0, 11), (50, 50)])
+def test_too_few_points_to_plot(skips: tuple[int, int],
+                                capsys: pytest.CaptureFixture[str]) -> None:
+    learn = line_learner(12)
+    with learn.no_logging():
+        learn.lr_find(num_it=12)
+    capsys.readouterr()
+    assert learn.recorder.plot(*skips, suggestion=True, return_fig=True) is None
+    out = capsys.readouterr().out
+    assert out.startswith("Nothing to plot: 12 batches were recorded")
+    assert f"{skips[0]} at the start and {skips[1]} at the end" in out
+    assert plt.get_fignums() == []
+
+
+def test_the_plot_of_the_schedule() -> None:
+    rec = fitted(line_learner(5)).recorder
+    figure = rec.plot_lr(return_fig=True)
+    assert [(a.get_xlabel(), a.get_ylabel()) for a in figure.axes] == [
+        ("Iterations", "Learning Rate")]
+    assert line_of(figure)[1] == rec.lrs
+    figure = rec.plot_lr(show_moms=True, skip_start=2, skip_end=3, return_fig=True)
+    assert [a.get_ylabel() for a in figure.axes] == ["Learning Rate", "Momentum"]
+    assert [line_of(figure, i)[1] for i in (0, 1)] == [rec.lrs[2:-3], rec.moms[2:-3]]
+    assert rec.plot_lr() is None
+
+
+def test_the_plot_of_the_losses() -> None:
+    rec = fitted(line_learner(5), 3).recorder
+    figure = rec.plot_losses(return_fig=True)
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Batches processed", "Loss")
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["Train", "Validation"]
+    assert line_of(figure) == (list(range(15)), floats(rec.losses))
+    assert line_of(figure, line=1) == ([5, 10, 15], rec.val_losses)
+    figure = rec.plot_losses(skip_start=6, skip_end=2, return_fig=True)
+    assert line_of(figure) == (list(range(6, 13)), floats(rec.losses)[6:13])
+    assert line_of(figure, line=1) == ([10], rec.val_losses[1:2])
+    assert rec.plot_losses() is None
+
+
+def test_the_plot_of_the_losses_without_validation() -> None:
+    figure = fitted(line_learner(3, 0)).recorder.plot_losses(return_fig=True)
+    assert [line.get_label() for line in figure.axes[0].lines] == ["Train"]
+
+
+def test_the_plots_of_the_metrics() -> None:
+    rec = fitted(line_learner(5, metrics=[mae, rmse]), 3).recorder
+    figure = rec.plot_metrics(return_fig=True)
+    assert [(a.get_xlabel(), a.get_ylabel()) for a in figure.axes] == [
+        ("Batches processed", "mean_absolute_error"),
+        ("Batches processed", "root_mean_squared_error")]
+    for i in (0, 1):
+        assert line_of(figure, i) == ([5, 10, 15], [row[i] for row in rec.metrics])
+    figure = rec.plot_metrics(skip_start=6, return_fig=True)
+    assert line_of(figure)[0] == [10, 15]
+    assert rec.plot_metrics() is None
+
+
+def test_metrics_of_some_epochs_only() -> None:
+    """Where validation was skipped there is no point, and no error either."""
+    for skipped in (0, 2):
+        def hear(event: str, state: dict[str, Any], skipped: int = skipped) -> Any:
+            return {"skip_validate": state["epoch"] == skipped} if event == "epoch_begin" else None
+        rec = fitted(line_learner(5, metrics=[mae], callbacks=[Spy(hear)]), 3).recorder
+        ends = [end for i, end in enumerate([5, 10, 15]) if i != skipped]
+        assert line_of(rec.plot_metrics(return_fig=True))[0] == ends
+        assert line_of(rec.plot_losses(return_fig=True), line=1)[0] == ends
+
+
+@pytest.mark.parametrize("learn", [line_learner(), line_learner(n_valid=0, metrics=[mae])],
+                         ids=["no metrics", "no validation"])
+def test_no_metrics_to_plot(learn: Learner) -> None:
+    with pytest.raises(ValueError, match=r"no metrics to plot; make the learner with metrics="):
+        fitted(learn).recorder.plot_metrics()
+    assert plt.get_fignums() == []
+
+
+# ---------------------------------------------------------------------------- fastai v2's readings
+
+
+def readings(lrs: list[float], losses: list[float]) -> dict[str, float]:
+    """fastai v2's four suggestions as they are described, one number at a time."""
+    first = len(losses) // 10
+    points = list(zip(lrs, losses, strict=True))[first:len(losses) - 5]
+    kept = []
+    for lr, loss in points:
+        if loss != loss:
+            break
+        kept.append((lr, loss))
+    x, y = [p[0] for p in kept], [p[1] for p in kept]
+    return {"valley": valley(x, y), "slide": slide(x, y), "minimum": x[y.index(min(y))] / 10,
+            "steep": steep(x, y)}
+
+
+def valley(x: list[float], y: list[float]) -> float:
+    """The longest falling subsequence that ends earliest; its length, counted back from its end,
+    is cut in three, and the middle third in two."""
+    best = [1] * len(y)
+    for i, value in enumerate(y):
+        for j in range(i):
+            if y[j] > value:
+                best[i] = max(best[i], best[j] + 1)
+    longest = max(best)
+    if longest == 1:
+        return x[0]
+    start = best.index(longest) - longest
+    return x[start + int(longest / 3) + int(longest / 3 / 2)]
+
+
+def slide(x: list[float], y: list[float]) -> float:
+    """Two points fifteen apart slide left from the end while their slopes differ by more than
+    0.005; the left one's rate at the last place where they did."""
+    slope = np.gradient(y)
+    left, right = len(y) - 16, len(y) - 1
+    rate = x[left]
+    while left >= 0 and abs(slope[left] - slope[right]) > .005:
+        rate, left, right = x[left], left - 1, right - 1
+    return rate
+
+
+def steep(x: list[float], y: list[float]) -> float:
+    """Where the next point lies lowest for its distance in log(lr)."""
+    slopes = [(y[i + 1] - y[i]) / (np.log(x[i + 1]) - np.log(x[i])) for i in range(len(x) - 1)]
+    return x[slopes.index(min(slopes))]
+
+
+def curves() -> Iterator[list[float]]:
+    rng = np.random.default_rng(1)
+    t = np.linspace(0, 1, 100)
+    for noise in (0, .001, .01, .1, 1):
+        for _ in range(8):
+            low, rise = rng.uniform(.3, .9), rng.uniform(5, 40)
+            fall = 2 / (1 + np.exp(12 * (t - low + .2)))
+            grow = np.exp(np.minimum(rise * (t - low), 6)) - 1
+            yield (fall + np.where(t > low, grow, 0) + noise * rng.normal(size=100)).tolist()
+    yield np.arange(100.).tolist()                # never falls
+    yield np.arange(100.)[::-1].tolist()          # always falls
+    yield [1.] * 100
+    yield rng.normal(size=40).tolist()
+
+
+@pytest.mark.parametrize("nan_at", [None, 90, 60])
+def test_readings_of_many_curves(nan_at: int | None) -> None:
+    for curve in curves():
+        losses = [float("nan") if nan_at is not None and i >= nan_at else v
+                  for i, v in enumerate(curve)]
+        lrs = (1e-7 * 1e8 ** (np.arange(len(losses)) / len(losses))).tolist()
+        if len(losses) > 60 or nan_at is None:
+            assert suggest(lrs, losses) == pytest.approx(readings(lrs, losses), rel=1e-12)
+
+
+def test_readings_of_a_real_curve(found: Learner) -> None:
+    rec = found.recorder
+    assert len(rec.losses) > 30
+    assert rec.suggestions() == pytest.approx(readings(rec.lrs, floats(rec.losses)), rel=1e-12)
+
+
+def test_readings_of_a_short_curve() -> None:
+    for n in (0, 3, 6):
+        values = suggest([1e-3 * (i + 1) for i in range(n)], [1. - .1 * i for i in range(n)])
+        assert all(np.isnan(v) for v in values.values())
+        assert list(values) == ["valley", "slide", "minimum", "steep"]
+    lrs, losses = [10. ** -i for i in range(8, 0, -1)], [5., 4, 3, 2, 1, 0, 0, 0]
+    assert suggest(lrs, losses) == pytest.approx({
+        "valley": 1e-8, "slide": np.nan, "minimum": 1e-7, "steep": 1e-8}, nan_ok=True)
+    assert np.isnan(suggest(lrs, [np.nan] * 8)["valley"])
+
+
+def test_readings_after_the_post_s_finder() -> None:
+    learn = ratings_learner()
+    with learn.no_logging():
+        learn.lr_find()
+    values = learn.recorder.suggestions()
+    assert all(1e-8 < v < 10 for v in values.values())
