@@ -14,10 +14,9 @@ from minifast.collab import (
     CollabLearner,
     EmbeddingDotBias,
     EmbeddingNN,
-    UnknownLabelError,
     collab_learner,
 )
-from minifast.data import DataLoader, movielens_100k
+from minifast.data import DataLoader, UnknownLabelError, movielens_100k
 from minifast.nn import BatchNorm1d
 from minifast.optim import SGD
 from minifast.train import mae

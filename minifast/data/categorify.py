@@ -11,6 +11,21 @@ if TYPE_CHECKING:
 NA = "#na#"
 
 
+class _PlainKeyError(KeyError):
+    """A KeyError whose message prints as it is, not quoted."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownLabelError(_PlainKeyError):
+    """A label that was not among the training rows."""
+
+
+class UnknownColumnError(_PlainKeyError):
+    """A column that the frame does not have."""
+
+
 class Categories:
     """The labels of one column, in sorted order, numbered from 1; 0 is ``#na#``.
 
@@ -46,7 +61,7 @@ class Categories:
         """The number of one label, 5 and '5' alike. KeyError if it was not in training."""
         number = self._numbers.get(label, self._numbers.get(str(label)))
         if number is None:
-            raise KeyError(self._unknown(label))
+            raise UnknownLabelError(self._unknown(label))
         return number
 
     def _unknown(self, label: Hashable) -> str:

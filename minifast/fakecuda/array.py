@@ -10,21 +10,28 @@ that a program can be shown to run on a GPU by a machine that has none:
   repeated indices come in random order;
 - launches, transfers and waits are counted (``counting.py``).
 """
-import json
-from pathlib import Path
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from .counting import allocate, note
+from .rules import (
+    ADDING,
+    ANSWERING,
+    API,
+    COMPARING,
+    FOLDING,
+    JOINING,
+    NUMBERS,
+    check,
+    is_view,
+    note_cost,
+    table_of,
+)
 
-API = json.loads((Path(__file__).with_name("cupy_api.json")).read_text())
-VIEWS = frozenset({"reshape", "transpose", "swapaxes", "expand_dims", "squeeze", "broadcast_to",
-                   "ravel", "moveaxis", "shape", "ndim", "size", "empty_like", "empty",
-                   "may_share_memory", "shares_memory", "result_type", "view",
-                   "sliding_window_view", "as_strided"})
-WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "array_equal",
-                     "allclose", "histogram", "repeat"})
+Host = "np.ndarray[Any, Any]"
 _order = np.random.default_rng(0)
 
 
@@ -35,6 +42,8 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     __array_priority__ = 100
 
     def __init__(self, host: "np.ndarray[Any, Any]") -> None:
+        if host.dtype.char not in NUMBERS:
+            raise ValueError(f"Unsupported dtype {host.dtype}: a device holds numbers")
         if host.base is None:  # not a view of another array
             allocate(host.nbytes)
         self._host = host
@@ -47,14 +56,22 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     size = property(lambda self: self._host.size)
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
-    flags = property(lambda self: self._host.flags)
+    strides = property(lambda self: self._host.strides)
     T = property(lambda self: FakeArray(self._host.T))
+    mT = property(lambda self: FakeArray(self._host.mT))
+
+    @property
+    def flags(self) -> SimpleNamespace:
+        """Contiguous or not; there is no ``writeable``: all of a device's memory is."""
+        flags = self._host.flags
+        return SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous,
+                               owndata=flags.owndata)
 
     def __len__(self) -> int:
         return len(self._host)
 
-    def __repr__(self) -> str:
-        return f"FakeArray({self._host!r})"
+    def __iter__(self) -> Iterator["FakeArray"]:
+        return (self[i] for i in range(len(self)))
 
     # ---- waits for the device
 
@@ -66,6 +83,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _read(self, what: str) -> Any:
         note("synchronizations", what)
+        note("transfers", what, n_bytes=self._host.nbytes)
         return self._host.item()
 
     def item(self) -> Any:
@@ -83,100 +101,126 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         return int(self._read("int()"))
 
     def __bool__(self) -> bool:
+        if self._host.size != 1:
+            raise ValueError("The truth value of an array with more than one element, or with "
+                             "none, is ambiguous. Use a.any() or a.all()")
         return bool(self._read("bool()"))
 
-    def __index__(self) -> int:
-        return self._read("index()").__index__()  # type: ignore[no-any-return]
+    def __repr__(self) -> str:
+        return f"FakeArray({self.get()!r})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.get(), spec)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("a device array is not converted to a NumPy array unasked; use .get() "
                         "here, or tensor.numpy()")
 
+    # ---- copies
+
+    def __copy__(self) -> "FakeArray":
+        return self.copy()  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: Any) -> "FakeArray":
+        return self.copy()  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> Any:
+        return FakeArray, (self.get(),)
+
     # ---- NumPy's functions, as far as CuPy has them
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None,
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (),
                         **options: Any) -> Any:
-        if method != "__call__" or ufunc.signature or ufunc.__name__ not in API["functions"] \
-                or not options.keys() <= {"dtype", "casting"}:
+        name = ufunc.__name__
+        if name not in API["functions"] or not all(map(_may_meet, (*inputs, *out))):
             return NotImplemented
-        note("launches", ufunc.__name__)
-        given = {} if out is None else {"out": tuple(map(_inside, out))}
-        with np.errstate(all="ignore"):  # a GPU does not warn
-            result = ufunc(*map(_inside, inputs), **given, **options)
-        return out[0] if out is not None else _outside(result)
+        if isinstance(inputs[0], FakeArray) and (name, method) == ("add", "at"):
+            return inputs[0].add_at(*inputs[1:])
+        if isinstance(inputs[0], FakeArray) and (name, method) in FOLDING:
+            return getattr(inputs[0], FOLDING[name, method])(**{"axis": 0, **options})
+        if method != "__call__" or not options.keys() <= {"dtype", "casting"}:
+            return NotImplemented
+        if name in COMPARING:
+            inputs = tuple(x.item() if isinstance(x, np.ndarray) and not x.ndim else x
+                           for x in inputs)
+        return _compute(ufunc, inputs, out, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        kind = function.__module__.rpartition(".")[2].replace("numpy", "functions")
-        return _call(kind, function.__name__, function, args, kwargs)
+        if not all(issubclass(kind, (FakeArray, np.ndarray)) for kind in types):
+            return NotImplemented
+        return _call(table_of(function), function.__name__, function, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in API["methods"] or name.startswith("_"):
-            raise AttributeError(f"CuPy's arrays have no {name!r}")
-        return lambda *args, **kwargs: _call("functions", name, getattr(self._host, name),
-                                             args, kwargs, method=True)
-
-    def __matmul__(self, other: Any) -> Any:
-        note("launches", "matmul")
-        return _outside(self._host @ _inside(other))
-
-    def __rmatmul__(self, other: Any) -> Any:
-        note("launches", "matmul")
-        return _outside(_inside(other) @ self._host)
+        if name.startswith("_") or API["methods"].get(name) is None:
+            raise AttributeError(f"CuPy's arrays have no {name!r}, or none that is simulated")
+        return lambda *args, **kwargs: _call("methods", name, getattr(self._host, name),
+                                             args, kwargs, self)
 
     # ---- indexing
 
     def __getitem__(self, index: Any) -> Any:
-        place, basic = self._place(index)
-        if not basic:
-            note("launches", "a gather")
-            return _outside(self._host[place])
-        whole = place if isinstance(place, tuple) else (place,)
-        return FakeArray(self._host[whole if Ellipsis in whole else (*whole, ...)])
+        place, n_arrays = self._place(index)
+        if n_arrays:
+            _note_lookup("a gather", n_arrays)
+            return FakeArray(np.asarray(self._host[place]))
+        return FakeArray(self._host[place if _has_dots(place) else (*place, ...)])
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(value, np.ndarray) and value.ndim:
-            raise ValueError("a NumPy array cannot be assigned to a part of a device array; bring "
-                             "it to the device first")
-        note("launches", "an assignment")
-        place, _ = self._place(index)
-        inside = _inside(value)
-        if isinstance(place, np.ndarray) and place.dtype != bool and np.ndim(inside):
-            shuffled = _order.permutation(len(place))  # who writes last is not defined
-            place, inside = place[shuffled], inside[shuffled]
-        self._host[place] = inside
-
-    def _place(self, index: Any) -> tuple[Any, bool]:
-        """The index for NumPy, and whether it makes a view."""
-        parts = index if isinstance(index, tuple) else (index,)
-        done, axis, basic = [], 0, True
-        for part in parts:
-            if isinstance(part, (list, np.ndarray)):
-                note("transfers", "an index from the host", n_bytes=np.asarray(part).nbytes)
-                part = FakeArray(np.asarray(part))
-            if isinstance(part, FakeArray):
-                basic = False
-                part = self._wrapped(part, axis)
-                axis += part.ndim if part.dtype == bool else 1
-            elif part is not None and part is not Ellipsis:
-                axis += 1
-            done.append(part)
-        return (tuple(done) if isinstance(index, tuple) else done[0]), basic
-
-    def _wrapped(self, part: "FakeArray", axis: int) -> Any:
-        if part.dtype == bool:
-            note("synchronizations", "a mask as an index")
-            return part._host
-        return part._host % self.shape[axis]
+        place, n_arrays = self._place(index)
+        if n_arrays:
+            _note_lookup("an assignment", n_arrays)
+            self._scatter(place, value, add=False)
+        else:
+            _fill(self._host[place if _has_dots(place) else (*place, ...)], value)
 
     def add_at(self, index: Any, values: Any) -> None:
         """``cupy.add.at``: sums in an order that differs from run to run."""
-        note("launches", "add.at")
-        place, _ = self._place(index)
-        inside = np.asarray(_inside(values), self.dtype)
-        if isinstance(place, np.ndarray) and place.ndim == 1 and inside.ndim:
-            shuffled = _order.permutation(len(place))
-            place, inside = place[shuffled], inside[shuffled]
-        np.add.at(self._host, place, inside)
+        place, n_arrays = self._place(index)
+        if not n_arrays:
+            part = self[index]
+            part += values
+            return
+        if self.dtype.char not in ADDING:
+            raise TypeError(f"cupy.add.at only supports int32, int64, float16, float32, float64, "
+                            f"uint32, uint64 as data type, got {self.dtype}")
+        _note_lookup("add.at", n_arrays)
+        self._scatter(place, values, add=True)
+
+    def _place(self, index: Any) -> tuple[tuple[Any, ...], int]:
+        """The index for NumPy, arrays in it wrapped around, and how many arrays there are."""
+        parts = [_on_device(part, "an index from the host", np.int32)
+                 for part in (index if isinstance(index, tuple) else (index,))]
+        taken = sum(map(_axes_of, parts))
+        if taken > self.ndim:
+            raise IndexError(f"too many indices for array: array is {self.ndim}-dimensional, but "
+                             f"{taken} were indexed")
+        axis, found = 0, []
+        for part in parts:
+            found.append(_wrapped(part, self.shape[axis:]) if isinstance(part, FakeArray) else part)
+            axis += self.ndim - taken if part is Ellipsis else _axes_of(part)
+        return tuple(found), sum(isinstance(part, FakeArray) for part in parts)
+
+    def _scatter(self, place: Any, value: Any, add: bool) -> None:
+        """Write, or add, element by element in an order that differs from run to run."""
+        positions = np.arange(self.size).reshape(self.shape)[place]
+        values = np.asarray(_inside(_on_device(value, "values from the host")))
+        with np.errstate(all="ignore"):
+            values = np.broadcast_to(values.astype(self.dtype), positions.shape).reshape(-1)
+        order, flat = _order.permutation(positions.size), self._host.reshape(-1)
+        to, values = positions.reshape(-1)[order], values[order]
+        if add:
+            np.add.at(flat, to, values)
+        else:
+            flat[to] = values
+        if not self.flags.c_contiguous:  # then flat is a copy
+            self._host[...] = flat.reshape(self.shape)
+
+
+# ---------------------------------------------------------------- what meets what
+
+def _may_meet(x: Any) -> bool:
+    """Whether CuPy's ufuncs look at ``x`` at all; a NumPy array they do, to refuse it."""
+    return isinstance(x, (FakeArray, np.ndarray, np.generic, bool, int, float, complex))
 
 
 def _inside(x: Any) -> Any:
@@ -193,21 +237,82 @@ def _inside(x: Any) -> Any:
 def _outside(x: Any) -> Any:
     if isinstance(x, (np.ndarray, np.generic)):
         return FakeArray(np.asarray(x))
-    return type(x)(*map(_outside, x)) if hasattr(x, "_fields") else \
-        tuple(map(_outside, x)) if isinstance(x, tuple) and any(
-            isinstance(item, np.ndarray) for item in x) else x
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*map(_outside, x))
+    return type(x)(map(_outside, x)) if isinstance(x, (list, tuple)) else x
 
 
-def _call(kind: str, name: str, function: Any, args: Any, kwargs: Any, method: bool = False) -> Any:
-    if not method and name not in API.get(kind, {}):
-        raise TypeError(f"CuPy 14.2 has no {name}")
-    known = API[kind].get(name)
-    if known is not None and not kwargs.keys() <= set(known):
-        raise TypeError(f"cupy.{name} has no parameter "
-                        f"{', '.join(sorted(kwargs.keys() - set(known)))}; it has {known}")
-    if name in WAITING:
-        note("synchronizations", name)
-    if name not in VIEWS:
-        note("launches", name)
+def _compute(ufunc: Any, inputs: Any, out: Any, options: Any) -> Any:
+    """A function of single elements, or a matrix product."""
+    if len(out) > 1:
+        raise ValueError("The 'out' parameter must have exactly one array value")
+    given = {"out": _inside(tuple(out))} if out else {}
+    with np.errstate(all="ignore"):  # a GPU does not warn
+        result = ufunc(*map(_inside, inputs), **given, **options)
+    note("launches", ufunc.__name__)
+    return out[0] if out else _outside(result)
+
+
+def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
+          owner: FakeArray | None = None) -> Any:
+    """A function of CuPy's, or a method of the array ``owner``."""
+    check(table, name, args, kwargs)
+    if name in JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
+        raise TypeError(f"cupy.{name}: only device arrays can be joined")
+    inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
     with np.errstate(all="ignore"):
-        return _outside(function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()}))
+        result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
+    note_cost(table, name, args, "out" not in kwargs and is_view(result, inputs))
+    return _outside(np.asarray(result) if name in ANSWERING else result)
+
+
+# ---------------------------------------------------------------- parts of an index
+
+def _on_device(part: Any, what: str, empty: Any = None) -> Any:
+    """A list or a NumPy array moved to the device, which CuPy does here without being asked."""
+    if not isinstance(part, (list, np.ndarray)):
+        return part
+    host = np.asarray(part, empty if isinstance(part, list) and not part else None)
+    note("transfers", what, n_bytes=host.nbytes)
+    return FakeArray(host)
+
+
+def _axes_of(part: Any) -> int:
+    """How many axes of the array a part of an index stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if isinstance(part, FakeArray) and part.dtype == bool else 1
+
+
+def _wrapped(part: FakeArray, lengths: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+    if part.dtype.kind not in "iub":
+        raise IndexError("arrays used as indices must be of integer or boolean type. (actual: "
+                         f"{part.dtype.type})")
+    if part.dtype == bool:
+        note("synchronizations", "a mask as an index")
+        return part._host
+    ids = part._host.astype(np.int64)
+    return np.asarray(ids % lengths[0]) if lengths[0] else ids
+
+
+def _has_dots(place: tuple[Any, ...]) -> bool:
+    return any(part is Ellipsis for part in place)
+
+
+def _note_lookup(what: str, n_arrays: int) -> None:
+    """One kernel; with several arrays, one more for each, and one to start from."""
+    note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
+
+
+def _fill(view: "np.ndarray[Any, Any]", value: Any) -> None:
+    """``a[slice] = value``; nothing to do after ``a[slice] += b``, which ends with it."""
+    if isinstance(value, FakeArray):
+        if value._host.__array_interface__ == view.__array_interface__:
+            return
+        value = value._host
+    elif not _may_meet(value) or np.ndim(value):
+        raise ValueError(f"a {type(value).__name__} cannot be assigned to a part of a device "
+                         "array; bring it to the device first")
+    note("launches", "an assignment")
+    with np.errstate(all="ignore"):
+        view[...] = value

@@ -7,6 +7,7 @@
 import argparse
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,30 @@ PATH = Path(__file__).with_name("cupy_api.json")
 
 
 def parameters(function: Any) -> list[str] | None:
-    """Names of the parameters; None where they cannot be asked (a ufunc, a C method)."""
+    """Names of the parameters; None where they cannot be asked (a ufunc, a field).
+
+    A method written in Cython does not tell them, but its docstring begins with its signature.
+
+    >>> parameters(drift)
+    ['old', 'new']
+    """
     try:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        return None
+        first = (function.__doc__ or "").partition("\n")[0]
+        found = re.fullmatch(r"_\w+\.\w+\((.*)\)( -> \w+)?", first)
+        return [part.partition("=")[0].split()[-1].lstrip("*")
+                for part in found[1].split(", ")] if found else None
 
 
 def dump(module: Any) -> Api:
-    """Functions, linear algebra and array methods of an array library: names to parameters."""
+    """Functions, by module, and array methods of an array library: names to parameters."""
     def public(owner: Any) -> dict[str, list[str] | None]:
         names = [name for name in dir(owner) if not name.startswith("_")]
         return {name: parameters(getattr(owner, name)) for name in names
                 if callable(getattr(owner, name))}
     fields = dict.fromkeys(name for name in dir(module.ndarray) if not name.startswith("_"))
-    return {"functions": public(module), "linalg": public(module.linalg),
+    return {"functions": public(module), "linalg": public(module.linalg), "fft": public(module.fft),
             "stride_tricks": public(module.lib.stride_tricks),
             "methods": {**fields, **public(module.ndarray)}, "version": {module.__version__: None}}
 
