@@ -19,6 +19,7 @@ from minifast.collab import (
 from minifast.data import DataLoader, UnknownLabelError, movielens_100k
 from minifast.nn import BatchNorm1d
 from minifast.optim import SGD
+from minifast.tabular import TabularModel
 from minifast.train import mae
 
 Array = np.ndarray
@@ -138,6 +139,21 @@ def test_the_order_of_the_layers(kwargs: Any, kinds: str) -> None:
 def test_a_dropout_for_each_hidden_layer() -> None:
     with pytest.raises(ValueError, match=r"3 dropouts \[0.1, 0.2, 0.3\] for 2 hidden layers"):
         EmbeddingNN([(5, 3), (7, 4)], [10, 6], [.1, .2, .3])
+
+
+def test_categories_beside_numbers() -> None:
+    """The tabular model that the network is made of, with numbers, and with numbers alone."""
+    numbers = np.random.default_rng(2).normal(size=(4, 2)).astype(np.float32)
+    for emb_szs in ([(5, 3), (7, 4)], []):
+        model = randomised(TabularModel(emb_szs, 2, 3, [6], y_range=(1, 5))).eval()
+        w = model.state_dict()
+        tables = [w[f"embeds.{i}.weight"][ids] for i, ids in enumerate((USERS, ITEMS))
+                  ] if emb_szs else []
+        x = np.concatenate([*tables, batch_norm(numbers, w, "bn_cont")], 1)
+        x = np.maximum(x @ w["layers.0.weight"].T + w["layers.0.bias"], 0)
+        x = batch_norm(x, w, "layers.2") @ w["layers.3.weight"].T + w["layers.3.bias"]
+        out = model([tensor(USERS), tensor(ITEMS)][:len(emb_szs)], tensor(numbers))
+        np.testing.assert_allclose(out.detach().numpy(), sigmoid(x) * 4 + 1, rtol=2e-5)
 
 
 # ------------------------------------------------------------------------------- collab_learner

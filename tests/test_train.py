@@ -527,10 +527,10 @@ def test_the_finder_does_not_validate_and_spans_epochs() -> None:
 @pytest.mark.parametrize("value", [1e6, float("nan")])
 def test_the_finder_stops_where_the_loss_is_lost(value: float) -> None:
     """Four times the best smoothed loss, or NaN; ``stop_div=False`` goes on in any case."""
-    for stop_div, n in ((True, 4), (False, 10)):
+    for kwargs, n in (({}, 4), ({"stop_div": False}, 10)):
         learn = echo_learner([1, 1, 1, value, 1])
         with learn.no_logging():
-            learn.lr_find(num_it=10, stop_div=stop_div)
+            learn.lr_find(num_it=10, **kwargs)
         assert len(learn.recorder.losses) == n
 
 
@@ -771,6 +771,20 @@ def test_the_fields_of_a_learner() -> None:
     assert learn.path == learn.data.path
     assert learn.model_dir == "models"
     assert Learner(learn.data, learn.model, loss_func=MSELossFlat()).wd == 1e-2
+
+
+def test_rates_and_momenta_if_nothing_is_said() -> None:
+    learn = three_groups()
+    with learn.no_logging():
+        learn.fit(1)
+        np.testing.assert_allclose(learn.opt.get_hyper("lr"), [3e-4, 3e-4, 3e-3])
+        learn.fit_one_cycle(1)
+        lr, mom = one_cycle(10, 3e-3, (.95, .85), 25, .3, 25e4)
+        np.testing.assert_allclose(learn.recorder.lrs, [lr(i) for i in range(10)], rtol=1e-12)
+        assert learn.recorder.moms == [mom(i) for i in range(10)]
+        learn.lr_find()
+    assert learn.recorder.lrs[:2] == pytest.approx([1e-7, 1e-7 * 1e8 ** .01])
+    assert len(learn.recorder.lrs) <= 100
 
 
 def test_one_metric_or_callback_need_not_be_in_a_list() -> None:

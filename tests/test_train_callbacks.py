@@ -329,6 +329,18 @@ def test_clipping_keeps_the_direction() -> None:
     assert 0 < ratio[0, 0] < 1
 
 
+def test_clipping_by_the_formula() -> None:
+    """torch's: clip / (norm + 1e-6), where that is below 1."""
+    learn = line_learner().clip_grad()
+    for size, clip, factor in ((1e-6, 1e-6, 1 / 6), (1., .1, .1 / 5.000001), (1e-3, .1, 1.)):
+        learn.model.weight.grad = tensor([[3 * size, 4 * size, 0.]]).data
+        learn.model.bias.grad = None
+        GradientClipping(learn, clip).on_backward_end()
+        np.testing.assert_allclose(host(learn.model.weight.grad),
+                                   [[3 * size * factor, 4 * size * factor, 0]], rtol=1e-6)
+    assert learn.callback_fns[-1](learn).clip == .1
+
+
 def test_clipping_counts_what_is_trainable_only() -> None:
     learn = three_groups(train_bn=False).clip_grad(.05)
     learn.freeze()

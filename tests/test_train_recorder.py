@@ -279,8 +279,9 @@ def test_the_plots_of_the_metrics() -> None:
         ("Batches processed", "root_mean_squared_error")]
     for i in (0, 1):
         assert line_of(figure, i) == ([5, 10, 15], [row[i] for row in rec.metrics])
-    figure = rec.plot_metrics(skip_start=6, return_fig=True)
-    assert line_of(figure)[0] == [10, 15]
+    for skips, ends in (((6, 0), [10, 15]), ((5, 0), [5, 10, 15]), ((0, 5), [5, 10]),
+                        ((0, 6), [5])):
+        assert line_of(rec.plot_metrics(*skips, return_fig=True))[0] == ends
     assert rec.plot_metrics() is None
 
 
