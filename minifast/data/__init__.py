@@ -1,9 +1,9 @@
 """From tables and arrays to batches."""
 from .bunch import DataBunch, DatasetType
 from .categorify import Categories, UnknownColumnError, UnknownLabelError, emb_sz_rule
-from .collab import CollabDataBunch
 from .loader import ArrayDataset, DataLoader
 from .planted import PlantedRatings, planted_ratings
+from .ratings import CollabDataBunch
 from .sources import DataNotFoundError, URLs, movielens_100k, untar_data
 from .split import random_split
 

@@ -9,6 +9,7 @@ from warnings import warn
 
 from ..autograd import Tensor
 from ..data import DataBunch, DatasetType
+from ..defaults import defaults
 from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
 from . import checkpoint, inference
@@ -55,7 +56,7 @@ class Learner:
     metrics: Collection[Callable[..., Any]] = None  # type: ignore[assignment]
     true_wd: bool = True
     bn_wd: bool = True
-    wd: float | Collection[float] = 1e-2
+    wd: float | Collection[float] = defaults.wd
     train_bn: bool = True
     path: str | Path = None  # type: ignore[assignment]
     model_dir: str | Path = "models"
@@ -82,7 +83,7 @@ class Learner:
 
     # ---- training
 
-    def fit(self, epochs: int, lr: Any = slice(3e-3), wd: float | Collection[float] | None = None,
+    def fit(self, epochs: int, lr: Any = defaults.lr, wd: float | Collection[float] | None = None,
             callbacks: Any = None) -> None:
         """Train at constant rates. ``lr`` is a number, one per group, or a slice (``lr_range``)."""
         rates, wd = self.lr_range(lr), self.wd if wd is None else wd
@@ -114,7 +115,7 @@ class Learner:
                                "anew after freezing")
         return self.opt
 
-    def fit_one_cycle(self, cyc_len: int, max_lr: Any = slice(3e-3),
+    def fit_one_cycle(self, cyc_len: int, max_lr: Any = defaults.lr,
                       moms: tuple[float, float] = (.95, .85), div_factor: float = 25.,
                       pct_start: float = .3, final_div: float | None = None,
                       wd: float | Collection[float] | None = None, callbacks: Any = None,

@@ -47,8 +47,8 @@ class TrackerCallback(LearnerCallback):
         return bool(better)
 
 
-class EarlyStoppingCallback(TrackerCallback):
-    """Stops when more than ``patience`` epochs in a row bring no improvement."""
+class PatientCallback(TrackerCallback):
+    """Acts (``give_up``) when more than ``patience`` epochs in a row bring no improvement."""
 
     def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
                  min_delta: float = 0., patience: int = 0) -> None:
@@ -65,8 +65,18 @@ class EarlyStoppingCallback(TrackerCallback):
         if value is None:
             return None
         self.wait = 0 if self.improved(value, self.min_delta) else self.wait + 1
-        if self.wait <= self.patience:
-            return None
+        return self.give_up(epoch) if self.wait > self.patience else None
+
+    def give_up(self, epoch: int) -> Changes:
+        """What to do when patience is at its end."""
+        raise NotImplementedError
+
+
+class EarlyStoppingCallback(PatientCallback):
+    """Stops when more than ``patience`` epochs in a row bring no improvement."""
+
+    def give_up(self, epoch: int) -> Changes:
+        """Stop after this epoch."""
         print(f"Epoch {epoch}: early stopping")
         return {"stop_training": True}
 
@@ -105,33 +115,20 @@ class SaveModelCallback(TrackerCallback):
         return None
 
 
-class ReduceLROnPlateauCallback(TrackerCallback):
+class ReduceLROnPlateauCallback(PatientCallback):
     """Multiplies the learning rates by ``factor`` after more than ``patience`` epochs in a row
     without improvement; not below ``min_lr``."""
 
     def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
                  patience: int = 0, factor: float = .2, min_delta: float = 0.,
                  min_lr: float = .001) -> None:
-        super().__init__(learn, monitor, mode)
-        self.patience, self.factor, self.min_delta = patience, factor, min_delta
-        self.min_lr, self.wait = min_lr, 0
+        super().__init__(learn, monitor, mode, min_delta, patience)
+        self.factor, self.min_lr = factor, min_lr
 
-    def on_train_begin(self, **state: Any) -> Changes:
-        self.wait = 0
-        return super().on_train_begin(**state)
-
-    def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
-                     **state: Any) -> Changes:
-        value = self.value(smooth_loss, last_metrics)
-        if value is None:
-            return None
-        self.wait = 0 if self.improved(value, self.min_delta) else self.wait + 1
-        if self.wait > self.patience:
-            self._reduce(epoch)
-        return None
-
-    def _reduce(self, epoch: int) -> None:
+    def give_up(self, epoch: int) -> Changes:
+        """Lower the rates, and be patient anew."""
         opt = self.learn.optimizer
         opt.lr = [max(lr * self.factor, min(lr, self.min_lr)) for lr in opt.get_hyper("lr")]
         self.wait = 0
         print(f"Epoch {epoch}: reducing lr to {np.round(opt.lr, 10)}")
+        return None
