@@ -15,8 +15,9 @@ from .autograd import (
     where,
 )
 from .backend import DeviceError, device
+from .defaults import defaults
 
 __version__ = "0.1.0"
 __all__ = ["DeviceError", "GradientError", "GraphReleasedError", "Primitive", "ShapeError",
-           "Tensor", "apply", "cat", "device", "gradcheck", "no_grad", "primitive", "stack",
-           "tensor", "where"]
+           "Tensor", "apply", "cat", "defaults", "device", "gradcheck", "no_grad", "primitive",
+           "stack", "tensor", "where"]

@@ -15,6 +15,7 @@ _NAMES = {
     "functools": ["partial"],
     "warnings": ["warn"],
     "pandas": ["DataFrame", "Series"],
+    "minifast.defaults": ["defaults"],
     "minifast.autograd": ["Tensor", "tensor", "no_grad", "gradcheck"],
     "minifast.nn": ["Module", "Embedding", "embedding", "sigmoid_range", "MSELossFlat",
                     "CrossEntropyFlat", "BCEWithLogitsFlat"],
