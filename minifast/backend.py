@@ -245,6 +245,9 @@ class device:  # noqa: N801  (reads as a verb: minifast.device("cuda"))
     def __exit__(self, *error: object) -> None:
         _chosen.reset(self._token)
 
+    def __repr__(self) -> str:
+        return f"device({self.name!r})"
+
 
 def transfer(array: Array, to: str) -> Array:
     """``array`` on device ``to``; itself if it is there already.
