@@ -2,6 +2,7 @@
 
     python -m benchmarks.gpu                     on the card, if there is one, else simulated
     python -m benchmarks.gpu --save docs/gpu     writes the report into a file named after the card
+    python -m benchmarks.gpu --device cpu        the same steps on the processor, without torch
 
 Times are of whole epochs of a Learner with recorder and schedule, divided by the batches, with
 the device waited for at both ends; the best of the repeats counts. Launches, and bytes moved
@@ -10,11 +11,9 @@ code. torch takes part if it is installed and sees the card. On the simulated de
 mean nothing: the run shows that the kit works before it meets its first card.
 """
 import argparse
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -37,6 +36,8 @@ from minifast.nn import (
     Sequential,
 )
 from minifast.train import Learner
+
+from .machine import machine, versions
 
 BATCHES = 40
 
@@ -201,32 +202,12 @@ def copy_bandwidth(device: str, n_bytes: int) -> float:
 # ---------------------------------------------------------------- the report
 
 
-def versions() -> str:
-    """What took part."""
-    found = []
-    for name in ("numpy", "cupy-cuda13x", "cupy-cuda12x", "torch"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return f"minifast {minifast.__version__}, Python {platform.python_version()}, " \
-           + ", ".join(found)
-
-
-def driver() -> str:
-    """The CUDA driver's and runtime's versions, as the card's library reports them."""
-    import importlib
-    runtime = importlib.import_module("cupy").cuda.runtime
-    return f"driver {runtime.driverGetVersion()}, runtime {runtime.runtimeGetVersion()}"
-
-
 def report(device: str, repeats: int, batches: int) -> Iterator[str]:
     """The lines of the report, in Markdown."""
     real = device == "cuda"
-    card = f"{cuda_state().reason}; {driver()}" if real else f"{device}: times mean nothing here"
-    yield f"# {card}\n"
+    yield f"# {machine(device)}\n"
     yield f"{versions()}\n\nCommand: `python -m benchmarks.gpu {' '.join(sys.argv[1:])}`\n"
-    n_bytes = 1 << (30 if real else 20)
+    n_bytes = 1 << {"cuda": 30, "cpu": 28}.get(device, 20)
     yield f"Copy on the device: {copy_bandwidth(device, n_bytes) / 1e9:,.0f} GB/s\n"
     yield "| case | step, us | torch, us | torch / minifast | launches | bytes moved |"
     yield "|---|---|---|---|---|---|"

@@ -27,13 +27,22 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def versions() -> Iterator[str]:
-    """The packages that matter, with their versions."""
+    """The packages that matter, with their versions; a warning if two of them conflict."""
     yield f"minifast {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    for name in PACKAGES:
-        try:
-            yield f"  {name} {version(name)}"
-        except PackageNotFoundError:
-            yield f"  {name}: not installed"
+    found = {name: _version(name) for name in PACKAGES}
+    yield from (f"  {name} {v}" if v else f"  {name}: not installed" for name, v in found.items())
+    wheels = [name for name in PACKAGES if name.startswith("cupy") and found[name]]
+    if len(wheels) > 1:
+        yield (f"CONFLICT: {' and '.join(wheels)} overwrite each other's files; pip uninstall "
+               f"{' '.join(wheels)}, then install one again: the one for the CUDA version that "
+               "nvidia-smi shows")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def blas() -> str:
@@ -91,11 +100,11 @@ def _try(question: Callable[[], str]) -> str:
 
 
 def main() -> int:
-    """Print the report; the exit status is 1 if a self-test failed."""
+    """Print the report; the exit status is 1 if something in it failed."""
     failed = False
     for line in report():
         print(line, flush=True)
-        failed |= "FAILED" in line
+        failed |= ": FAILED, " in line
     return int(failed)
 
 

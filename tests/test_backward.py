@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host import put
 
 from minifast import (
     DeviceError,
@@ -144,7 +145,7 @@ def test_a_leaf_frozen_after_the_forward_pass_gets_nothing() -> None:
 
 def test_each_option_of_concatenation_runs_its_own_piece() -> None:
     a, b, c = leaf(1.), tensor([2.]), leaf(3.)
-    (cat([a, b, c]) * np.float32([1, 2, 3])).sum().backward()
+    (cat([a, b, c]) * tensor([1., 2., 3.])).sum().backward()
     assert (a.grad.tolist(), b.grad, c.grad.tolist()) == ([1], None, [3])
 
 
@@ -164,9 +165,9 @@ def test_gradients_add_up_until_they_are_forgotten() -> None:
 def test_gradients_of_a_lookup_add_up_too() -> None:
     table = tensor(np.ones((3, 2), np.float32), requires_grad=True)
     for times in (1, 2):
-        apply(ops.lookup, table, np.array([0, 2, 0])).sum().backward()
+        apply(ops.lookup, table, tensor([0, 2, 0])).sum().backward()
         assert table.grad.tolist() == [[2 * times] * 2, [0, 0], [times] * 2]
-    (apply(ops.lookup, table * 1, np.array([1])) + table[0]).sum().backward()
+    (apply(ops.lookup, table * 1, tensor([1])) + table[0]).sum().backward()
     assert table.grad.tolist() == [[5, 5], [1, 1], [2, 2]]
 
 
@@ -180,7 +181,7 @@ def test_a_leaf_is_its_own_root() -> None:
 def test_two_leaves_never_share_a_gradient() -> None:
     """The rules of + hand on one and the same array; clipping one leaf must not change another."""
     a, b = leaf(1., 2.), leaf(3., 4.)
-    seed = np.ones(2, np.float32)
+    seed = put(np.ones(2, np.float32))
     (a + b).backward(seed)
     arrays = [seed, a.data, b.data, a.grad, b.grad]
     assert not any(np.shares_memory(x, y) for i, x in enumerate(arrays) for y in arrays[:i])
@@ -194,7 +195,6 @@ def test_views_do_not_leak_into_gradients() -> None:
     a, b = leaf(1., 2.), leaf(3., 4.)
     (a.reshape(2, 1).t().broadcast_to((1, 2)) + b.unsqueeze(0)).sum().backward()
     assert not np.shares_memory(a.grad, b.grad)
-    assert a.grad.flags.writeable
     a.grad += 1
     assert b.grad.tolist() == [1, 1]
 
@@ -202,7 +202,7 @@ def test_views_do_not_leak_into_gradients() -> None:
 def test_a_gradient_is_a_constant() -> None:
     x = leaf(3.)
     (x * x).sum().backward()
-    assert type(x.grad) is np.ndarray
+    assert type(x.grad) is type(x.data)
 
 
 # --------------------------------------------------------------------------------------- releasing
@@ -268,7 +268,7 @@ def test_a_graph_without_a_backward_has_no_cycles() -> None:
 # ----------------------------------------------------------------------------------- not recording
 
 def test_constants_leave_no_graph() -> None:
-    y = (tensor([1., 2.]) * 2 + np.ones(2)).sum()
+    y = (tensor([1., 2.]) * 2 + put(np.ones(2))).sum()
     assert y.node is None
     assert not y.requires_grad
     with pytest.raises(RuntimeError, match="does not depend on one that requires a gradient"):
@@ -355,7 +355,7 @@ def test_backward_starts_from_one_number() -> None:
     with pytest.raises(ShapeError, match=r"starts from one number.*shape \(2,\).*\.mean\(\)"):
         (x * 2).backward()
     with pytest.raises(ShapeError, match=r"gradient of shape \(3,\) for a tensor of \(2,\)"):
-        (x * 2).backward(np.ones(3))
+        (x * 2).backward(put(np.ones(3)))
     assert x.grad is None
     (x * 2).reshape(2, 1)[:1].backward()
     assert x.grad.tolist() == [2, 0]
@@ -365,7 +365,7 @@ def test_backward_starts_from_one_number() -> None:
                          ids=repr)
 def test_backward_with_a_gradient(gradient: Any) -> None:
     x = leaf(1., 2.)
-    (x * 2).backward(gradient)
+    (x * 2).backward(put(gradient))
     assert x.grad.tolist() == [6, 8]
     assert x.grad.dtype == np.float32
 
@@ -433,11 +433,11 @@ def test_a_second_device_computes(far: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["add", "mul", "matmul"])
-def test_mixing_devices_names_both_and_the_operation(far: str, name: str) -> None:
+def test_mixing_devices_names_both_and_the_operation(far: str, name: str, device: str) -> None:
     here, there = leaf(1., 2.), tensor([1., 2.], device=far)
-    for inputs in ((here, there), (there, here), (there, np.ones(2, np.float32))):
+    for inputs in ((here, there), (there, here), (there, put(np.ones(2, np.float32)))):
         with pytest.raises(DeviceError, match=rf"^{name}: inputs on different devices, "
-                                              r"cpu and far; .*with tensor\.to\(device\)"):
+                                              rf"{device} and far; .*with tensor\.to\(device\)"):
             apply(getattr(ops, name), *inputs)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from replay import GOLDEN, Ear, Recorded, bunch_of, golden, in_float64, rel_l2, weights
+from host import host
+from replay import GOLDEN, Ear, Recorded, bunch_of, golden, in_float64, rel_l2, weights, within
 
 from minifast.collab import CollabDataBunch, EmbeddingDotBias, EmbeddingNN
 from minifast.nn import BatchNorm1d, CrossEntropyFlat, Linear, MSELossFlat, ReLU, Sequential
@@ -50,7 +51,7 @@ def collab_learner_on(record: Any, model: Any, epochs: int, wide: bool = False, 
 
 
 def check_steps(record: Any, ear: Ear) -> None:
-    np.testing.assert_allclose(ear.losses, record["losses"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ear.losses, record["losses"], rtol=0, atol=within(1e-5))
     np.testing.assert_allclose([lr[-1] for lr in ear.lrs], record["lrs"], rtol=1e-12)
     np.testing.assert_allclose([mom[-1] for mom in ear.moms], record["moms"], rtol=1e-12)
 
@@ -60,6 +61,11 @@ def check_weights(learn: Learner, expected: dict[str, np.ndarray], bound: float)
     assert list(state) == list(expected)
     worst = {k: rel_l2(state[k], v) for k, v in expected.items()}
     assert max(worst.values()) <= bound, worst
+
+
+def check_smooth(record: Any, learn: Learner) -> None:
+    np.testing.assert_allclose([float(v) for v in learn.recorder.losses], record["smooth"],
+                               rtol=0, atol=within(1e-5))
 
 
 def sizes(record: Any) -> tuple[int, int, int]:
@@ -74,10 +80,10 @@ def test_dot_product_with_biases() -> None:
     with learn.no_logging():
         learn.fit_one_cycle(3, 1e-2)
     check_steps(record, ear)
-    check_weights(learn, weights(record, "w1."), 1e-5)
-    np.testing.assert_allclose([float(v) for v in learn.recorder.losses], record["smooth"],
-                               rtol=0, atol=1e-5)
-    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=0, atol=1e-5)
+    check_weights(learn, weights(record, "w1."), within(1e-5))
+    check_smooth(record, learn)
+    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=0,
+                               atol=within(1e-5))
 
 
 def test_the_optimizer_lives_on_in_a_second_fit() -> None:
@@ -87,10 +93,10 @@ def test_the_optimizer_lives_on_in_a_second_fit() -> None:
         learn.fit_one_cycle(1, 1e-2)
         learn.fit(1, 5e-3, wd=.02)
     check_steps(record, ear)
-    check_weights(learn, weights(record, "w1."), 1e-5)
-    np.testing.assert_allclose([float(v) for v in learn.recorder.losses], record["smooth"],
-                               rtol=0, atol=1e-5)
-    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=1e-5)
+    check_weights(learn, weights(record, "w1."), within(1e-5))
+    check_smooth(record, learn)
+    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"],
+                               rtol=within(1e-5))
 
 
 def neural_learner(record: Any, wide: bool = False) -> tuple[Learner, Ear]:
@@ -102,15 +108,20 @@ def neural_learner(record: Any, wide: bool = False) -> tuple[Learner, Ear]:
     return learn, ear
 
 
-def test_the_neural_model_until_rounding_decides() -> None:
+def test_the_neural_model_until_rounding_decides(device: str) -> None:
     record = golden("collab_nn.npz")
     learn, ear = neural_learner(record)
     np.testing.assert_allclose(ear.lrs, record["lrs"][:, None], rtol=1e-12)
     np.testing.assert_allclose(ear.moms, record["moms"][:, None], rtol=1e-12)
     # in batch 12, the recorded run has one sample of one unit on the other side of a ReLU
     np.testing.assert_allclose(ear.losses[:12], record["losses"][:12], rtol=0, atol=2e-6)
-    # after that, it ends as near as torch ends to itself from weights changed by 1e-8
-    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=0, atol=.01)
+    val_losses, expected = learn.recorder.val_losses, record["val_losses"]
+    if device == "cpu":
+        # after that, it ends as near as torch ends to itself from weights changed by 1e-8
+        np.testing.assert_allclose(val_losses, expected, rtol=0, atol=.01)
+    else:
+        # sums in another order at each run: twelve ended up to .011 away, after an epoch .08
+        np.testing.assert_allclose(val_losses[-1], expected[-1], rtol=0, atol=.03)
 
 
 def test_the_neural_model_in_float64() -> None:
@@ -151,17 +162,18 @@ class Phases:
     def check(self, n: int, ear: Ear, losses_within: float = 1e-5, valid_within: float = 1e-5,
               decided_by_rounding: tuple[str, ...] = ()) -> None:
         record = self.record
-        np.testing.assert_allclose(ear.losses, record[f"p{n}.losses"], rtol=0, atol=losses_within)
+        np.testing.assert_allclose(ear.losses, record[f"p{n}.losses"], rtol=0,
+                                   atol=within(losses_within))
         np.testing.assert_allclose(ear.lrs, record[f"p{n}.group_lrs"], rtol=1e-12)
         np.testing.assert_allclose(ear.moms, record[f"p{n}.group_moms"], rtol=1e-12)
         np.testing.assert_allclose(self.learn.recorder.val_losses, record[f"p{n}.val_losses"],
-                                   rtol=0, atol=valid_within)
+                                   rtol=0, atol=within(valid_within))
         np.testing.assert_allclose(self.learn.recorder.metrics, record[f"p{n}.metrics"], atol=1e-7)
         expected = weights(record, f"p{n}.w.")
         state = self.learn.model.state_dict()
         worst = {k: rel_l2(state[k], v) for k, v in expected.items()
                  if k not in decided_by_rounding}
-        assert max(worst.values()) <= 1e-5, worst
+        assert max(worst.values()) <= within(1e-5), worst
 
 
 def test_frozen_then_unfrozen_with_discriminative_rates() -> None:
@@ -219,10 +231,10 @@ def test_sgd_with_coupled_decay_and_a_frozen_group() -> None:
 def test_the_data_of_the_planted_run_are_the_recorded_ones() -> None:
     record = golden("collab_dotbias.npz")
     data = CollabDataBunch.from_df(pd.read_csv(GOLDEN / "planted_ratings.csv"), valid_pct=.1,
-                                   seed=42, device="cpu")
-    codes = np.stack([np.asarray(x) for x in data.valid_ds.x], 1)
+                                   seed=42)
+    codes = np.stack([host(x) for x in data.valid_ds.x], 1)
     np.testing.assert_array_equal(codes, record["valid_codes"])
-    np.testing.assert_array_equal(data.valid_ds.y, record["valid_y"])
+    np.testing.assert_array_equal(host(data.valid_ds.y), record["valid_y"])
     assert [len(c) for c in data.classes.values()] == list(sizes(record)[1:])
     assert len(data.train_dl) * 3 == len(record["batch_sizes"])
 
@@ -235,5 +247,6 @@ def test_the_notebook_on_movielens(file: str, movielens: Path) -> None:
     with learn.no_logging():
         learn.fit_one_cycle(5, 6e-3)
     check_steps(record, ear)
-    check_weights(learn, weights(record, "w1."), 2e-5)
-    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=0, atol=1e-5)
+    check_weights(learn, weights(record, "w1."), within(2e-5))
+    np.testing.assert_allclose(learn.recorder.val_losses, record["val_losses"], rtol=0,
+                               atol=within(1e-5))

@@ -80,9 +80,9 @@ def starred(module: str) -> dict[str, Any]:
 
 BOTH = [
     "np", "pd", "plt", "nn", "Path", "DataFrame", "Series", "itemgetter", "attrgetter",
-    "partial", "warn", "Tensor", "tensor", "no_grad", "Learner", "Callback", "LearnerCallback",
-    "Recorder", "DataBunch", "DatasetType", "URLs", "untar_data", "accuracy", "error_rate",
-    "mse", "rmse", "mae", "msle", "r2_score", "explained_variance", "RMSE", "R2Score",
+    "partial", "warn", "defaults", "Tensor", "tensor", "no_grad", "Learner", "Callback",
+    "LearnerCallback", "Recorder", "DataBunch", "DatasetType", "URLs", "untar_data", "accuracy",
+    "error_rate", "mse", "rmse", "mae", "msle", "r2_score", "explained_variance", "RMSE", "R2Score",
     "GradientClipping", "Adam", "SGD", "RMSProp", "Module", "Embedding", "embedding",
     "sigmoid_range", "MSELossFlat", "CrossEntropyFlat", "annealing_cos"]
 
@@ -129,8 +129,9 @@ def test_all_that_a_module_names_is_there(module: Any) -> None:
 
 # ------------------------------------------------------------------------- arrows point downwards
 
-FLOORS = [{"backend", "random", "notebook", "fakecuda"}, {"autograd"}, {"nn"}, {"optim"}, {"data"},
-          {"train"}, {"star", "tabular", "collab", "vision"}, {"doctor", "__init__", "__main__"}]
+FLOORS = [{"backend", "defaults", "random", "notebook", "fakecuda"}, {"autograd"}, {"nn"},
+          {"optim"}, {"data"}, {"train"}, {"star", "tabular", "collab", "vision"},
+          {"doctor", "__init__", "__main__"}]
 FLOOR = {part: i for i, parts in enumerate(FLOORS) for part in parts}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host import assert_same, host, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -46,26 +47,28 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.parametrize("symbol", BINARY)
 def test_operators_from_both_sides(symbol: str, other: Any) -> None:
     """NumPy computes some of these in float64: one rounding to float32, 2**-24, apart."""
-    t, do = tensor([1., 2., 3.]), BINARY[symbol]
-    for result, expected in ((do(t, other), do(t.data, other)), (do(other, t), do(other, t.data))):
+    t, do, there = tensor([1., 2., 3.]), BINARY[symbol], put(other)
+    here = host(t)
+    for result, expected in ((do(t, there), do(here, other)), (do(there, t), do(other, here))):
         assert type(result) is Tensor
-        np.testing.assert_allclose(result.data, expected, rtol=2**-24)
+        np.testing.assert_allclose(host(result), expected, rtol=2**-24)
 
 
 @pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "**"])
 @pytest.mark.parametrize("other", [2., np.float32(2), np.array([1., 2., 3.])], ids=repr)
 def test_reflected_operators_have_gradients(symbol: str, other: Any) -> None:
-    do = BINARY[symbol]
-    assert gradcheck(lambda t: do(t, other), tensor([.5, 1.5, 2.]))
-    assert gradcheck(lambda t: do(other, t), tensor([.5, 1.5, 2.]))
+    do, there = BINARY[symbol], put(other)
+    assert gradcheck(lambda t: do(t, there), tensor([.5, 1.5, 2.]))
+    assert gradcheck(lambda t: do(there, t), tensor([.5, 1.5, 2.]))
 
 
 def test_matrix_products_from_both_sides() -> None:
     a, b = grid(2, 3), grid(3, 2)
-    for product in (Tensor(a) @ Tensor(b), a @ Tensor(b), Tensor(a) @ b, np.matmul(a, Tensor(b))):
+    x, t = put(a), tensor(b)
+    for product in (tensor(a) @ t, x @ t, tensor(a) @ t.data, np.matmul(x, t)):
         assert type(product) is Tensor
-        np.testing.assert_array_equal(product.data, a @ b)
-    assert gradcheck(lambda t: a @ t, Tensor(b))
+        assert_same(product, a @ b)
+    assert gradcheck(lambda t: x @ t, t)
 
 
 def test_unary_operators() -> None:
@@ -79,7 +82,7 @@ def test_masks_join() -> None:
     t = tensor([1., 2., 3.])
     assert ((t > 1) & (t < 3)).tolist() == [False, True, False]
     assert ((t < 2) | (t > 2)).tolist() == [True, False, True]
-    assert (np.array([True, True, False]) & (t > 1)).tolist() == [False, True, False]
+    assert (put(np.array([True, True, False])) & (t > 1)).tolist() == [False, True, False]
     assert t[(t > 1) & (t.data < 3)].tolist() == [2]
 
 
@@ -89,7 +92,7 @@ def test_numpys_functions_are_differentiated(name: str) -> None:
     x = tensor([.5, 1., 2.])
     result = function(x)
     assert type(result) is Tensor
-    np.testing.assert_array_equal(result.data, function(x.data))
+    assert_same(result, function(host(x)))
     assert gradcheck(function, x)
 
 
@@ -98,10 +101,11 @@ def test_numpys_functions_are_differentiated(name: str) -> None:
 def test_numpys_functions_of_two(name: str) -> None:
     function = getattr(np, name)
     a, b = np.array([.5, 1., 2.]), np.array([1., 2., .5])
-    for result in (function(Tensor(a), b), function(a, Tensor(b)), function(Tensor(a), Tensor(b))):
+    x, y = tensor(a), tensor(b)
+    for result in (function(x, put(b)), function(put(a), y), function(x, y)):
         assert type(result) is Tensor
-        np.testing.assert_array_equal(result.data, function(a, b))
-    assert gradcheck(function, Tensor(a), Tensor(b))
+        assert_same(result, function(a, b))
+    assert gradcheck(function, x, y)
 
 
 def test_numpys_other_functions_work_where_no_gradient_is_lost() -> None:
@@ -128,7 +132,7 @@ def test_what_numpy_cannot_do_with_a_tensor_is_refused(call: Callable[[Tensor], 
     ("argsort", np.argsort), ("clone", np.copy), ("detach", np.copy)])
 def test_methods_are_numpys(name: str, function: Callable[[Array], Array]) -> None:
     x = np.abs(grid(3, 4))
-    np.testing.assert_allclose(getattr(Tensor(x), name)().data, function(x), rtol=1e-15)
+    np.testing.assert_allclose(host(getattr(tensor(x), name)()), function(x), rtol=1e-15)
 
 
 def test_clip() -> None:
@@ -148,10 +152,10 @@ def test_reductions_are_numpys(name: str, keepdims: bool, axis: Any) -> None:
     x = grid(2, 3, 4)
     options = {"correction": 1} if name in ("var", "std") else {}
     expected = getattr(np, name)(x, axis=axis, keepdims=keepdims, **options)
-    result = getattr(Tensor(x), name)(axis, keepdims)
+    result = getattr(tensor(x), name)(axis, keepdims)
     assert result.shape == expected.shape
-    np.testing.assert_allclose(result.data, expected, rtol=1e-13)
-    assert gradcheck(lambda t: getattr(t, name)(axis, keepdims), Tensor(x))
+    np.testing.assert_allclose(host(result), expected, rtol=1e-13)
+    assert gradcheck(lambda t: getattr(t, name)(axis, keepdims), tensor(x))
 
 
 def test_variance_as_torch_has_it() -> None:
@@ -188,9 +192,9 @@ def test_shapes() -> None:
 
 def test_transposing() -> None:
     x = grid(2, 3)
-    np.testing.assert_array_equal(Tensor(x).t().data, x.T)
+    np.testing.assert_array_equal(host(tensor(x).t()), x.T)
     assert tensor([1., 2.]).t().tolist() == [1, 2]
-    assert gradcheck(lambda t: t.t(), Tensor(x))
+    assert gradcheck(lambda t: t.t(), tensor(x))
     with pytest.raises(ShapeError, match=r"t\(\) is for matrices; this tensor has shape \(1, 1, 1"):
         tensor([[[1.]]]).t()
 
@@ -219,21 +223,33 @@ INDICES: dict[str, Any] = {
 
 @pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
 def test_indexing_is_numpys_and_sums_its_gradients(index: Any) -> None:
-    x = Tensor(grid(3, 4), True)
+    x = tensor(grid(3, 4), requires_grad=True)
     plain = tuple(map(plain_index, index)) if isinstance(index, tuple) else plain_index(index)
-    y = x[index]
-    np.testing.assert_array_equal(y.data, x.data[plain], strict=True)
+    y = x[tuple(map(put, index)) if isinstance(index, tuple) else put(index)]
+    np.testing.assert_array_equal(host(y), host(x)[plain], strict=True)
     g = np.arange(1., 1 + y.numel()).reshape(y.shape)
-    y.backward(g)
+    y.backward(put(g))
     places = np.arange(12).reshape(3, 4)[plain]
     expected = np.bincount(np.ravel(places), np.ravel(g), minlength=12).reshape(3, 4)
-    np.testing.assert_array_equal(x.grad, expected)
+    np.testing.assert_array_equal(host(x.grad), expected)
 
 
 def plain_index(index: Any) -> Any:
+    """The index for a NumPy array."""
     if isinstance(index, list) and not index:
         return np.array([], int)
     return index.data if isinstance(index, Tensor) else index
+
+
+@pytest.mark.parametrize("index", [np.array([2, 0, 2]), np.array([True, False, True])], ids=repr)
+def test_an_index_may_come_from_the_host(index: Array) -> None:
+    """It is moved to the device; the gradient still sums where a place comes twice."""
+    x = tensor(grid(3, 4), requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(host(y), host(x)[index])
+    y.sum().backward()
+    expected = np.bincount(np.arange(3)[index], minlength=3)
+    np.testing.assert_array_equal(host(x.grad), np.repeat(expected, 4).reshape(3, 4))
 
 
 def test_duplicates_in_a_list_count_twice() -> None:
@@ -243,7 +259,7 @@ def test_duplicates_in_a_list_count_twice() -> None:
 
 
 @pytest.mark.parametrize(("index", "message"), [
-    (5, r"getitem: inputs of shapes \(3,\), index=5: index 5 is out of bounds"),
+    (5, r"getitem: inputs of shapes \(3,\), index=5: [iI]ndex 5 is out of bounds"),
     ((0, 0), "too many indices"), (1.5, "only integers"), ("a", "only integers")])
 def test_wrong_indices_are_named(index: Any, message: str) -> None:
     with pytest.raises(IndexError, match=message):
@@ -271,8 +287,9 @@ def test_pca_gives_fastais_numbers_up_to_sign() -> None:
     x = tensor(np.arange(12.).reshape(4, 3) ** 2)
     expected = np.array([[71.2360, 2.8598], [44.3284, -1.9341], [-13.4538, -2.3969],
                          [-102.1107, 1.4712]])
-    np.testing.assert_allclose(np.abs(x.pca(2).data), np.abs(expected), atol=5e-5)
-    signs = np.sign(x.pca(2).data * expected)
+    scores = host(x.pca(2))
+    np.testing.assert_allclose(np.abs(scores), np.abs(expected), atol=5e-5)
+    signs = np.sign(scores * expected)
     assert (signs == signs[0]).all()
 
 
@@ -282,7 +299,7 @@ def test_pca_gives_fastais_numbers_up_to_sign() -> None:
 def test_pca_keeps_what_can_be_kept(x: Array, data: st.DataObject) -> None:
     """Centred, uncorrelated, largest first, and its squares sum to the largest singular values."""
     k = data.draw(st.integers(1, min(x.shape)))
-    scores = Tensor(x).pca(k).data
+    scores = host(tensor(x).pca(k))
     values = np.linalg.svd(x - x.mean(0), compute_uv=False)[:k]
     assert scores.shape == (len(x), k)
     np.testing.assert_allclose(scores.mean(0), 0, atol=1e-12)
@@ -342,13 +359,20 @@ def test_truth() -> None:
 
 def test_conversion_to_numpy() -> None:
     t = tensor([1., 2.])
-    assert np.asarray(t) is t.data
-    assert np.array(t) is not t.data
+    for array in (np.asarray(t), np.array(t), t.numpy()):
+        assert type(array) is np.ndarray
+        assert (array.tolist(), array.dtype) == ([1, 2], np.float32)
     assert np.asarray(t, np.float64).dtype == np.float64
-    assert np.asarray(t, copy=False) is t.data
     assert np.concatenate([t, t]).tolist() == [1, 2, 1, 2]
     assert np.float32(tensor(2.)) == 2
-    assert t.numpy() is t.data
+
+
+@pytest.mark.cpu_only("only there is a tensor's array a NumPy array, so that no copy is needed")
+def test_conversion_to_numpy_needs_no_copy() -> None:
+    t = tensor([1., 2.])
+    assert np.asarray(t) is t.numpy() is t.data
+    assert np.array(t) is not t.data
+    assert np.asarray(t, copy=False) is t.data
     with pytest.raises(ValueError, match="copy"):
         np.asarray(t, np.float64, copy=False)
 
@@ -399,6 +423,8 @@ def test_tensor_copies() -> None:
     for t in (tensor(array), tensor(tensor(array)), tensor(array, np.float64)):
         t.data[0] = 7
     assert array.tolist() == [0, 0]
+    there = put(array)
+    assert Tensor(there).data is there
     assert Tensor(array).data is array
     assert type(Tensor(np.float64(2)).data) is np.ndarray
     assert type(Tensor(2.).data) is np.ndarray
@@ -420,10 +446,14 @@ def test_changing_the_number_type() -> None:
     assert t.astype(np.float64).dtype == np.float64
 
 
-def test_devices() -> None:
+def test_devices(device: str) -> None:
     t = tensor([1.])
-    assert t.device == "cpu"
-    assert t.to("cpu") is t.cpu() is t
+    assert t.device == device
+    assert t.to(device) is t
+    assert (t.cpu().device, t.cpu().tolist()) == ("cpu", [1])
+    assert (t.cpu() is t) == (device == "cpu")
+    assert tensor([1.], device="cpu").to(device).device == device
+    assert tensor(t.cpu()).device == "cpu"  # where the given one lies
     with pytest.raises(DeviceError, match="unknown device 'tpu'; known devices: cpu, cuda"):
         t.to("tpu")
 
@@ -431,15 +461,15 @@ def test_devices() -> None:
 def test_cat_and_stack() -> None:
     a, b = grid(2, 3), grid(2, 3) + 1
     for axis in (0, 1, -1):
-        np.testing.assert_array_equal(cat([Tensor(a), Tensor(b)], axis).data,
+        np.testing.assert_array_equal(host(cat([tensor(a), tensor(b)], axis)),
                                       np.concatenate([a, b], axis))
-        assert gradcheck(lambda *ts, axis=axis: cat(ts, axis), Tensor(a), Tensor(b))
+        assert gradcheck(lambda *ts, axis=axis: cat(ts, axis), tensor(a), tensor(b))
     for axis in (0, 1, 2, -1):
-        np.testing.assert_array_equal(stack([Tensor(a), Tensor(b)], axis).data,
+        np.testing.assert_array_equal(host(stack([tensor(a), tensor(b)], axis)),
                                       np.stack([a, b], axis))
-        assert gradcheck(lambda *ts, axis=axis: stack(ts, axis), Tensor(a), Tensor(b))
+        assert gradcheck(lambda *ts, axis=axis: stack(ts, axis), tensor(a), tensor(b))
     with pytest.raises(ShapeError, match=r"concatenate: shapes \(2, 3\) and \(1, 2\)"):
-        cat([Tensor(a), tensor([[1., 2.]])])
+        cat([tensor(a), tensor([[1., 2.]])])
 
 
 def test_where() -> None:
@@ -457,7 +487,7 @@ def test_a_primitive_of_ones_own() -> None:
 
     assert stretch_.name == "stretch"
     assert gradcheck(stretch_, tensor([1., 2.]), tensor(3.))
-    assert apply(stretch_, np.ones(2), 2).tolist() == [2, 2]
+    assert apply(stretch_, put(np.ones(2)), 2).tolist() == [2, 2]
 
 
 # --------------------------------------------------------------------------------- what goes wrong
@@ -480,6 +510,13 @@ def test_shapes_that_do_not_fit_are_named(do: Callable[[], Tensor], message: str
 def test_what_is_no_number_is_refused(other: Any) -> None:
     with pytest.raises(TypeError, match=r"mul: inputs of shapes \(1,\)"):
         tensor([1.]) * other
+
+
+@pytest.mark.parametrize(("symbol", "name"), [("<", "lt"), ("<=", "le"), (">", "gt"),
+                                              (">=", "ge"), ("==", "eq"), ("!=", "ne")])
+def test_comparisons_name_shapes_that_do_not_fit(symbol: str, name: str) -> None:
+    with pytest.raises(ShapeError, match=rf"^{name}: shapes \(2,\) and \(3,\) do not fit"):
+        BINARY[symbol](tensor([1., 2.]), tensor([1., 2., 3.]))
 
 
 # -------------------------------------------------------------------------------------------- repr

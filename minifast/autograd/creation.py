@@ -54,4 +54,4 @@ def where(chosen: Operand, a: Operand, b: Operand) -> Tensor:
     >>> where(tensor([True, False]), tensor([1., 2.]), 0.)
     tensor([1., 0.])
     """
-    return apply(ops.where, chosen, a, b)
+    return apply(ops.where, tensor(chosen) if isinstance(chosen, list) else chosen, a, b)

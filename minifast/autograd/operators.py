@@ -1,5 +1,6 @@
 """The operators and functions of a tensor, in terms of the primitives."""
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -40,6 +41,9 @@ class Operators:
         raise NotImplementedError
 
     def _wrap(self, array: Array) -> "Tensor":
+        raise NotImplementedError
+
+    def _compare(self, function: Callable[[Any, Any], Array], other: Operand) -> "Tensor":
         raise NotImplementedError
 
     # ---- what it is
@@ -119,31 +123,31 @@ class Operators:
     # ---- comparisons: no gradient; a 0-d result is true or false
 
     def __lt__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data < array_of(other))
+        return self._compare(operator.lt, other)
 
     def __le__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data <= array_of(other))
+        return self._compare(operator.le, other)
 
     def __gt__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data > array_of(other))
+        return self._compare(operator.gt, other)
 
     def __ge__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data >= array_of(other))
+        return self._compare(operator.ge, other)
 
     def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return self._wrap(self.data == array_of(other))
+        return self._compare(operator.eq, other)
 
     def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return self._wrap(self.data != array_of(other))
+        return self._compare(operator.ne, other)
 
     def __invert__(self) -> "Tensor":
         return self._wrap(~self.data)
 
     def __and__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data & array_of(other))
+        return self._compare(operator.and_, other)
 
     def __or__(self, other: Operand) -> "Tensor":
-        return self._wrap(self.data | array_of(other))
+        return self._compare(operator.or_, other)
 
     # ---- functions of one number
 
@@ -290,4 +294,7 @@ def plain_index(index: Any) -> Any:
     """An index with arrays in the place of tensors."""
     if isinstance(index, tuple):
         return tuple(plain_index(i) for i in index)
+    if isinstance(index, (float, str)):  # CuPy would take 1.5 for 1
+        raise IndexError(f"only integers, slices, ..., None, lists, arrays and tensors are "
+                         f"indices, got {index!r}")
     return array_of(index)

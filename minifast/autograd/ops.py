@@ -265,20 +265,15 @@ def log_softmax(a: Array) -> Array:
     return _log_softmax(a)
 
 
-def _rows(target: Array) -> Array:
-    return np.arange(len(target), like=target)
-
-
 def _softmax_minus_one_hot(g: Array, y: Array, a: Array, target: Array) -> Array:
-    back = np.exp(_log_softmax(a))
-    back[_rows(target), target] -= 1  # each row once, so no index comes twice
-    return back * g[:, None]
+    one_hot = np.arange(a.shape[1], like=target) == target[:, None]
+    return (np.exp(_log_softmax(a)) - one_hot) * g[:, None]
 
 
 @primitive(_softmax_minus_one_hot)
 def cross_entropy(a: Array, target: Array) -> Array:
     """-log softmax(a)[target] for each row: scores (n, classes), classes (n,) to losses (n,)."""
-    return -_log_softmax(a)[_rows(target), target]
+    return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
 @primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / pred.size)),

@@ -1,5 +1,6 @@
 """Tensor: an array that remembers how it was made."""
-from operator import index
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class Tensor(Operators):
         return int(self.item())
 
     def __index__(self) -> int:
-        return index(self.item())
+        return operator.index(self.item())
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
@@ -154,10 +155,11 @@ class Tensor(Operators):
 
     def _first_gradient(self, gradient: Operand | None) -> Array:
         if gradient is not None:
-            g = gradient.data if isinstance(gradient, Tensor) else gradient
+            g = gradient if hasattr(gradient, "dtype") \
+                else transfer(np.asarray(gradient), self.device)
             if np.shape(g) != self.shape:
                 raise ShapeError(f"gradient of shape {np.shape(g)} for a tensor of {self.shape}")
-            return g + np.zeros_like(self.data)
+            return _without_gradient(operator.add, (np.zeros_like(self.data), g)).data
         if self.numel() != 1:
             raise ShapeError(f"backward() starts from one number; this tensor has shape "
                              f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
@@ -189,6 +191,9 @@ class Tensor(Operators):
     def _wrap(self, array: Array) -> "Tensor":
         return Tensor(array)
 
+    def _compare(self, function: Callable[[Any, Any], Array], other: Operand) -> "Tensor":
+        return _without_gradient(function, (self, other))
+
     def pca(self, k: int = 2) -> "Tensor":
         """Principal components: rows (n, f) to coordinates (n, k), as fastai adds to tensors.
 
@@ -214,11 +219,19 @@ _UFUNCS = {"add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": o
 
 def _without_rule(ufunc: Any, inputs: tuple[Any, ...]) -> Tensor:
     """A NumPy function that has no derivative here: fine for comparisons and for constants."""
-    result = Tensor(ufunc(*map(array_of, inputs)))
+    result = _without_gradient(ufunc, inputs)
     if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
         raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's gradient "
                         "would be lost; use tensor.detach(), or write a primitive for it")
     return result
+
+
+def _without_gradient(function: Any, inputs: tuple[Any, ...]) -> Tensor:
+    arrays = [array_of(x) for x in inputs]
+    try:
+        return Tensor(function(*arrays))
+    except (TypeError, ValueError) as error:
+        raise _explain(function.__name__.strip("_"), arrays, {}, error) from error
 
 
 # ---------------------------------------------------------------- doing an operation
@@ -235,7 +248,7 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     try:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
-        raise _explain(op, arrays, options, error) from error
+        raise _explain(op.name, arrays, options, error) from error
     if output.dtype is _FLOAT64:
         output = _no_wider(output, arrays)
     result = Tensor(output)
@@ -257,18 +270,18 @@ def _no_wider(output: Array, arrays: list[Any]) -> Array:
     return output if wide else output.astype(np.float32)
 
 
-def _explain(op: Primitive, arrays: list[Any], options: dict[str, Any],
+def _explain(name: str, arrays: list[Any], options: dict[str, Any],
              error: Exception) -> Exception:
     """An error in minifast's words: the operation, the shapes, and what to do."""
     devices = mixed_devices(arrays)
     if len(devices) > 1:
-        return DeviceError(f"{op.name}: inputs on different devices, "
+        return DeviceError(f"{name}: inputs on different devices, "
                            f"{' and '.join(sorted(devices))}; bring them together with "
                            "tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
     given = "".join(f", {k}={v!r}" for k, v in options.items())
     if isinstance(error, ValueError):
-        return ShapeError(f"{op.name}: shapes {shapes} do not fit together{given} ({error}); "
+        return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "
                           "print the shapes, and use .reshape(...) or .t() to line the axes up")
     kind = IndexError if isinstance(error, IndexError) else TypeError
-    return kind(f"{op.name}: inputs of shapes {shapes}{given}: {error}")
+    return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .counting import allocate, note
+from .indexing import fill, note_lookup, place_of, scatter
 from .rules import (
     ADDING,
     ANSWERING,
@@ -31,14 +32,11 @@ from .rules import (
     table_of,
 )
 
-Host = "np.ndarray[Any, Any]"
-_order = np.random.default_rng(0)
-
 
 class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     """The simulated device's array; ``get()`` brings a copy to the host."""
 
-    __slots__ = ("_host",)
+    __slots__ = ("__weakref__", "_host")
     __array_priority__ = 100
 
     def __init__(self, host: "np.ndarray[Any, Any]") -> None:
@@ -58,7 +56,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
     T = property(lambda self: FakeArray(self._host.T))
-    mT = property(lambda self: FakeArray(self._host.mT))
+    mT = property(lambda self: FakeArray(self._host.mT))  # noqa: N815  (NumPy's name)
 
     @property
     def flags(self) -> SimpleNamespace:
@@ -84,11 +82,11 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     def _read(self, what: str) -> Any:
         note("synchronizations", what)
         note("transfers", what, n_bytes=self._host.nbytes)
-        return self._host.item()
+        return self._host
 
     def item(self) -> Any:
         """The only element as a Python number."""
-        return self._read("item()")
+        return self._read("item()").item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
@@ -158,20 +156,27 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # ---- indexing
 
+    def _place(self, index: Any) -> tuple[tuple[Any, ...], int]:
+        parts = index if isinstance(index, tuple) else (index,)
+        return place_of([_moved(part, "an index from the host", np.int32) for part in parts],
+                        self.shape)
+
     def __getitem__(self, index: Any) -> Any:
         place, n_arrays = self._place(index)
         if n_arrays:
-            _note_lookup("a gather", n_arrays)
-            return FakeArray(np.asarray(self._host[place]))
-        return FakeArray(self._host[place if _has_dots(place) else (*place, ...)])
+            note_lookup("a gather", n_arrays)
+        return FakeArray(np.asarray(self._host[place]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         place, n_arrays = self._place(index)
         if n_arrays:
-            _note_lookup("an assignment", n_arrays)
-            self._scatter(place, value, add=False)
+            note_lookup("an assignment", n_arrays)
+            scatter(self._host, place, np.asarray(_moved(value, "values from the host")), False)
+        elif isinstance(value, FakeArray) or (_may_meet(value) and not np.ndim(value)):
+            fill(self._host[place], _moved(value, ""))
         else:
-            _fill(self._host[place if _has_dots(place) else (*place, ...)], value)
+            raise ValueError(f"a {type(value).__name__} cannot be assigned to a part of a device "
+                             "array; bring it to the device first")
 
     def add_at(self, index: Any, values: Any) -> None:
         """``cupy.add.at``: sums in an order that differs from run to run."""
@@ -181,39 +186,10 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
             part += values
             return
         if self.dtype.char not in ADDING:
-            raise TypeError(f"cupy.add.at only supports int32, int64, float16, float32, float64, "
+            raise TypeError("cupy.add.at only supports int32, int64, float16, float32, float64, "
                             f"uint32, uint64 as data type, got {self.dtype}")
-        _note_lookup("add.at", n_arrays)
-        self._scatter(place, values, add=True)
-
-    def _place(self, index: Any) -> tuple[tuple[Any, ...], int]:
-        """The index for NumPy, arrays in it wrapped around, and how many arrays there are."""
-        parts = [_on_device(part, "an index from the host", np.int32)
-                 for part in (index if isinstance(index, tuple) else (index,))]
-        taken = sum(map(_axes_of, parts))
-        if taken > self.ndim:
-            raise IndexError(f"too many indices for array: array is {self.ndim}-dimensional, but "
-                             f"{taken} were indexed")
-        axis, found = 0, []
-        for part in parts:
-            found.append(_wrapped(part, self.shape[axis:]) if isinstance(part, FakeArray) else part)
-            axis += self.ndim - taken if part is Ellipsis else _axes_of(part)
-        return tuple(found), sum(isinstance(part, FakeArray) for part in parts)
-
-    def _scatter(self, place: Any, value: Any, add: bool) -> None:
-        """Write, or add, element by element in an order that differs from run to run."""
-        positions = np.arange(self.size).reshape(self.shape)[place]
-        values = np.asarray(_inside(_on_device(value, "values from the host")))
-        with np.errstate(all="ignore"):
-            values = np.broadcast_to(values.astype(self.dtype), positions.shape).reshape(-1)
-        order, flat = _order.permutation(positions.size), self._host.reshape(-1)
-        to, values = positions.reshape(-1)[order], values[order]
-        if add:
-            np.add.at(flat, to, values)
-        else:
-            flat[to] = values
-        if not self.flags.c_contiguous:  # then flat is a copy
-            self._host[...] = flat.reshape(self.shape)
+        note_lookup("add.at", n_arrays)
+        scatter(self._host, place, np.asarray(_moved(values, "values from the host")), True)
 
 
 # ---------------------------------------------------------------- what meets what
@@ -221,6 +197,20 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 def _may_meet(x: Any) -> bool:
     """Whether CuPy's ufuncs look at ``x`` at all; a NumPy array they do, to refuse it."""
     return isinstance(x, (FakeArray, np.ndarray, np.generic, bool, int, float, complex))
+
+
+def _moved(x: Any, what: str, empty: Any = None) -> Any:
+    """What is inside a device array; a list or a NumPy array is moved there first, which CuPy
+    does for indices, and for values at them, without being asked. Anything else as it is."""
+    if isinstance(x, FakeArray):
+        return x._host
+    if isinstance(x, slice):
+        return slice(*(int(end) if isinstance(end, FakeArray) else end
+                       for end in (x.start, x.stop, x.step)))
+    if isinstance(x, list) or (isinstance(x, np.ndarray) and x.ndim):
+        x = np.asarray(x, empty if not len(x) else None)
+        note("transfers", what, n_bytes=x.nbytes)
+    return x
 
 
 def _inside(x: Any) -> Any:
@@ -264,55 +254,3 @@ def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
     note_cost(table, name, args, "out" not in kwargs and is_view(result, inputs))
     return _outside(np.asarray(result) if name in ANSWERING else result)
-
-
-# ---------------------------------------------------------------- parts of an index
-
-def _on_device(part: Any, what: str, empty: Any = None) -> Any:
-    """A list or a NumPy array moved to the device, which CuPy does here without being asked."""
-    if not isinstance(part, (list, np.ndarray)):
-        return part
-    host = np.asarray(part, empty if isinstance(part, list) and not part else None)
-    note("transfers", what, n_bytes=host.nbytes)
-    return FakeArray(host)
-
-
-def _axes_of(part: Any) -> int:
-    """How many axes of the array a part of an index stands for."""
-    if part is None or part is Ellipsis:
-        return 0
-    return part.ndim if isinstance(part, FakeArray) and part.dtype == bool else 1
-
-
-def _wrapped(part: FakeArray, lengths: tuple[int, ...]) -> "np.ndarray[Any, Any]":
-    if part.dtype.kind not in "iub":
-        raise IndexError("arrays used as indices must be of integer or boolean type. (actual: "
-                         f"{part.dtype.type})")
-    if part.dtype == bool:
-        note("synchronizations", "a mask as an index")
-        return part._host
-    ids = part._host.astype(np.int64)
-    return np.asarray(ids % lengths[0]) if lengths[0] else ids
-
-
-def _has_dots(place: tuple[Any, ...]) -> bool:
-    return any(part is Ellipsis for part in place)
-
-
-def _note_lookup(what: str, n_arrays: int) -> None:
-    """One kernel; with several arrays, one more for each, and one to start from."""
-    note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
-
-
-def _fill(view: "np.ndarray[Any, Any]", value: Any) -> None:
-    """``a[slice] = value``; nothing to do after ``a[slice] += b``, which ends with it."""
-    if isinstance(value, FakeArray):
-        if value._host.__array_interface__ == view.__array_interface__:
-            return
-        value = value._host
-    elif not _may_meet(value) or np.ndim(value):
-        raise ValueError(f"a {type(value).__name__} cannot be assigned to a part of a device "
-                         "array; bring it to the device first")
-    note("launches", "an assignment")
-    with np.errstate(all="ignore"):
-        view[...] = value

@@ -28,8 +28,8 @@ def parameters(function: Any) -> list[str] | None:
     except (TypeError, ValueError):
         first = (function.__doc__ or "").partition("\n")[0]
         found = re.fullmatch(r"_\w+\.\w+\((.*)\)( -> \w+)?", first)
-        return [part.partition("=")[0].split()[-1].lstrip("*")
-                for part in found[1].split(", ")] if found else None
+        return [part.partition("=")[0].split()[-1].lstrip("*") for part in found[1].split(", ")
+                if part != "*"] if found else None
 
 
 def dump(module: Any) -> Api:

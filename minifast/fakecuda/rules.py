@@ -16,8 +16,8 @@ ADDING = "ilqILQefd"
 FREE = frozenset({"shape", "ndim", "size", "empty", "empty_like", "result_type", "can_cast",
                   "may_share_memory", "shares_memory"})
 WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "histogram",
-                     "repeat", "compress", "extract", "delete", "trim_zeros", "choose", "percentile",
-                     "quantile", "setdiff1d", "union1d", "intersect1d", "tolist", "tobytes"})
+                     "repeat", "compress", "extract", "delete", "trim_zeros", "choose",
+                     "percentile", "quantile", "setdiff1d", "union1d", "intersect1d"})
 DECOMPOSING = frozenset({"cholesky", "cond", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv",
                          "lstsq", "matrix_rank", "pinv", "qr", "slogdet", "solve", "svd"})
 """Of linear algebra: whether it went well is read back from the device."""
@@ -51,6 +51,8 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
                         f"{', '.join(sorted(kwargs.keys() - set(known)))}; it has {known}")
     if name in ("sort", "argsort") and kwargs.get("kind") not in (None, "stable"):
         raise ValueError("kind can only be None or 'stable'")
+    if name == "where" and isinstance(args[0], (list, tuple)):
+        raise TypeError("cupy.where: the condition must be a device array, not a list")
 
 
 def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None:

@@ -12,13 +12,26 @@ from .parameter import Parameter
 Pair = tuple[int, int]
 
 
-def pair(n: int | Pair) -> Pair:
-    """(n, n) for a number.
+def pair(n: int | Pair, least: int = 1) -> Pair:
+    """(n, n) for a number. ValueError if one is below ``least``.
 
     >>> pair(3)
     (3, 3)
     """
-    return (n, n) if isinstance(n, int) else n
+    down, across = n if isinstance(n, (tuple, list)) else (n, n)
+    if min(down, across) < least:
+        raise ValueError(f"kernels and strides are at least 1, paddings at least 0; got {n}")
+    return down, across
+
+
+def check_images(shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless ``shape`` is that of images.
+
+    >>> check_images((1, 3, 8, 8))
+    """
+    if len(shape) != 4:
+        raise ShapeError(f"images have shape (bs, channels, height, width), got {shape}; "
+                         "use .unsqueeze(axis) for an axis of length 1")
 
 
 def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Pair:
@@ -27,8 +40,7 @@ def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pai
     >>> windows_out((1, 1, 8, 8), (3, 3), (2, 2), (1, 1))
     (4, 4)
     """
-    if len(shape) != 4:
-        raise ShapeError(f"images have shape (bs, channels, height, width), got {shape}")
+    check_images(shape)
     down, across = ((n + 2 * p - k) // s + 1 for n, k, s, p in
                     zip(shape[2:], kernel, stride, padding, strict=True))
     if down < 1 or across < 1:
@@ -50,7 +62,8 @@ class Conv2d(Module):
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
                  padding: int | Pair = 0, bias: bool = True, seed: Seed = None) -> None:
         rng = generator(seed)
-        self.kernel_size, self.stride, self.padding = pair(kernel_size), pair(stride), pair(padding)
+        self.kernel_size, self.stride = pair(kernel_size), pair(stride)
+        self.padding = pair(padding, 0)
         shape = (n_out, n_in, *self.kernel_size)
         self.weight = kaiming_uniform_(Parameter(np.empty(shape, np.float32)), sqrt(5), rng)
         self.bias: Parameter | None = None

@@ -24,7 +24,7 @@ class Embedding(Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (bs, ...) to rows (bs, ..., width)."""
-        ids = ids if isinstance(ids, Tensor) else tensor(ids)
+        ids = ids if isinstance(ids, Tensor) else tensor(ids, device=self.weight.device)
         check_ids(ids.data, self.weight.shape[0], "an Embedding of {n} rows")
         return apply(ops.lookup, self.weight, ids)
 
@@ -48,10 +48,10 @@ def check_ids(ids: Array, n: int, user: str) -> None:
 
     >>> check_ids(np.array([0, 2]), 3, "scores of {n} classes")
     """
-    if not backend_of(ids).checks_ids:
-        return  # the answer would cost a wait; a learner checks its data once, before training
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
+    if not backend_of(ids).checks_ids:
+        return  # the answer would cost a wait; a learner checks its data once, before training
     # seen as unsigned, a negative id is huge: one comparison finds both ends
     end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
     if ids.size and ids.view(f"u{ids.itemsize}").max() >= end:

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..autograd import Tensor, apply, windows
 from ..backend import Array
-from .conv import Pair, pair, windows_out
+from .conv import Pair, check_images, pair, windows_out
 from .module import Module
 
 
@@ -12,16 +12,16 @@ class _Pool2d(Module):
 
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
                  padding: int | Pair = 0) -> None:
-        self.kernel_size = pair(kernel_size)
-        self.stride = self.kernel_size if stride is None else pair(stride)
-        self.padding = pair(padding)
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+        self.window = {"kernel": pair(kernel_size), "stride": pair(self.stride),
+                       "padding": pair(padding, 0)}
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, c, h, w) to (bs, c, h', w')."""
-        out = windows_out(x.shape, self.kernel_size, self.stride, self.padding)
+        out = windows_out(x.shape, **self.window)
         bs, c, h, w = x.shape
-        columns = apply(windows.unfold, x.reshape(bs * c, 1, h, w), kernel=self.kernel_size,
-                        stride=self.stride, padding=self.padding)
+        columns = apply(windows.unfold, x.reshape(bs * c, 1, h, w), **self.window)
         return self.reduce(columns).reshape(bs, c, *out)
 
     def reduce(self, columns: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class _Pool2d(Module):
         raise NotImplementedError
 
     def extra_repr(self) -> str:
-        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}")
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class MaxPool2d(_Pool2d):
@@ -46,6 +46,9 @@ class MaxPool2d(_Pool2d):
     def reduce(self, columns: Tensor) -> Tensor:
         """The largest."""
         return apply(windows.pick_max, columns, axis=1)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, dilation=1, ceil_mode=False"
 
 
 class AvgPool2d(_Pool2d):
@@ -72,17 +75,18 @@ class AdaptiveAvgPool2d(Module):
     """
 
     def __init__(self, sz: int | Pair = 1) -> None:
-        self.sz = pair(sz)
+        self.sz, self.parts = sz, pair(sz)
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, c, h, w) to (bs, c, *sz)."""
-        if self.sz == (1, 1):
+        check_images(x.shape)
+        if self.parts == (1, 1):
             return x.mean((2, 3), keepdims=True)
-        down, across = (_parts(x.data, x.shape[2 + i], n) for i, n in enumerate(self.sz))
+        down, across = (_parts(x.data, x.shape[2 + i], n) for i, n in enumerate(self.parts))
         return down @ x @ across.t()
 
     def extra_repr(self) -> str:
-        return f"{self.sz}"
+        return f"output_size={self.sz}"
 
 
 def _parts(like: Array, n: int, parts: int) -> Tensor:

@@ -32,7 +32,8 @@ class Net(nn.Module):
                                     nn.Linear(16, 1))
 
     def forward(self, users, items):
-        x = torch.cat([e(k) for e, k in zip(self.embeds, (users, items))], 1)
+        x = torch.cat([e(k) for e, k in zip(self.embeds, (users, items), strict=True)],
+                      1)
         return (torch.sigmoid(self.layers(x)) * 5.5).view(-1)
 
 
@@ -49,9 +50,9 @@ def start(model, record, dtype, change, seed):
 def train(model, batches, loss_func, groups, lrs, moms, wd):
     opt = torch.optim.Adam([{"params": g} for g in groups], betas=(.9, .99), eps=1e-8)
     losses = []
-    for (*x, y), lr, mom in zip(batches, lrs, moms):
-        for group, l, m in zip(opt.param_groups, lr, mom):
-            group["lr"], group["betas"] = l, (m, .99)
+    for (*x, y), lr, mom in zip(batches, lrs, moms, strict=True):
+        for group, group_lr, group_mom in zip(opt.param_groups, lr, mom, strict=True):
+            group["lr"], group["betas"] = group_lr, (group_mom, .99)
         loss = loss_func(model(*x), y)
         loss.backward()
         for group in opt.param_groups:  # fastai's decoupled decay, of what has a gradient
@@ -66,7 +67,7 @@ def train(model, batches, loss_func, groups, lrs, moms, wd):
 
 def cut(arrays, sizes):
     ends = np.cumsum(sizes)
-    return [[torch.tensor(a[e - n:e]) for a in arrays] for e, n in zip(ends, sizes)]
+    return [[torch.tensor(a[e - n:e]) for a in arrays] for e, n in zip(ends, sizes, strict=True)]
 
 
 def collab_nn(dtype=F32, change=0., seed=0):

@@ -1,0 +1,46 @@
+"""What a table of times has to say of the machine that it was made on."""
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+import minifast
+from minifast.backend import cuda_state
+
+PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "torch")
+
+
+def processor() -> str:
+    """The processor's name, where it is told, and how many there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{[*names, platform.machine()][0]}, {os.cpu_count()} processors"
+
+
+def driver() -> str:
+    """The CUDA driver's and runtime's versions, as the card's library reports them."""
+    import importlib
+    runtime = importlib.import_module("cupy").cuda.runtime
+    return f"driver {runtime.driverGetVersion()}, runtime {runtime.runtimeGetVersion()}"
+
+
+def machine(device: str) -> str:
+    """The card or the processor behind a device's name."""
+    if device == "cuda":
+        return f"{cuda_state().reason}; {driver()}"
+    return f"{device}; {processor() if device == 'cpu' else 'times mean nothing here'}"
+
+
+def versions() -> str:
+    """What took part."""
+    found = [f"minifast {minifast.__version__}, Python {platform.python_version()}, "
+             f"numpy {np.__version__}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
