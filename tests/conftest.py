@@ -8,7 +8,7 @@ import pytest
 import minifast
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
-DEVICES = ["cpu"]
+DEVICES = ["cpu", "fakecuda"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -355,6 +355,7 @@ def correlation_of_biases(learn: CollabLearner, frame: pd.DataFrame) -> float:
     return float(np.corrcoef(learn.bias(top).numpy(), means)[0, 1])
 
 
+@pytest.mark.cpu_only("statistics of ten trainings; the replayed run ties the device to the CPU")
 @pytest.mark.parametrize(("row_order", "low", "high"), [
     ("post", .811, .822), ("pandas", .797, .812)])
 def test_five_runs_on_movielens(row_order: str, low: float, high: float, movielens: Path) -> None:
