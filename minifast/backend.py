@@ -13,27 +13,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .random import hashed_uniform
+
 Array: TypeAlias = Any
 """An array of the library that the device uses: ``np.ndarray`` on the CPU, ``cupy.ndarray``."""
 
 
 class DeviceError(RuntimeError):
     """A device that is unknown, cannot be used, or meets another one inside an operation."""
-
-
-def hashed_uniform(rng: np.random.Generator, like: Array) -> Array:
-    """Uniform float32 in [0, 1), made where ``like`` lives: each position's number and a seed
-    from ``rng``, mixed by MurmurHash3's finalizer (Appleby, public domain).
-
-    All state is in ``rng``, on the host; nothing is transferred, and every library draws alike.
-
-    >>> hashed_uniform(np.random.default_rng(0), np.zeros((2, 3))).shape
-    (2, 3)
-    """
-    x = np.arange(like.size, dtype=np.uint32, like=like) + int(rng.integers(2**32))
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x = (x ^ (x >> shift)) * factor
-    return ((x ^ (x >> 16)) >> 8).astype(np.float32).reshape(like.shape) * np.float32(2**-24)
 
 
 def _row_dot(a: Array, b: Array) -> Array:
@@ -71,10 +58,6 @@ class Backend:
 
 # ---------------------------------------------------------------- NumPy
 
-def _gather_numpy(table: Array, rows: Array) -> Array:
-    return table.take(rows, 0)
-
-
 def _scatter_add_numpy(target: Array, index: Any, values: Array) -> None:
     """``target[index] += values`` where an index that comes twice counts twice.
 
@@ -92,8 +75,8 @@ def _scatter_add_numpy(target: Array, index: Any, values: Array) -> None:
 
 NUMPY = Backend(
     name="cpu", array_type=np.ndarray, from_host=np.asarray, to_host=np.asarray,
-    gather=_gather_numpy, scatter_add=_scatter_add_numpy, row_dot=np.vecdot,
-    random=lambda rng, like: rng.random(like.shape, np.float32),
+    gather=lambda table, rows: table.take(rows, 0), scatter_add=_scatter_add_numpy,
+    row_dot=np.vecdot, random=lambda rng, like: rng.random(like.shape, np.float32),
     checks_ids=True, in_pieces=True)
 
 
@@ -150,20 +133,17 @@ def _cupy_backend() -> Backend:
         raise DeviceError(f"device 'cuda' cannot be used: CUDA is {state.state} "
                           f"({state.reason}). Use device 'cpu', which always works.")
     import cupy
-    backend = Backend(
+    return Backend(
         name="cuda", array_type=cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
         gather=lambda table, rows: cupy.take(table, rows, axis=0),
         scatter_add=cupy.add.at, synchronize=lambda: cupy.cuda.Device().synchronize(),
         out_of_memory=cupy.cuda.memory.OutOfMemoryError)
-    _BY_TYPE[cupy.ndarray] = backend
-    return backend
 
 
 # ---------------------------------------------------------------- finding the table
 
 def _simulated_backend() -> Backend:
     from .fakecuda import BACKEND
-    _BY_TYPE[BACKEND.array_type] = BACKEND
     return BACKEND
 
 
@@ -188,7 +168,7 @@ def _unfamiliar(array: Array) -> Backend:
     if isinstance(array, (np.ndarray, np.generic)):
         return NUMPY
     if type(array).__module__.startswith("cupy"):
-        return _cupy_backend()
+        return get_backend("cuda")
     raise TypeError(f"expected an array, got {type(array).__name__}: {array!r}; "
                     "make it one with minifast.tensor(...)")
 
@@ -203,7 +183,9 @@ def get_backend(device: str) -> Backend:
     """
     if device not in _BY_NAME:
         raise DeviceError(f"unknown device {device!r}; known devices: {', '.join(_BY_NAME)}")
-    return _BY_NAME[device]()
+    backend = _BY_NAME[device]()
+    _BY_TYPE[backend.array_type] = backend
+    return backend
 
 
 def register_backend(backend: Backend) -> None:

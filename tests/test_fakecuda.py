@@ -12,7 +12,7 @@ from host import host
 
 import minifast
 from minifast import DeviceError, Tensor, tensor
-from minifast.backend import Backend, backend_of, get_backend, hashed_uniform
+from minifast.backend import Backend, backend_of, get_backend
 from minifast.collab import EmbeddingDotBias
 from minifast.data import ArrayDataset, DataBunch
 from minifast.fakecuda import BACKEND, FakeArray, ForbiddenError, count, forbid, room
@@ -32,6 +32,7 @@ from minifast.nn import (
     ReLU,
     Sequential,
 )
+from minifast.random import hashed_uniform
 from minifast.train import Learner
 from minifast.train.callbacks import OneCycleScheduler
 from minifast.train.device import DeviceMemoryError
