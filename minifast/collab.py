@@ -16,6 +16,7 @@ from .random import generator
 from .star import NOTEBOOK_NAMES, notebook_name
 from .tabular import TabularModel
 from .train import Learner
+from .train.hooks import evaluating
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,8 +153,8 @@ class CollabLearner(Learner):
 
     def _scores(self, user: Tensor, n_items: int) -> "np.ndarray[Any, Any]":
         every = Tensor(np.arange(n_items)).to(self.data.device)
-        with no_grad():
-            scores = self.model.eval()(cat([user] * n_items), every)
+        with no_grad(), evaluating(self.model):
+            scores = self.model(cat([user] * n_items), every)
         return np.array(scores.detach().numpy()).reshape(-1)
 
     def _rated(self, user: int) -> Iterable[int]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd import Tensor, cat, no_grad
 from .callback import Callback
 from .handler import CallbackHandler
+from .hooks import evaluating
 from .loop import call_loss, forward, metric_name
 from .loop import validate as validate_loop
 
@@ -29,8 +30,7 @@ def get_preds(learn: "Learner", dl: Any, activ: Callable[[Tensor], Tensor] | Non
     """[predictions, targets(, losses)] of the first ``n_batch`` batches of ``dl``, or all."""
     activation = activ or activation_of(learn.loss_func)
     outputs, targets = [], []
-    with no_grad():
-        learn.model.eval()
+    with no_grad(), evaluating(learn.model):
         for i, (xb, yb) in enumerate(learn.data.batches(dl)):
             if i == n_batch:
                 break
@@ -62,7 +62,7 @@ def activation_of(loss_func: Any) -> Callable[[Tensor], Tensor]:
 def predict(learn: "Learner", item: Any) -> tuple[Any, Tensor, Tensor]:
     """(decoded, prediction, raw output) for one sample, without its batch axis."""
     xb = learn.data.one_item(item)
-    with no_grad():
-        raw = forward(learn.model.eval(), xb).detach()
+    with no_grad(), evaluating(learn.model):
+        raw = forward(learn.model, xb).detach()
         pred = activation_of(learn.loss_func)(raw)
     return learn.data.decode(pred[0]), pred[0], raw[0]
