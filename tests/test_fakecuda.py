@@ -499,6 +499,17 @@ def test_a_full_memory_is_explained_and_the_learner_goes_on() -> None:
     assert np.isfinite([float(v) for v in learn.recorder.losses]).all()
 
 
+def test_no_room_for_the_optimizer_is_explained_too() -> None:
+    with minifast.device("fakecuda"):
+        model, rows, _ = mlp()
+        learn = Learner(DataBunch.create(rows, None, bs=64, seed=0), model)
+    with learn.no_logging():
+        with room(1000), pytest.raises(DeviceMemoryError, match=r"64 rows.*bs=32"):
+            learn.fit(1, 1e-3)
+        learn.fit(1, 1e-3)
+    assert np.isfinite([float(v) for v in learn.recorder.losses]).all()
+
+
 def test_an_unknown_device_is_named() -> None:
     for ask in (get_backend, minifast.device, lambda d: tensor(1., device=d),
                 lambda d: tensor(1.).to(d)):

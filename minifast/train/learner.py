@@ -90,9 +90,9 @@ class Learner:
         if len(self.data.train_dl) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
-        self._prepare_optimizer(rates, wd)
-        made = [make(self) for make in self.callback_fns]
         with on_device(self):
+            self._prepare_optimizer(rates, wd)
+            made = [make(self) for make in self.callback_fns]
             fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
                 [as_metric(m) for m in self.metrics])
 
