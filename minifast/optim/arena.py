@@ -64,12 +64,8 @@ class Arena:
 
     def _adopt(self) -> list[tuple[Parameter, Array, Array]]:
         """Each parameter with its view of the data and of the gradient."""
-        places, start = [], 0
-        for p in self.parameters:
-            place = slice(start, start + p.numel())
-            places.append((p, self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape)))
-            start = place.stop
-        return places
+        return [(p, self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape))
+                for p, place in self.spans()]
 
     def _cut(self, start: int, stop: int, decays: bool) -> Iterator[Block]:
         for at in range(start, stop, self.block):
@@ -120,8 +116,8 @@ class Arena:
 
     def inherit(self, old: "Arena") -> None:
         """Take over the state of the parameters that were in ``old`` too."""
+        theirs = {id(p): place for p, place in old.spans()}
         for name in old.state:
-            theirs = {id(p): place for p, place in old.spans()}
             for p, place in self.spans():
                 if id(p) in theirs:
                     self.whole(name)[place] = old.whole(name)[theirs[id(p)]]
