@@ -1,5 +1,6 @@
 """Layers, losses and initial weights."""
 from .activation import ReLU, Sigmoid, SigmoidRange, sigmoid_range
+from .blocks import ResBlock, conv_layer, res_block, simple_cnn
 from .containers import ModuleList, Sequential
 from .conv import Conv2d
 from .dropout import Dropout
@@ -28,12 +29,14 @@ from .module import Module, StateDictError
 from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
 from .parameter import Buffer, Parameter
 from .pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .resnet import BasicBlock, resnet, resnet10, resnet20
 from .shape import Flatten, Lambda
 
 __all__ = [
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCEWithLogitsFlat",
+    "BasicBlock",
     "BatchNorm",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -52,18 +55,25 @@ __all__ = [
     "ModuleList",
     "Parameter",
     "ReLU",
+    "ResBlock",
     "Sequential",
     "Sigmoid",
     "SigmoidRange",
     "StateDictError",
     "binary_cross_entropy_with_logits",
+    "conv_layer",
     "cross_entropy",
     "embedding",
     "kaiming_normal_",
     "kaiming_uniform_",
     "mse_loss",
     "normal_",
+    "res_block",
+    "resnet",
+    "resnet10",
+    "resnet20",
     "sigmoid_range",
+    "simple_cnn",
     "softmax",
     "trunc_normal_",
     "uniform_",

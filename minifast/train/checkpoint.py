@@ -3,9 +3,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
+
+from ..optim import Optimizer
+
+if TYPE_CHECKING:
+    from .learner import Learner
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 SUFFIX = ".safetensors"
@@ -72,3 +78,45 @@ def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
     def part(prefix: str) -> Arrays:
         return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     return part("model."), part("opt.") or None
+
+
+# ---------------------------------------------------------------- a learner's checkpoint
+
+
+def checkpoint_path(learn: "Learner", file: str | Path) -> Path:
+    """Where a learner keeps the checkpoint ``file``."""
+    path = Path(learn.path) / learn.model_dir / file
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+def save(learn: "Learner", file: str | Path, with_opt: bool) -> Path:
+    """Write weights, and the optimizer's state if it is wanted and there."""
+    path = checkpoint_path(learn, file)
+    opt = learn.opt.state_dict() if with_opt and learn.opt is not None else None
+    save_arrays(path, join_state(learn.model.state_dict(), opt), type(learn.model).__name__)
+    return path
+
+
+def load(learn: "Learner", file: str | Path, strict: bool, with_opt: bool | None) -> None:
+    """Read weights, and the optimizer's state if it fits; nothing changes if an error is raised."""
+    path = checkpoint_path(learn, file)
+    weights, opt_state = part_state(load_arrays(path))
+    if with_opt and opt_state is None:
+        raise ValueError(f"{path} holds no optimizer state; it was saved with with_opt=False, "
+                         "or before a fit")
+    opt = None if with_opt is False or opt_state is None else _fitting_opt(learn, opt_state)
+    if with_opt and opt is None:
+        raise ValueError(f"the optimizer state in {path} is of other layer groups or other "
+                         "trainable parameters; freeze as it was, or load with_opt=False")
+    learn.model.load_state_dict(weights, strict)
+    if opt is not None and opt_state is not None:
+        learn.opt = opt
+        opt.load_state_dict(opt_state)
+
+
+def _fitting_opt(learn: "Learner", state: Arrays) -> Optimizer | None:
+    opt = learn.opt or learn.create_opt(0.)
+    misfit = opt.misfit(state)
+    if misfit:
+        warn(f"optimizer state left out: {misfit}", stacklevel=4)
+    return None if misfit else opt

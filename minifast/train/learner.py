@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
-from warnings import warn
 
 from ..autograd import Tensor
 from ..data import DataBunch, DatasetType
@@ -214,10 +213,7 @@ class Learner:
     def save(self, file: str | Path, return_path: bool = False, with_opt: bool = True
              ) -> Path | None:
         """Write weights, and the optimizer's state, to ``path/model_dir/file.safetensors``."""
-        path = self._checkpoint_path(file)
-        opt = self.opt.state_dict() if with_opt and self.opt is not None else None
-        checkpoint.save_arrays(path, checkpoint.join_state(self.model.state_dict(), opt),
-                               type(self.model).__name__)
+        path = checkpoint.save(self, file, with_opt)
         return path if return_path else None
 
     def load(self: Self, file: str | Path, strict: bool = True, with_opt: bool | None = None
@@ -227,32 +223,8 @@ class Learner:
         An optimizer state of other layer groups is left out with a warning; ``with_opt=True``
         makes that an error, ``with_opt=False`` does not look at it.
         """
-        path = self._checkpoint_path(file)
-        weights, opt_state = checkpoint.part_state(checkpoint.load_arrays(path))
-        if with_opt and opt_state is None:
-            raise ValueError(f"{path} holds no optimizer state; it was saved with with_opt=False, "
-                             "or before a fit")
-        opt = None if with_opt is False or opt_state is None else self._fitting_opt(opt_state)
-        if with_opt and opt is None:
-            raise ValueError(f"the optimizer state in {path} is of other layer groups or other "
-                             "trainable parameters; freeze as it was, or load with_opt=False")
-        self.model.load_state_dict(weights, strict)
-        if opt is not None and opt_state is not None:
-            self.opt = opt
-            opt.load_state_dict(opt_state)
+        checkpoint.load(self, file, strict, with_opt)
         return self
-
-    def _fitting_opt(self, state: Any) -> Optimizer | None:
-        opt = self.opt or self.create_opt(0.)
-        misfit = opt.misfit(state)
-        if misfit:
-            warn(f"optimizer state left out: {misfit}", stacklevel=3)
-        return None if misfit else opt
-
-    def _checkpoint_path(self, file: str | Path) -> Path:
-        path = Path(self.path) / self.model_dir / file
-        return path if path.suffix == checkpoint.SUFFIX \
-            else path.with_name(path.name + checkpoint.SUFFIX)
 
     # ---- silence
 
