@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minifast import GradientError, Primitive, Tensor, apply, gradcheck, primitive, tensor
-from minifast.autograd import Rows, ops, windows
+from minifast.autograd import Rows, normalize, ops, windows
 
 Array = np.ndarray
 
@@ -43,13 +43,21 @@ class Case:
         return apply(op, *inputs, **self.options)
 
 
-class Standardize(Case):
-    """Its mean and variance are those of x, so they move with it."""
+class OwnStatistics(Case):
+    """Batch norm whose mean and variance are those of x, so they move with it."""
 
     def do(self, op: Primitive, *inputs: Any) -> Tensor:
-        x, axes = inputs[0], self.options["axes"]
-        mean, var = x.data.mean(axes, keepdims=True), x.data.var(axes, keepdims=True)
-        return apply(op, x, mean, var, eps=1e-5, axes=axes)
+        mean, var = normalize.batch_statistics(inputs[0].data)
+        return apply(op, *inputs, mean, var, eps=1e-5, own=True)
+
+
+class GivenStatistics(Case):
+    """Batch norm with a mean and a variance from elsewhere."""
+
+    def do(self, op: Primitive, *inputs: Any) -> Tensor:
+        mean, var = (put(v.astype(inputs[0].dtype)) for v in (normal(3, seed=5),
+                                                              positive(3, seed=6)))
+        return apply(op, *inputs, mean, var, eps=1e-5, own=False)
 
 
 class Targets(Case):
@@ -124,13 +132,24 @@ CASES: dict[str, Case] = {
     "row_dot, one row": Case(ops.row_dot, (A, ROW)),
     "lookup": Case(ops.lookup, (normal(5, 2), IDS)),
     "lookup, two axes": Case(ops.lookup, (normal(5, 2), IDS.reshape(2, 2))),
-    "standardize": Standardize(ops.standardize, (A,), {"axes": (0,)}),
-    "standardize, three axes": Standardize(ops.standardize, (normal(3, 2, 4),), {"axes": (0, 2)}),
+    "batch_norm": OwnStatistics(normalize.batch_norm, (normal(5, 3), positive(3), normal(3))),
+    "batch_norm, images": OwnStatistics(normalize.batch_norm,
+                                        (normal(2, 3, 4, 2), positive(3), normal(3))),
+    "batch_norm, given": GivenStatistics(normalize.batch_norm,
+                                         (normal(5, 3), positive(3), normal(3))),
+    "batch_norm, given, images": GivenStatistics(normalize.batch_norm,
+                                                 (normal(2, 3, 4, 2), positive(3), normal(3))),
     "log_softmax": Case(ops.log_softmax, (A,)),
-    "unfold": Case(windows.unfold, (normal(2, 3, 6, 5),),
-                   {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),
-    "unfold, one pixel": Case(windows.unfold, (normal(2, 1, 2, 2),),
-                              {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0)}),
+    "conv2d": Case(windows.conv2d, (normal(2, 3, 6, 5), normal(4, 3, 3, 2)),
+                   {"stride": (2, 1), "padding": (0, 1)}),
+    "conv2d, bias": Case(windows.conv2d, (normal(2, 2, 5, 5), normal(3, 2, 3, 3), normal(3)),
+                         {"stride": (2, 2), "padding": (1, 1)}),
+    "conv2d, one pixel": Case(windows.conv2d, (normal(2, 1, 2, 2), normal(1, 1, 1, 1)),
+                              {"stride": (1, 1), "padding": (0, 0)}),
+    "max_pool2d": Case(windows.max_pool2d, (normal(2, 3, 6, 5),),
+                       {"kernel": (3, 2), "stride": (2, 1)}),
+    "avg_pool2d": Case(windows.avg_pool2d, (normal(2, 3, 6, 5),),
+                       {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),
     "pick_max": Case(windows.pick_max, (normal(2, 4, 3),), {"axis": 1}),
     "cross_entropy": Case(ops.cross_entropy, (normal(4, 5), IDS)),
     "mean_squared_error": Case(ops.mean_squared_error, (A, B)),
@@ -149,7 +168,7 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 # ------------------------------------------------------------------------------ finite differences
 
 def test_no_primitive_is_left_out() -> None:
-    defined = {op for module in (ops, windows) for op in vars(module).values()
+    defined = {op for module in (ops, windows, normalize) for op in vars(module).values()
                if isinstance(op, Primitive)}
     assert len(defined) >= 36
     assert {op.name for op in defined - {case.op for case in CASES.values()}} == set()

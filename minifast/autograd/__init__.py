@@ -1,5 +1,5 @@
 """Derivatives of array code: primitives with their rules, a tape, and the walk back over it."""
-from . import ops, windows
+from . import normalize, ops, windows
 from .check import GradientError, gradcheck
 from .creation import cat, stack, tensor, where
 from .operators import ShapeError
@@ -9,5 +9,5 @@ from .tape import GraphReleasedError, no_grad
 from .tensor import Tensor, apply
 
 __all__ = ["GradientError", "GraphReleasedError", "Primitive", "Rows", "ShapeError", "Tensor",
-           "apply", "cat", "gradcheck", "no_grad", "ops", "primitive", "stack", "tensor", "where",
-           "windows"]
+           "apply", "cat", "gradcheck", "no_grad", "normalize", "ops", "primitive", "stack", "tensor",
+           "where", "windows"]

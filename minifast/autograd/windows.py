@@ -1,45 +1,144 @@
-"""Primitives for images: every window of an image as a column, and the largest of each."""
+"""Primitives for images: convolution, the windows of a pool, the largest of each.
+
+An image batch has shape (bs, channels, height, width). In memory channels lie last, wherever a
+convolution has made it: then a window is a few long stretches, which are copied fast, and all
+windows below each other are one matrix. NumPy's functions keep that order by themselves.
+"""
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import repeat
+from math import prod
+
 import numpy as np
 
 from ..backend import Array
 from .primitive import primitive
 
-
-def _windows(x: Array, kernel: tuple[int, int], stride: tuple[int, int]) -> Array:
-    """A view (bs, c, kernel, out): every place of the kernel on the image, nothing copied."""
-    view = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
-    return view[:, :, ::stride[0], ::stride[1]].transpose(0, 1, 4, 5, 2, 3)
+Pair = tuple[int, int]
 
 
-def _padded(x: Array, padding: tuple[int, int]) -> Array:
+def as_rows(x: Array) -> Array:
+    """(bs, n, ...) as (-1, n): the channels of every pixel. A view if channels lie last."""
+    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
+
+
+def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
+    """The way back: (-1, n) to (bs, n, ...), a view with channels last in memory."""
+    return channels_second(rows.reshape(bs, *size, rows.shape[1]))
+
+
+def channels_second(x: Array) -> Array:
+    """(bs, ..., n) to (bs, n, ...): a view."""
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def column_sums(rows: Array) -> Array:
+    """Sums over the first axis, as a matrix product: many times faster than ``sum(0)``."""
+    return np.ones_like(rows[:, 0]) @ rows
+
+
+def _padded(x: Array, padding: Pair) -> Array:
     (bs, c, h, w), (above, left) = x.shape, padding
     if not above and not left:
         return x
-    room = np.zeros_like(x, shape=(bs, c, h + 2 * above, w + 2 * left))
+    shape = (bs, h + 2 * above, w + 2 * left, c)
+    room = channels_second(np.zeros_like(x, shape=shape, order="C"))
     room[:, :, above:above + h, left:left + w] = x
     return room
 
 
-def _fold(g: Array, y: Array, x: Array, kernel: tuple[int, int], stride: tuple[int, int],
-          padding: tuple[int, int]) -> Array:
-    """Each pixel sums the gradients of all windows that it lay in: one slice per kernel place."""
-    (bs, c, h, w), (above, left), (down, right) = x.shape, padding, stride
-    back = np.zeros_like(x, shape=(bs, c, h + 2 * above, w + 2 * left))
-    rows, columns = ((n - k) // s + 1 for n, k, s in zip(back.shape[2:], kernel, stride,
+def _places(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
+    """For each pixel of the kernel: what it sees at all places of the kernel, as a view."""
+    (down, right), (height, width) = stride, kernel
+    rows, columns = ((n - k) // s + 1 for n, k, s in zip(x.shape[2:], kernel, stride,
                                                          strict=True))
-    g = g.reshape(bs, c, *kernel, rows, columns)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            back[:, :, i:i + down * rows:down, j:j + right * columns:right] += g[:, :, i, j]
+    for i in range(height):
+        for j in range(width):
+            yield x[:, :, i:i + down * rows:down, j:j + right * columns:right]
+
+
+def _fold(gradients: Iterable[Array], x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """Each pixel of x sums the gradients of all windows that it lay in."""
+    (h, w), (above, left) = x.shape[2:], padding
+    back = _padded(np.zeros_like(x), padding)
+    for seen, g in zip(_places(back, kernel, stride), gradients, strict=True):
+        seen += g
     return back[:, :, above:above + h, left:left + w]
 
 
-@primitive(_fold)
-def unfold(x: Array, kernel: tuple[int, int], stride: tuple[int, int],
-           padding: tuple[int, int]) -> Array:
-    """Images (bs, c, h, w) to windows (bs, c * kernel pixels, windows); torch's ``F.unfold``."""
-    windows = _windows(_padded(x, padding), kernel, stride)
-    return windows.reshape(len(x), x.shape[1] * kernel[0] * kernel[1], -1)
+# ---------------------------------------------------------------- convolution
+
+
+def _window_rows(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """One row per window, its pixels in order, the channels of each: (bs * places, k * c)."""
+    view = np.lib.stride_tricks.sliding_window_view(_padded(x, padding), kernel, axis=(2, 3))
+    view = view[:, :, ::stride[0], ::stride[1]].transpose(0, 2, 3, 4, 5, 1)
+    return view.reshape(-1, kernel[0] * kernel[1] * x.shape[1])
+
+
+def _weight_rows(w: Array) -> Array:
+    """(n_out, n_in, height, width) to (n_out, k * n_in), in the order of a window's row."""
+    return w.transpose(0, 2, 3, 1).reshape(len(w), -1)
+
+
+def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
+                ) -> Array:
+    n_out, n_in, *kernel = w.shape
+    of_place = _weight_rows(w).reshape(n_out, -1, n_in).swapaxes(0, 1)
+    of_pixel = as_rows(g) @ of_place  # (k, bs * places, n_in)
+    gradients = (as_images(rows, len(g), g.shape[2:]) for rows in of_pixel)
+    return _fold(gradients, x, (kernel[0], kernel[1]), stride, padding)
+
+
+def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
+                 ) -> Array:
+    n_out, n_in, *kernel = w.shape
+    rows = _window_rows(x, (kernel[0], kernel[1]), stride, padding)
+    return (as_rows(g).T @ rows).reshape(n_out, *kernel, n_in).transpose(0, 3, 1, 2)
+
+
+@primitive(_conv_input, _conv_weight,
+           lambda g, y, x, w, b, stride, padding: column_sums(as_rows(g)))
+def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Array:
+    """Every window of the images (bs, n_in, h, w) times the weights (n_out, n_in, *kernel), as
+    one matrix product, and a bias (n_out,) if there is one; torch's ``F.conv2d``.
+
+    The rule for the weights lays the windows out anew: keeping them would take the memory of
+    the images as many times as the kernel has pixels.
+    """
+    kernel = (w.shape[2], w.shape[3])
+    rows = _window_rows(x, kernel, stride, padding) @ _weight_rows(w).T
+    for b in bias:
+        rows += b
+    size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in
+                 zip(x.shape[2:], kernel, stride, padding, strict=True))
+    return as_images(rows, len(x), size)
+
+
+# ---------------------------------------------------------------- pools
+
+
+def _to_largest(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair) -> Array:
+    back, free = np.zeros_like(x), np.ones_like(y, dtype=bool)
+    for seen, place in zip(_places(x, kernel, stride), _places(back, kernel, stride), strict=True):
+        hit = (seen == y) & free  # of equals only the first
+        free ^= hit
+        place += g * hit
+    return back
+
+
+@primitive(_to_largest)
+def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> Array:
+    """The largest of each window, (bs, c, h, w) to (bs, c, h', w'). The gradient goes to the
+    first of equals, as in torch's ``F.max_pool2d``."""
+    return reduce(np.maximum, _places(x, kernel, stride))
+
+
+@primitive(lambda g, y, x, kernel, stride, padding:
+           _fold(repeat(g / prod(kernel), prod(kernel)), x, kernel, stride, padding))
+def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """The mean of each window, padding included; torch's ``F.avg_pool2d``."""
+    return reduce(np.add, _places(_padded(x, padding), kernel, stride)) / prod(kernel)
 
 
 def _first_of_the_largest(g: Array, y: Array, a: Array, axis: int) -> Array:
@@ -50,5 +149,5 @@ def _first_of_the_largest(g: Array, y: Array, a: Array, axis: int) -> Array:
 
 @primitive(_first_of_the_largest)
 def pick_max(a: Array, axis: int) -> Array:
-    """The largest along ``axis``; the gradient goes to the first of equals, as in torch's pools."""
+    """The largest along ``axis``; the gradient goes to the first of equals."""
     return a.max(axis)

@@ -52,7 +52,7 @@ def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pai
 class Conv2d(Module):
     """(bs, n_in, h, w) to (bs, n_out, h', w'); ``torch.nn.Conv2d`` with its initial weights.
 
-    Every window of the image becomes a column, and one matrix product does the rest.
+    Every window of the image becomes a row, and one matrix product does the rest.
 
     >>> from minifast import tensor
     >>> Conv2d(1, 4, 3, padding=1)(tensor([[[[0.] * 8] * 8]])).shape
@@ -74,15 +74,13 @@ class Conv2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, n_in, h, w) to (bs, n_out, h', w')."""
-        out = windows_out(x.shape, self.kernel_size, self.stride, self.padding)
-        n_out, n_in = self.weight.shape[:2]
-        if x.shape[1] != n_in:
-            raise ShapeError(f"this convolution takes {n_in} channels, got images of {x.shape}")
-        columns = apply(windows.unfold, x, kernel=self.kernel_size, stride=self.stride,
-                        padding=self.padding)
-        y = self.weight.reshape(n_out, -1) @ columns
-        y = y if self.bias is None else y + self.bias.reshape(-1, 1)
-        return y.reshape(len(x), n_out, *out)
+        windows_out(x.shape, self.kernel_size, self.stride, self.padding)
+        if x.shape[1] != self.weight.shape[1]:
+            raise ShapeError(f"this convolution takes {self.weight.shape[1]} channels, "
+                             f"got images of {x.shape}")
+        bias = [] if self.bias is None else [self.bias]
+        return apply(windows.conv2d, x, self.weight, *bias, stride=self.stride,
+                     padding=self.padding)
 
     def extra_repr(self) -> str:
         n_out, n_in = self.weight.shape[:2]

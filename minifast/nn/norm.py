@@ -1,7 +1,7 @@
 """Batch normalisation."""
 import numpy as np
 
-from ..autograd import ShapeError, Tensor, apply, ops
+from ..autograd import ShapeError, Tensor, apply, normalize
 from ..backend import Array
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -30,16 +30,10 @@ class BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(bs, n, ...) to the same."""
         self._check_features(x)
-        axes = (0, *range(2, x.ndim))
-        column = (-1, *[1] * (x.ndim - 2))
-        weight: Tensor = self.weight if x.ndim == 2 else self.weight.reshape(column)
-        bias: Tensor = self.bias if x.ndim == 2 else self.bias.reshape(column)
-        if not self.training:
-            scale = 1 / np.sqrt(self.running_var.data + self.eps)
-            centred = x - Tensor(self.running_mean.data.reshape(column))
-            return centred * Tensor(scale.reshape(column)) * weight + bias
-        mean, var = self._batch_statistics(x.data, axes)
-        return apply(ops.standardize, x, mean, var, eps=self.eps, axes=axes) * weight + bias
+        mean, var = self._batch_statistics(x.data) if self.training \
+            else (self.running_mean.data, self.running_var.data)
+        return apply(normalize.batch_norm, x, self.weight, self.bias, mean, var, eps=self.eps,
+                     own=self.training)
 
     def _check_features(self, x: Tensor) -> None:
         n = self.weight.shape[0]
@@ -48,13 +42,13 @@ class BatchNorm(Module):
             raise ShapeError(f"batch norm of {n} features needs {' or '.join(fitting)}, "
                              f"got {x.shape}")
 
-    def _batch_statistics(self, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    def _batch_statistics(self, x: Array) -> tuple[Array, Array]:
         n = x.size // max(x.shape[1], 1)
         if n < 2:
             raise ValueError(f"batch norm cannot train on a batch of shape {x.shape}: one value "
                              "has no variance. Use a batch size of 2 or more, drop a last batch "
                              "of one, or call model.eval()")
-        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        mean, var = normalize.batch_statistics(x)
         self._follow(self.running_mean, mean)
         self._follow(self.running_var, var * (n / (n - 1)))  # unbiased, as in torch
         self.num_batches_tracked.data += 1
@@ -62,7 +56,7 @@ class BatchNorm(Module):
 
     def _follow(self, running: Buffer, batch: Array) -> None:
         running.data *= 1 - self.momentum
-        running.data += self.momentum * batch.reshape(-1)
+        running.data += self.momentum * batch
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}, " \
@@ -75,7 +69,7 @@ class BatchNorm1d(BatchNorm):
     >>> from minifast import tensor
     >>> BatchNorm1d(1)(tensor([[1.], [3.]]))
     tensor([[-1.0000],
-            [ 1.0000]], grad_fn=<add>)
+            [ 1.0000]], grad_fn=<batch_norm>)
     """
 
     shapes = ("", ", length")
@@ -86,7 +80,7 @@ class BatchNorm2d(BatchNorm):
 
     >>> from minifast import tensor
     >>> BatchNorm2d(1)(tensor([[[[1., 3.]]]]))
-    tensor([[[[-1.0000,  1.0000]]]], grad_fn=<add>)
+    tensor([[[[-1.0000,  1.0000]]]], grad_fn=<batch_norm>)
     """
 
     shapes = (", height, width",)

@@ -1,14 +1,15 @@
 """Pooling: a window of an image becomes one number."""
 import numpy as np
 
-from ..autograd import Tensor, apply, windows
+from ..autograd import Tensor, apply, cat, windows
 from ..backend import Array
 from .conv import Pair, check_images, pair, windows_out
 from .module import Module
 
 
 class _Pool2d(Module):
-    """Base of pools with a window: subclasses reduce (bs * c, kernel pixels, windows)."""
+    """Base of pools with a window of ``kernel_size`` that moves by ``stride``, by default its size.
+    """
 
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
                  padding: int | Pair = 0) -> None:
@@ -19,13 +20,11 @@ class _Pool2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, c, h, w) to (bs, c, h', w')."""
-        out = windows_out(x.shape, **self.window)
-        bs, c, h, w = x.shape
-        columns = apply(windows.unfold, x.reshape(bs * c, 1, h, w), **self.window)
-        return self.reduce(columns).reshape(bs, c, *out)
+        windows_out(x.shape, **self.window)
+        return self.pool(x)
 
-    def reduce(self, columns: Tensor) -> Tensor:
-        """(n, pixels, windows) to (n, windows)."""
+    def pool(self, x: Tensor) -> Tensor:
+        """One number for each window."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -43,9 +42,10 @@ class MaxPool2d(_Pool2d):
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None) -> None:
         super().__init__(kernel_size, stride)
 
-    def reduce(self, columns: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
         """The largest."""
-        return apply(windows.pick_max, columns, axis=1)
+        return apply(windows.max_pool2d, x, kernel=self.window["kernel"],
+                     stride=self.window["stride"])
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, dilation=1, ceil_mode=False"
@@ -59,9 +59,9 @@ class AvgPool2d(_Pool2d):
     tensor([[[[2.5000]]]])
     """
 
-    def reduce(self, columns: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
         """The mean."""
-        return columns.mean(1)
+        return apply(windows.avg_pool2d, x, **self.window)
 
 
 class AdaptiveAvgPool2d(Module):
@@ -96,3 +96,60 @@ def _parts(like: Array, n: int, parts: int) -> Tensor:
     start, stop = part * n // parts, -(-(part + 1) * n // parts)
     inside = (place >= start) & (place < stop)
     return Tensor((inside / (stop - start)).astype(like.dtype))
+
+
+class AdaptiveMaxPool2d(Module):
+    """The largest of as many parts as ``sz`` says, whatever the image's size; (bs, c, h, w) to
+    (bs, c, *sz). ``torch.nn.AdaptiveMaxPool2d``; the parts are those of AdaptiveAvgPool2d.
+
+    >>> from minifast import tensor
+    >>> AdaptiveMaxPool2d(1)(tensor([[[[1., 2.], [3., 4.]]]]))
+    tensor([[[[4.]]]])
+    """
+
+    def __init__(self, sz: int | Pair = 1) -> None:
+        self.sz, self.parts = sz, pair(sz)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(bs, c, h, w) to (bs, c, *sz)."""
+        check_images(x.shape)
+        if self.parts == (1, 1):
+            return _largest(x)
+        rows, columns = (_bounds(n, parts) for n, parts in
+                         zip(x.shape[2:], self.parts, strict=True))
+        return cat([cat([_largest(x[:, :, above:below, left:right]) for left, right in columns],
+                        axis=3) for above, below in rows], axis=2)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.sz}"
+
+
+def _bounds(n: int, parts: int) -> list[tuple[int, int]]:
+    """Start and stop of each part."""
+    return [(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)]
+
+
+def _largest(x: Tensor) -> Tensor:
+    """(bs, c, h, w) to (bs, c, 1, 1): the first of equals gets the gradient."""
+    bs, c, h, w = x.shape
+    return apply(windows.pick_max, x.reshape(bs, c, h * w), axis=2).reshape(bs, c, 1, 1)
+
+
+class AdaptiveConcatPool2d(Module):
+    """Both at once: the largest of each part, then its mean; (bs, c, h, w) to (bs, 2 c, *sz).
+
+    fastai's ``AdaptiveConcatPool2d``: the channels of the maximum come first.
+
+    >>> from minifast import tensor
+    >>> AdaptiveConcatPool2d()(tensor([[[[1., 2.], [3., 4.]]]])).tolist()
+    [[[[4.0]], [[2.5]]]]
+    """
+
+    def __init__(self, sz: int | Pair | None = None) -> None:
+        self.output_size = sz or 1
+        self.ap = AdaptiveAvgPool2d(self.output_size)
+        self.mp = AdaptiveMaxPool2d(self.output_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(bs, c, h, w) to (bs, 2 c, *sz)."""
+        return cat([self.mp(x), self.ap(x)], axis=1)

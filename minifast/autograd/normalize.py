@@ -1,0 +1,47 @@
+"""Batch normalisation as one primitive (Ioffe and Szegedy 2015, section 3)."""
+import numpy as np
+
+from ..backend import Array
+from .primitive import primitive
+from .windows import as_images, as_rows, column_sums
+
+
+def batch_statistics(x: Array) -> tuple[Array, Array]:
+    """Mean and variance (n,) of every feature of x (bs, n, ...), over the batch and all places."""
+    rows = as_rows(x)
+    mean = column_sums(rows) / len(rows)
+    centred = rows - mean
+    return mean, column_sums(centred * centred) / len(rows)
+
+
+def _to_weight(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array,
+               eps: float, own: bool) -> Array:
+    return column_sums(as_rows(g) * (as_rows(x) - mean)) / np.sqrt(var + eps)
+
+
+def _to_input(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array,
+              eps: float, own: bool) -> Array:
+    rows, scale = as_rows(g), weight / np.sqrt(var + eps)
+    dx = rows * scale
+    if own:  # x also moves its own mean and variance
+        n = len(rows)
+        along = _to_weight(g, y, x, weight, bias, mean, var, eps, own) / n
+        by_variance = scale * along / np.sqrt(var + eps)
+        dx -= as_rows(x) * by_variance
+        dx -= scale * column_sums(rows) / n - by_variance * mean
+    return as_images(dx, len(x), x.shape[2:])
+
+
+@primitive(_to_input, _to_weight,
+           lambda g, y, x, weight, bias, mean, var, eps, own: column_sums(as_rows(g)))
+def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
+               own: bool) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias for every feature of x (bs, n, ...).
+
+    ``own`` says that mean and variance are those of x itself, which its gradient must follow
+    too; otherwise they are numbers from elsewhere.
+    """
+    scale = weight / np.sqrt(var + eps)
+    rows = as_rows(x) * scale
+    rows += bias - mean * scale
+    return as_images(rows, len(x), x.shape[2:])
