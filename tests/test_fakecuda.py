@@ -435,7 +435,7 @@ class Steps:
         handler.on_batch_end(loss)
 
 
-@pytest.mark.parametrize(("make", "launches"), [(collab, 60), (mlp, 120), (cnn, 160)])
+@pytest.mark.parametrize(("make", "launches"), [(collab, 60), (mlp, 140), (cnn, 180)])
 def test_a_step_moves_nothing_and_waits_for_nothing(make: Any, launches: int) -> None:
     step = Steps(make)
     step()

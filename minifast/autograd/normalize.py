@@ -14,22 +14,27 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     return mean, column_sums(centred * centred) / len(rows)
 
 
+def _standard(x: Array, mean: Array, var: Array, eps: float) -> Array:
+    rows = as_rows(x) - mean
+    rows /= np.sqrt(var + eps)
+    return rows
+
+
 def _to_weight(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array,
                eps: float, own: bool) -> Array:
-    return column_sums(as_rows(g) * (as_rows(x) - mean)) / np.sqrt(var + eps)
+    return column_sums(as_rows(g) * _standard(x, mean, var, eps))
 
 
 def _to_input(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array,
               eps: float, own: bool) -> Array:
-    rows, scale = as_rows(g), weight / np.sqrt(var + eps)
-    dx = rows * scale
+    rows = as_rows(g) * weight
     if own:  # x also moves its own mean and variance
-        n = len(rows)
-        along = _to_weight(g, y, x, weight, bias, mean, var, eps, own) / n
-        by_variance = scale * along / np.sqrt(var + eps)
-        dx -= as_rows(x) * by_variance
-        dx -= scale * column_sums(rows) / n - by_variance * mean
-    return as_images(dx, len(x), x.shape[2:])
+        standard, n = _standard(x, mean, var, eps), len(rows)
+        along = column_sums(rows * standard) / n
+        rows -= column_sums(rows) / n
+        rows -= standard * along
+    rows /= np.sqrt(var + eps)
+    return as_images(rows, len(x), x.shape[2:])
 
 
 @primitive(_to_input, _to_weight,
@@ -41,7 +46,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, ep
     ``own`` says that mean and variance are those of x itself, which its gradient must follow
     too; otherwise they are numbers from elsewhere.
     """
-    scale = weight / np.sqrt(var + eps)
-    rows = as_rows(x) * scale
-    rows += bias - mean * scale
+    rows = _standard(x, mean, var, eps)
+    rows *= weight
+    rows += bias
     return as_images(rows, len(x), x.shape[2:])
