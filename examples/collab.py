@@ -33,6 +33,8 @@ from minifast.data import (
 )
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
+YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
+         "Titanic (1997)": 2, "Liar Liar (1997)": 1}  # other ratings get the most rated titles
 TOP, SHOWN, LABELS = 1000, 6, 40  # titles that are looked at, shown at each end, named in a plot
 
 
@@ -244,6 +246,17 @@ def recommend(learn: CollabLearner, source: Source, truth: PlantedRatings | None
     show(found)
 
 
+def recommend_to_you(learn: CollabLearner, titles: list[str]) -> None:
+    """Five ratings of your own: a new row is learned for you, with all else frozen."""
+    yours = {title: stars for title, stars in YOURS.items() if title in titles} \
+        or dict(zip(titles, YOURS.values(), strict=False))
+    you = learn.add_user(yours)
+    heading(f"For you, now user {you} (put in your own ratings at the top of this script)")
+    print(f"You gave {', '.join(f'{stars} to {title}' for title, stars in yours.items())}. "
+          "To be recommended:")
+    show(learn.recommend(you, SHOWN).set_index("title"))
+
+
 def heading(text: str) -> None:
     """A line with some air above."""
     print(f"\n== {text}")
@@ -292,6 +305,7 @@ def main(argv: list[str] | None = None) -> None:
     if source.truth is not None:
         compare(learn, source, source.truth, titles, args.seed)
     recommend(learn, source, source.truth)
+    recommend_to_you(learn, titles)
     print(f"\nPlots: {', '.join(str(plot) for plot in plots if plot)}. "
           f"{perf_counter() - start:.1f} s in all.")
 

@@ -2,13 +2,14 @@
 
 ``from minifast.collab import *`` gives a notebook the names that fastai v1's did.
 """
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .autograd import Tensor, apply, cat, no_grad, ops
 from .data import CollabDataBunch
+from .newcomer import check_within, learn_rows, user_tables
 from .nn import Embedding, Module, embedding, sigmoid_range
 from .nn.activation import check_range
 from .nn.init import Seed
@@ -62,6 +63,11 @@ class EmbeddingDotBias(Module):
         res = dot + (self.u_bias(users) + self.i_bias(items)).squeeze(-1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
+    @property
+    def user_tables(self) -> list[Embedding]:
+        """The tables with a row per user."""
+        return [self.u_weight, self.u_bias]
+
 
 class EmbeddingNN(TabularModel):
     """A neural network on the users' and the items' embeddings side by side.
@@ -85,6 +91,11 @@ class EmbeddingNN(TabularModel):
         """users (bs,), items (bs,) to ratings (bs, 1)."""
         return super().forward([users, items])
 
+    @property
+    def user_tables(self) -> list[Embedding]:
+        """The table with a row per user, in a list."""
+        return [self.embeds[0]]
+
 
 def _checked_range(y_range: Any) -> tuple[float, float] | None:
     if y_range is None:
@@ -104,6 +115,10 @@ class CollabLearner(Learner):
     """A learner for ratings, which can be asked about users and items."""
 
     data: CollabDataBunch
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._rated_since: dict[int, list[int]] = {}  # items by users who came after training
 
     def get_idx(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
         """Numbers (n,) of titles or users; a label may be of any type that reads the same.
@@ -161,6 +176,46 @@ class CollabLearner(Learner):
         for ds in (self.data.train_ds, self.data.valid_ds):
             users, items = (Tensor(column).numpy() for column in ds.x)
             yield from items[users == user].tolist()
+        yield from self._rated_since.get(user, [])
+
+    # ---- a user who comes later
+
+    def add_user(self, ratings: Any, name: Hashable | None = None, epochs: int = 40,
+                 lr: float = 3e-3) -> Any:
+        """Learn who somebody is from some ratings, with all else frozen: the new user's label.
+
+        ``ratings`` maps labels of items to ratings (or pairs, or a frame with these columns).
+        ``name`` is the label, by default the next number. ``recommend``, ``predict`` and the
+        look-ups know the user afterwards.
+
+        The row starts at the mean of the users' rows. ``epochs`` steps over all the ratings with
+        the learner's optimizer, loss and weight decay take it from there, with the model in
+        evaluation mode. Few steps are part of the method: five ratings can be met exactly by
+        forty factors, and such a row predicts worse than the mean. All other rows and parameters
+        stay as they are to the bit.
+
+        The tables get one row longer, so checkpoints from before no longer fit, and the
+        optimizer is made anew at the next fit. These ratings do not join the training rows: a
+        later fit only decays the row. For lasting use, train on data that hold them.
+
+        ValueError for a user who is known, no ratings, or one outside of the model's y_range;
+        UnknownLabelError for an unknown item. Nothing has changed then.
+        """
+        items, y = self.data.read_ratings(ratings)
+        check_within(y.numpy(), getattr(self.model, "y_range", None))
+        users = self.data.categories[0]
+        label = users.unused() if name is None else name
+        users.check_new(label)
+        tables = user_tables(self.model)
+        rows = learn_rows(self, items, y, epochs, lr)
+        grown = [np.concatenate([table.weight.data, row.data])
+                 for table, row in zip(tables, rows, strict=True)]
+        for table, data in zip(tables, grown, strict=True):
+            table.weight.data, table.weight.grad, table.weight.home = data, None, None
+        self._rated_since[users.add(label)] = items.tolist()
+        self.data.classes[users.name] = users.classes
+        self.opt = None
+        return label
 
 
 def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: bool = False,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minifast
-from benchmarks import gpu, notebook, scatter
+from benchmarks import frozen, gpu, notebook, scatter
 from minifast import Tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.data import planted_ratings
@@ -92,6 +92,39 @@ def test_the_table_of_ways(name: str, others: int, capsys: pytest.CaptureFixture
     assert len(table) == 3 + others
     assert [row[4] for row in table[:3]] == ["0"] * 3  # none of the three waits for a GPU
     assert [row[3:] for row in table[3:]] == [["-", "-"]] * others
+
+
+# ---------------------------------------------------------------- a frozen body
+
+
+def test_what_a_frozen_body_saves(capsys: pytest.CaptureFixture[str]) -> None:
+    """Memory is the same everywhere; time is not asked of a busy machine."""
+    frozen.main(["--bs", "16", "--repeats", "2"])
+    out = capsys.readouterr().out
+    assert out.startswith("cpu; ")
+    assert f"numpy {np.__version__}" in out
+    assert "resnet10, batches of 16 images of 8 x 8, median of 2 steps" in out
+    table = rows_of(out)
+    assert [row[0] for row in table] == ["all of it trains", "body frozen, train_bn=True",
+                                         "body frozen, train_bn=False"]
+    assert all(float(row[1]) > 0 for row in table)
+    assert [row[2] for row in table[:1]] == ["0%"]
+
+
+def test_a_frozen_body_needs_a_third_less_memory() -> None:
+    all_of_it, _, body = frozen.steps(64, 8).values()
+    assert frozen.peak_bytes(body) < .7 * frozen.peak_bytes(all_of_it)
+
+
+def test_peak_memory_is_what_lay_there_at_once() -> None:
+    def work() -> None:
+        a = np.ones(1 << 20, np.uint8)
+        b = np.ones(1 << 20, np.uint8)
+        del a
+        c = b.copy()
+        del b, c
+    frozen.peak_bytes(work)
+    assert 2 << 20 <= frozen.peak_bytes(work) < (2 << 20) + 10_000
 
 
 # ---------------------------------------------------------------- the hand-written step

@@ -10,10 +10,13 @@ from host import check_layer, host, put
 from minifast import ShapeError, no_grad, tensor
 from minifast.nn import (
     AdaptiveAvgPool2d,
+    AdaptiveConcatPool2d,
+    AdaptiveMaxPool2d,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
+    Dropout2d,
     Flatten,
     Linear,
     MaxPool2d,
@@ -200,6 +203,64 @@ def test_adaptive_pooling_of_one_pixel() -> None:
         np.testing.assert_array_equal(y, np.full((1, 1, *both(sz)), 3))
 
 
+@pytest.mark.parametrize("sz", [1, 2, 3, (2, 3), (1, 4), (5, 4), (7, 9)])
+def test_adaptive_max_pooling_is_its_loops(sz: int | tuple[int, int], device: str) -> None:
+    """The parts are those of the means."""
+    x, (down, across) = images(2, 3, 5, 4), both(sz)
+    expected = np.zeros((2, 3, down, across), np.float32)
+    for i in range(down):
+        for j in range(across):
+            part = x[:, :, floor(i * 5 / down):ceil((i + 1) * 5 / down),
+                     floor(j * 4 / across):ceil((j + 1) * 4 / across)]
+            expected[:, :, i, j] = part.max((2, 3))
+    y = AdaptiveMaxPool2d(sz)(tensor(x))
+    assert (y.device, y.dtype) == (device, np.float32)
+    np.testing.assert_array_equal(host(y), expected)
+    assert check_layer(AdaptiveMaxPool2d(sz), x)
+
+
+def test_the_first_of_equals_gets_the_gradient_of_adaptive_pools_too() -> None:
+    flat = np.ones((1, 2, 2, 4), np.float32)
+    assert gradient(AdaptiveMaxPool2d(1), flat)[0, 1].tolist() == [[1, 0, 0, 0], [0, 0, 0, 0]]
+    assert gradient(AdaptiveMaxPool2d((1, 2)), flat)[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("sz", [None, 1, 2, (2, 3)])
+def test_concat_pooling_is_the_largest_and_then_the_mean(sz: Any) -> None:
+    """On the channels, the maximum first, as in fastai."""
+    x = images(2, 3, 5, 4)
+    y = host(AdaptiveConcatPool2d(sz)(tensor(x)))
+    assert y.shape == (2, 6, *both(sz or 1))
+    np.testing.assert_array_equal(y[:, :3], host(AdaptiveMaxPool2d(sz or 1)(tensor(x))))
+    np.testing.assert_array_equal(y[:, 3:], host(AdaptiveAvgPool2d(sz or 1)(tensor(x))))
+    assert check_layer(AdaptiveConcatPool2d(sz), x)
+
+
+# ------------------------------------------------------------------------------ dropping channels
+
+def test_dropout_of_channels_drops_whole_ones(device: str) -> None:
+    x = np.ones((200, 30, 2, 3), np.float32)
+    y = Dropout2d(.3, seed=0)(tensor(x))
+    assert (y.device, y.dtype) == (device, np.float32)
+    channels = host(y).reshape(6000, 6)
+    assert (channels == channels[:, :1]).all()
+    assert set(np.unique(channels)) == {np.float32(0), np.float32(1 / .7)}
+    share = (channels[:, 0] == 0).mean()
+    assert abs(share - .3) < 4 * sqrt(.3 * .7 / 6000)
+    np.testing.assert_array_equal(host(Dropout2d(.3, seed=0)(tensor(x))), host(y))
+    kept = gradient(Dropout2d(.3, seed=0), x)
+    np.testing.assert_array_equal(kept, host(y))
+
+
+def test_dropout_of_channels_in_evaluation_is_nothing() -> None:
+    x = tensor(images(2, 3, 4, 4))
+    assert Dropout2d(.9).eval()(x) is x
+    assert Dropout2d(0)(x) is x
+    assert repr(Dropout2d(.25)) == "Dropout2d(p=0.25)"
+    with pytest.raises(ValueError, match=r"lies in \[0, 1\), got 1"):
+        Dropout2d(1)
+
+
 # --------------------------------------------------------------------------------------- batch norm
 
 def channel_statistics(x: Array) -> tuple[Array, Array]:
@@ -258,7 +319,9 @@ def test_an_image_of_one_pixel_is_a_row() -> None:
 LAYERS: dict[str, Callable[[], Module]] = {
     "Conv2d": lambda: Conv2d(3, 2, 2), "MaxPool2d": lambda: MaxPool2d(2),
     "AvgPool2d": lambda: AvgPool2d(2), "AdaptiveAvgPool2d": lambda: AdaptiveAvgPool2d(2),
-    "AdaptiveAvgPool2d of 1": lambda: AdaptiveAvgPool2d(1)}
+    "AdaptiveAvgPool2d of 1": lambda: AdaptiveAvgPool2d(1),
+    "AdaptiveMaxPool2d": lambda: AdaptiveMaxPool2d(2),
+    "AdaptiveConcatPool2d": AdaptiveConcatPool2d, "Dropout2d": Dropout2d}
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (4, 4), (2, 3, 4, 4, 4)], ids=str)
@@ -302,7 +365,7 @@ def test_a_kernel_larger_than_the_image_is_refused(layer: Callable[[], Module]) 
 @pytest.mark.parametrize("make", [
     lambda: Conv2d(1, 1, 0), lambda: Conv2d(1, 1, 3, stride=0), lambda: Conv2d(1, 1, 3, 1, -1),
     lambda: Conv2d(1, 1, (3, 0)), lambda: MaxPool2d(2, 0), lambda: AvgPool2d(2, padding=(0, -1)),
-    lambda: AdaptiveAvgPool2d(0)])
+    lambda: AdaptiveAvgPool2d(0), lambda: AdaptiveMaxPool2d((2, 0))])
 def test_sizes_that_cannot_be_are_refused(make: Callable[[], Module]) -> None:
     with pytest.raises(ValueError, match=r"at least 1, paddings at least 0; got \(?-?\d"):
         make()
@@ -315,7 +378,8 @@ def test_reprs_are_torchs() -> None:
     assert [repr(layer) for layer in (
         Conv2d(3, 8, 3), Conv2d(3, 8, (3, 1), 2, (1, 0), bias=False), Conv2d(1, 1, 1, padding=1),
         MaxPool2d(2), MaxPool2d((2, 3), stride=1), AvgPool2d(2), AvgPool2d(3, 2, 1),
-        AdaptiveAvgPool2d(1), AdaptiveAvgPool2d((2, 3)), BatchNorm2d(3))] == [
+        AdaptiveAvgPool2d(1), AdaptiveAvgPool2d((2, 3)), AdaptiveMaxPool2d((2, 3)),
+        BatchNorm2d(3))] == [
         "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))",
         "Conv2d(3, 8, kernel_size=(3, 1), stride=(2, 2), padding=(1, 0), bias=False)",
         "Conv2d(1, 1, kernel_size=(1, 1), stride=(1, 1), padding=(1, 1))",
@@ -325,6 +389,7 @@ def test_reprs_are_torchs() -> None:
         "AvgPool2d(kernel_size=3, stride=2, padding=1)",
         "AdaptiveAvgPool2d(output_size=1)",
         "AdaptiveAvgPool2d(output_size=(2, 3))",
+        "AdaptiveMaxPool2d(output_size=(2, 3))",
         "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"]
 
 

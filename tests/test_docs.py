@@ -204,6 +204,9 @@ def test_the_example_compares_with_the_planted_truth(
     truth, = re.findall(r"^of the planted score itself +([\d.]+)", out, re.M)
     assert float(truth) < float(model)
     assert "planted score\n" in out
+    new_user = len(set(planted_ratings(**SMALL).ratings["userId"])) + 1
+    assert f"For you, now user {new_user} " in out
+    assert re.search(r"^You gave 5 to .*, 1 to .*\. To be recommended:$", out, re.M)
     assert (plain / "out/components.png").exists()
 
 
@@ -243,6 +246,9 @@ def test_a_users_error_is_one_line(
 
 def test_the_example_on_movielens(movielens: Path, tmp_path: Path) -> None:
     out = run_example(tmp_path, "--data", str(movielens))
+    yours = out.split("== For you, now user 944 ")[1]
+    assert "You gave 5 to Blade Runner (1982), 5 to Alien (1979), 4 to 2001: " in yours
+    assert yours.count("19") >= 5 + 6  # five titles with their years, and six recommended
     final, = re.findall(r"Final validation loss ([\d.]+)", out)
     assert .797 <= float(final) <= .812  # the band for rows in pandas' order
     seconds, = re.findall(r"([\d.]+) s in all", out)

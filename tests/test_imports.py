@@ -19,7 +19,8 @@ import minifast
 ROOT = Path(minifast.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in SOURCES}
-HEAVY = {"pandas", "matplotlib", "cupy", "tqdm", "IPython", "pooch", "safetensors", "scipy"}
+HEAVY = {"pandas", "matplotlib", "cupy", "tqdm", "IPython", "pooch", "safetensors", "scipy",
+         "PIL"}
 
 
 def run_python(code: str) -> Any:
@@ -47,7 +48,7 @@ print(json.dumps([sorted(new), middle - start, end - middle]))
 
 @pytest.mark.parametrize("module", [
     "minifast", "minifast.nn", "minifast.optim", "minifast.data", "minifast.train",
-    "minifast.collab", "minifast.tabular"])
+    "minifast.collab", "minifast.tabular", "minifast.vision"])
 def test_importing_loads_numpy_and_minifast_alone(module: str) -> None:
     loaded, of_numpy, of_minifast = run_python(LOADED.format(module=module))
     assert loaded == ["minifast"]
@@ -90,6 +91,8 @@ BOTH = [
 @pytest.mark.parametrize(("module", "own"), [
     ("minifast.collab", ["CollabDataBunch", "collab_learner", "CollabLearner", "EmbeddingDotBias",
                          "EmbeddingNN"]),
+    ("minifast.vision", ["ImageDataBunch", "cnn_learner", "create_body", "create_head",
+                         "ClassificationInterpretation"]),
     ("minifast.tabular", ["TabularModel", "bn_drop_lin"])])
 def test_a_star_import_gives_what_a_notebook_uses(module: str, own: list[str]) -> None:
     namespace = starred(module)
@@ -130,7 +133,7 @@ def test_all_that_a_module_names_is_there(module: Any) -> None:
 # ------------------------------------------------------------------------- arrows point downwards
 
 FLOORS = [{"backend", "defaults", "random", "notebook", "fakecuda"}, {"autograd"}, {"nn"},
-          {"optim"}, {"data"}, {"train"}, {"star", "tabular", "collab", "vision"},
+          {"optim"}, {"data"}, {"train"}, {"star", "tabular", "collab", "newcomer", "vision"},
           {"doctor", "__init__", "__main__"}]
 FLOOR = {part: i for i, parts in enumerate(FLOORS) for part in parts}
 

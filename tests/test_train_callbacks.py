@@ -1,19 +1,36 @@
-"""The callbacks that minifast ships: early stopping, best model, plateaus, NaN, logs, clipping."""
+"""The callbacks that minifast ships: early stopping, best model, plateaus, NaN, logs, clipping,
+a few batches only, several batches for one step."""
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny import Spy, floats, frozen_copy, host, line_learner, scripted, three_groups
+from tiny import (
+    Spy,
+    answer,
+    fit_quietly,
+    floats,
+    frozen_copy,
+    host,
+    line_learner,
+    rows,
+    scripted,
+    three_groups,
+)
 
-from minifast import tensor
+from minifast import Tensor, tensor
+from minifast.data import DataBunch
+from minifast.nn import Linear, MSELossFlat, ReLU, Sequential, mse_loss
+from minifast.optim import SGD
 from minifast.train import (
+    AccumulateScheduler,
     CSVLogger,
     EarlyStoppingCallback,
     GradientClipping,
     Learner,
     ReduceLROnPlateauCallback,
     SaveModelCallback,
+    StopAfterNBatches,
     TerminateOnNaNCallback,
     TrackerCallback,
     mae,
@@ -352,3 +369,127 @@ def test_clipping_counts_what_is_trainable_only() -> None:
 def test_a_norm_to_clip_to_is_positive(clip: float) -> None:
     with pytest.raises(ValueError, match=f"clipped to a positive norm, got {clip}"):
         GradientClipping(line_learner(), clip)
+
+
+# ------------------------------------------------------------------------------ a few batches only
+
+
+@pytest.mark.parametrize(("n_batches", "per_epoch"), [(1, [1]), (3, [3]), (4, [4]), (6, [4, 2])])
+def test_stopping_after_some_batches(n_batches: int, per_epoch: list[int]) -> None:
+    learn = fit_quietly(line_learner(4), 5, callbacks=[StopAfterNBatches(n_batches)])
+    assert learn.recorder.nb_batches == per_epoch
+    assert [loss is None for loss in learn.recorder.val_losses] == [
+        i == len(per_epoch) - 1 for i in range(len(per_epoch))]
+    fit_quietly(learn, 2)  # it leaves nothing behind
+    assert learn.recorder.nb_batches == [4, 4]
+    assert learn.recorder.val_losses[1] is not None
+
+
+@pytest.mark.parametrize("n_batches", [0, -1, 1.5])
+def test_how_many_batches_can_be_stopped_after(n_batches: Any) -> None:
+    with pytest.raises(ValueError, match=f"n_batches of 1 or more, got {n_batches}"):
+        StopAfterNBatches(n_batches)
+
+
+# ------------------------------------------------------------------------- several batches, a step
+
+
+def cut(sizes: list[int]) -> list[Any]:
+    """The same rows in batches of these sizes."""
+    x, y = rows(sum(sizes))
+    ends = np.cumsum(sizes)[:-1]
+    return list(zip(np.split(x, ends), np.split(y, ends), strict=True))
+
+
+def trained(sizes: list[int], n_step: int | None = None, drop_last: bool = False,
+            reduction: str = "mean", clip: float | None = None) -> Learner:
+    """Three epochs of SGD with momentum and decay; ``n_step`` accumulates."""
+    net = Sequential(Linear(3, 4, seed=1), ReLU(), Linear(4, 1, seed=2))
+    fns = [] if n_step is None else [lambda learn: AccumulateScheduler(learn, n_step, drop_last)]
+    learn = Learner(DataBunch(cut(sizes), cut([4])), net, loss_func=MSELossFlat(reduction), wd=.1,
+                    opt_func=lambda groups, **kwargs: SGD(groups, mom=.9, **kwargs))
+    if clip is not None:
+        learn.clip_grad(clip)
+    learn.callback_fns += fns
+    return fit_quietly(learn, 3, .05)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("clip", [None, .5])
+@pytest.mark.parametrize(("small", "n_step", "large"), [
+    ([4] * 6, 3, [12, 12]), ([4] * 5, 2, [8, 8, 4]), ([4, 2, 6, 5, 5, 2], 3, [12, 12]),
+    ([4] * 3, 1, [4] * 3), ([4] * 3, 9, [12])])
+def test_accumulating_is_a_larger_batch(small: list[int], n_step: int, large: list[int],
+                                        clip: float | None, reduction: str) -> None:
+    many = trained(small, n_step, reduction=reduction, clip=clip)
+    one = trained(large, clip=clip)
+    for name, weights in one.model.state_dict().items():  # float32 rounding of sums of 12 rows
+        np.testing.assert_allclose(many.model.state_dict()[name], weights, rtol=2e-5, atol=1e-6)
+    if reduction == "mean":
+        np.testing.assert_allclose(many.recorder.val_losses, one.recorder.val_losses, rtol=1e-5)
+
+
+def test_a_last_step_of_fewer_batches_can_be_dropped() -> None:
+    many = trained([4] * 5, 2, drop_last=True)
+    x, y = rows(20)
+    one = Learner(DataBunch([(x[i:i + 8], y[i:i + 8]) for i in (0, 8)], cut([4])),
+                  Sequential(Linear(3, 4, seed=1), ReLU(), Linear(4, 1, seed=2)),
+                  loss_func=MSELossFlat(), wd=.1,
+                  opt_func=lambda groups, **kwargs: SGD(groups, mom=.9, **kwargs))
+    fit_quietly(one, 3, .05)
+    for name, weights in one.model.state_dict().items():
+        np.testing.assert_allclose(many.model.state_dict()[name], weights, rtol=2e-5, atol=1e-6)
+
+
+def test_accumulating_shows_losses_as_they_are() -> None:
+    """The recorded loss of each batch is its mean, whatever becomes of the gradients."""
+    learn = line_learner(4)
+    seen: list[float] = []
+    learn.callbacks.append(Spy(lambda event, state: seen.append(float(state["last_loss"]))
+                               if event == "batch_end" and state["train"] else None))
+    fit_quietly(learn, 1, 0., callbacks=[AccumulateScheduler(learn, 2)])
+    other = line_learner(4)
+    plain = [float(((host(other.model(tensor(x))).reshape(-1) - y) ** 2).mean())
+             for x, y in other.data.train_dl]
+    np.testing.assert_allclose(seen, plain, rtol=1e-5)
+
+
+def test_an_epoch_left_between_two_steps_leaves_no_gradient() -> None:
+    learn = line_learner(4)
+    before = frozen_copy(learn)
+    fit_quietly(learn, 2, callbacks=[answer("batch_end", stop_epoch=True),
+                                     AccumulateScheduler(learn, 3)])
+    assert {k: frozen_copy(learn)[k] for k in before} == before
+    assert all(p.grad is None for p in learn.model.parameters())
+
+
+def test_accumulating_and_a_lost_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    """The batch without a backward pass does not count; the others' mean makes the step."""
+    x, y = rows(12)
+    learn, other = line_learner(3), line_learner(1)
+    learn.data.train_dl = [(x[:4], y[:4]), (x[4:8], y[4:8] * NAN), (x[8:], y[8:])]
+    other.data.train_dl = [(np.r_[x[:4], x[8:]], np.r_[y[:4], y[8:]])]
+    skip = Spy(lambda event, state: {"skip_bwd": True} if event == "backward_begin"
+               and state["num_batch"] == 1 else None)
+    fit_quietly(learn, 1, callbacks=[skip, AccumulateScheduler(learn, 3)])
+    fit_quietly(other, 1)
+    np.testing.assert_allclose(learn.model.weight.numpy(), other.model.weight.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_step", [0, -2, .5])
+def test_how_many_batches_can_be_accumulated(n_step: Any) -> None:
+    with pytest.raises(ValueError, match=f"every n_step batches, 1 or more, got {n_step}"):
+        AccumulateScheduler(line_learner(), n_step)
+
+
+def test_accumulating_needs_to_know_what_the_loss_is() -> None:
+    def plain(pred: Tensor, target: Tensor) -> Tensor:
+        return mse_loss(pred.reshape(-1), target)
+    learn = line_learner(2, loss_func=plain)
+    before = frozen_copy(learn)
+    with pytest.raises(ValueError, match=r"a mean or a sum .* loss_func.reduction = 'mean'"):
+        fit_quietly(learn, callbacks=[AccumulateScheduler(learn, 2)])
+    assert {k: frozen_copy(learn)[k] for k in before} == before
+    plain.reduction = "mean"  # type: ignore[attr-defined]
+    fit_quietly(learn, callbacks=[AccumulateScheduler(learn, 2)])
+    assert {k: frozen_copy(learn)[k] for k in before} != before

@@ -1,15 +1,16 @@
 """Frozen means bit-identical: whatever the optimizer does, what is frozen does not move."""
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
-from tiny import Spy, frozen_copy, ratings_data, rows, three_groups
+from tiny import Spy, fit_quietly, frozen_copy, ratings_data, rows, three_groups
 
 from minifast.collab import collab_learner
 from minifast.data import DataBunch
 from minifast.nn import BatchNorm1d, Linear, MSELossFlat, Parameter, Sequential
 from minifast.optim import SGD, Adam, RMSProp
-from minifast.train import Learner
+from minifast.train import BnFreeze, Learner
 
 OPTIMIZERS = {"SGD": partial(SGD, mom=.9), "RMSProp": partial(RMSProp, mom=.9), "Adam": Adam}
 
@@ -116,23 +117,79 @@ def test_no_gradient_is_computed_for_what_is_frozen() -> None:
     assert hidden.node is None
 
 
-def test_frozen_batch_norm_uses_the_statistics_it_keeps() -> None:
-    """With train_bn=False a batch's own statistics neither count nor are kept."""
-    x, y = rows(4)
+def behind_batch_norm(**kwargs: Any) -> Learner:
+    """Batch norm whose running mean is 5, in a group of its own, before a layer that trains."""
     net = Sequential(BatchNorm1d(3), Linear(3, 1, seed=0))
     net[0].running_mean.data[...] = 5
-    learn = Learner(DataBunch([(x, y)]), net, loss_func=MSELossFlat(), train_bn=False)
-    learn.split(net[1]).freeze()
-    expected = ((np.r_[(x - 5) / np.sqrt(1 + 1e-5)] @ net[1].weight.numpy()[0]
-                 + net[1].bias.numpy() - y) ** 2).mean()
-    with learn.no_logging():
-        learn.fit(1, 1e-2)
+    learn = Learner(DataBunch([rows(4)]), net, loss_func=MSELossFlat(), **kwargs)
+    return learn.split(net[1])
+
+
+def first_loss(learn: Learner, mean: Any, var: Any) -> float:
+    """The loss of the only batch before its step, by the formula of batch norm."""
+    x, y = rows(4)
+    linear = learn.model[1]
+    outputs = ((x - mean) / np.sqrt(var + 1e-5)) @ linear.weight.numpy()[0] + linear.bias.numpy()
+    return float(((outputs - y) ** 2).mean())
+
+
+def affine(learn: Learner) -> bytes:
+    return learn.model[0].weight.numpy().tobytes() + learn.model[0].bias.numpy().tobytes()
+
+
+def test_frozen_batch_norm_uses_the_statistics_it_keeps() -> None:
+    """With train_bn=False a batch's own statistics neither count nor are kept."""
+    learn = behind_batch_norm(train_bn=False)
+    learn.freeze()
+    expected = first_loss(learn, 5, 1)
+    before = {k: v for k, v in model_bytes(learn).items() if k.startswith("0.")}
+    fit_quietly(learn, 3, 1e-2)
     np.testing.assert_allclose(float(learn.recorder.losses[0]), expected, rtol=1e-5)
-    assert net[0].running_mean.numpy().tolist() == [5, 5, 5]
+    assert {k: v for k, v in model_bytes(learn).items() if k.startswith("0.")} == before
     learn.unfreeze()
-    with learn.no_logging():
-        learn.fit(1, 1e-2)
-    assert (net[0].running_mean.numpy() != 5).all()
+    fit_quietly(learn, 1, 1e-2)
+    assert (learn.model[0].running_mean.numpy() != 5).all()
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["freeze()", "requires_grad_"])
+def test_without_bn_freeze_frozen_batch_norm_is_v1_s(by_hand: bool) -> None:
+    """The batch's statistics count and are followed; scale and shift stay to the bit."""
+    learn = behind_batch_norm(train_bn=by_hand)
+    if by_hand:  # no BnFreeze comes by itself then
+        learn.model[0].requires_grad_(False)
+    else:
+        learn.callback_fns.remove(BnFreeze)
+        learn.freeze()
+    x, _ = rows(4)
+    expected, before = first_loss(learn, x.mean(0), x.var(0)), affine(learn)
+    fit_quietly(learn, 1, 1e-2)
+    np.testing.assert_allclose(float(learn.recorder.losses[0]), expected, rtol=1e-5)
+    np.testing.assert_allclose(learn.model[0].running_mean.numpy(), .9 * 5 + .1 * x.mean(0),
+                               rtol=1e-5)
+    assert affine(learn) == before
+
+
+def test_bn_freeze_can_be_asked_for_with_any_learner() -> None:
+    learn = behind_batch_norm(callback_fns=[BnFreeze])
+    fit_quietly(learn, 1, 1e-2)
+    assert (learn.model[0].running_mean.numpy() != 5).all()  # trainable: nothing to freeze
+    learn = behind_batch_norm(callback_fns=[BnFreeze])
+    learn.model[0].requires_grad_(False)
+    fit_quietly(learn, 1, 1e-2)
+    assert learn.model[0].running_mean.numpy().tolist() == [5, 5, 5]
+
+
+def test_bn_freeze_twice_is_bn_freeze_once() -> None:
+    assert behind_batch_norm(train_bn=False).callback_fns.count(BnFreeze) == 1
+    assert behind_batch_norm(train_bn=True).callback_fns.count(BnFreeze) == 0
+    learn = behind_batch_norm(train_bn=False, callback_fns=[BnFreeze])
+    assert learn.callback_fns.count(BnFreeze) == 1
+    learn.freeze()
+    other = behind_batch_norm(train_bn=False)
+    other.freeze()
+    fit_quietly(learn, 2, 1e-2, callbacks=[BnFreeze(learn)])
+    fit_quietly(other, 2, 1e-2)
+    assert model_bytes(learn) == model_bytes(other)
 
 
 def test_a_parameter_that_two_groups_share() -> None:

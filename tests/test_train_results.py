@@ -293,7 +293,14 @@ Total params: 106,518
 Total trainable params: 106,518
 Total non-trainable params: 0
 Optimizer: Adam, weight decay 0.1 (decoupled)
-Loss: FlattenedLoss of MSELoss()""".format(s=" ")
+Loss: FlattenedLoss of MSELoss()
+
+Layer groups
+{g}
+#  Layers                  State      Trains              lr  wd   Gradient  Update
+{g}
+0  u_weight .. i_bias (4)  trainable  106,518 of 106,518  -   0.1  -         -
+{g}""".format(s=" ", g="_" * 83)
 
 
 def test_the_summary_of_the_notebook_s_model() -> None:
@@ -358,8 +365,8 @@ def test_the_printed_loop(capsys: pytest.CaptureFixture[str]) -> None:
     learn.show_training_loop()
     text = capsys.readouterr().out
     lines = {line.split()[0]: line.split(None, 1)[1:] for line in text.splitlines()}
-    assert lines["on_backward_end"] == ["GradientClipping, Mine"]
-    assert lines["on_step_end"] == []
+    assert lines["on_backward_end"] == ["LastUpdate, GradientClipping, Mine"]
+    assert lines["on_step_end"] == ["LastUpdate"]
     assert text.count("ProgressBar, Mine") == 2  # at both ends of a batch
     assert [line.split()[0] for line in text.splitlines() if line.strip().startswith("on_")] == [
         "on_train_begin", "on_epoch_begin", "on_batch_begin", "on_loss_begin",

@@ -9,5 +9,5 @@ from .tape import GraphReleasedError, no_grad
 from .tensor import Tensor, apply
 
 __all__ = ["GradientError", "GraphReleasedError", "Primitive", "Rows", "ShapeError", "Tensor",
-           "apply", "cat", "gradcheck", "no_grad", "normalize", "ops", "primitive", "stack", "tensor",
-           "where", "windows"]
+           "apply", "cat", "gradcheck", "no_grad", "normalize", "ops", "primitive", "stack",
+           "tensor", "where", "windows"]

@@ -38,12 +38,20 @@ def column_sums(rows: Array) -> Array:
     return rows.sum(0) if len(rows) < 1024 else np.ones_like(rows[:, 0]) @ rows
 
 
+def _zeros(x: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros (bs, n, ...) like those of x, with channels last in memory."""
+    bs, n, *size = shape
+    return channels_second(np.zeros_like(x, shape=(bs, *size, n), order="C"))
+
+
 def _padded(x: Array, padding: Pair) -> Array:
-    (bs, c, h, w), (above, left) = x.shape, padding
+    """Zeros around the images; a negative padding cuts pixels off instead."""
+    cut, (above, left) = [max(-p, 0) for p in padding], [max(p, 0) for p in padding]
+    x = x[:, :, cut[0]:x.shape[2] - cut[0], cut[1]:x.shape[3] - cut[1]]
+    bs, c, h, w = x.shape
     if not above and not left:
         return x
-    shape = (bs, h + 2 * above, w + 2 * left, c)
-    room = channels_second(np.zeros_like(x, shape=shape, order="C"))
+    room = _zeros(x, (bs, c, h + 2 * above, w + 2 * left))
     room[:, :, above:above + h, left:left + w] = x
     return room
 
@@ -82,13 +90,26 @@ def _weight_rows(w: Array) -> Array:
     return w.transpose(0, 2, 3, 1).reshape(len(w), -1)
 
 
+def _convolve(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
+    kernel = (w.shape[2], w.shape[3])
+    rows = _window_rows(x, kernel, stride, padding) @ _weight_rows(w).T
+    size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in
+                 zip(x.shape[2:], kernel, stride, padding, strict=True))
+    return as_images(rows, len(x), size)
+
+
 def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                 ) -> Array:
-    n_out, n_in, *kernel = w.shape
-    of_place = _weight_rows(w).reshape(n_out, -1, n_in).swapaxes(0, 1)
-    of_pixel = as_rows(g) @ of_place  # (k, bs * places, n_in)
-    gradients = (as_images(rows, len(g), g.shape[2:]) for rows in of_pixel)
-    return _fold(gradients, x, (kernel[0], kernel[1]), stride, padding)
+    """A convolution too: of the gradient, with the kernel turned round, at every place."""
+    at_every_place = g
+    if stride != (1, 1):  # zeros where the kernel did not stand
+        size = (n + 2 * p - k + 1 for n, p, k in
+                zip(x.shape[2:], padding, w.shape[2:], strict=True))
+        at_every_place = _zeros(g, (len(g), g.shape[1], *size))
+        at_every_place[:, :, ::stride[0], ::stride[1]] = g
+    turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    above, left = (k - 1 - p for k, p in zip(w.shape[2:], padding, strict=True))
+    return _convolve(at_every_place, turned, (1, 1), (above, left))
 
 
 def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
@@ -107,13 +128,10 @@ def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Arr
     The rule for the weights lays the windows out anew: keeping them would take the memory of
     the images as many times as the kernel has pixels.
     """
-    kernel = (w.shape[2], w.shape[3])
-    rows = _window_rows(x, kernel, stride, padding) @ _weight_rows(w).T
+    y = _convolve(x, w, stride, padding)
     for b in bias:
-        rows += b
-    size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in
-                 zip(x.shape[2:], kernel, stride, padding, strict=True))
-    return as_images(rows, len(x), size)
+        y += b[:, None, None]
+    return y
 
 
 # ---------------------------------------------------------------- pools

@@ -1,6 +1,7 @@
 """Categories: from labels to the rows of an embedding, and back."""
 from collections.abc import Hashable, Iterable, Iterator
 from difflib import get_close_matches
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,34 @@ class Categories:
         if number is None:
             raise UnknownLabelError(self._unknown(label))
         return number
+
+    def unused(self) -> Any:
+        """A label that is not taken: the next whole number, or 'new 1', 'new 2' beside text."""
+        if self.labels.dtype.kind in "iu":
+            return int(self.labels.max()) + 1
+        return next(label for i in count(1) if (label := f"new {i}") not in self._numbers)
+
+    def check_new(self, label: Hashable) -> None:
+        """Raise ValueError if ``add`` would refuse this label."""
+        if str(label) == NA or label in self._numbers or str(label) in self._numbers:
+            raise ValueError(f"{label!r} is among the {len(self)} values of {self.name!r} "
+                             "already; choose another label")
+
+    def add(self, label: Hashable) -> int:
+        """Append a label that is not known yet: its number, the highest. The others keep theirs.
+
+        >>> cats = Categories("user", [7, 3])
+        >>> cats.add(5), cats.index("5"), cats.classes.tolist()
+        (3, 3, ['#na#', '3', '7', '5'])
+        """
+        import pandas as pd
+        self.check_new(label)
+        shown = np.array([str(label)]) if self.classes.dtype.kind == "U" \
+            else np.array([label], dtype=object)
+        self.labels = self.labels.append(pd.Index([label]))
+        self.classes = np.concatenate([self.classes, shown])
+        self._numbers |= {spelling: len(self) - 1 for spelling in _spellings(label)}
+        return len(self) - 1
 
     def _unknown(self, label: Hashable) -> str:
         near = _near(str(label), list(map(str, self.labels)))

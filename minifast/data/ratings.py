@@ -80,12 +80,38 @@ class CollabDataBunch(DataBunch):
         numbers = [self.categories[column].index(label) for label in labels]
         return Tensor(np.array(numbers, np.int64)).to(self.device)
 
+    def read_ratings(self, ratings: Any) -> tuple[Tensor, Tensor]:
+        """One person's ratings as numbers of items (n,) and ratings (n,), on this device.
+
+        ``ratings`` maps labels of items to numbers, or is a list of such pairs, or a frame with
+        the two columns' names. ValueError if there are none or they are no numbers,
+        UnknownLabelError for an item that was not in training.
+        """
+        import pandas as pd
+        names = [self.categories[1].name, self.rating_name]
+        if not hasattr(ratings, "columns"):
+            ratings = pd.DataFrame(_pairs(ratings), columns=names)
+        _check_columns(ratings, names)
+        if not len(ratings):
+            raise ValueError(f"there are no ratings; give at least one, as {{{names[0]}: rating}}")
+        y = Tensor(_numbers(ratings, names[1])).to(self.device)
+        return self.encode(ratings[names[0]].tolist(), 1), y
+
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         """The first rows of a batch with their labels."""
         import pandas as pd
         table = {cats.name: cats.classes[x.numpy()[:rows]]
                  for cats, x in zip(self.categories, xb, strict=True)}
         return pd.DataFrame({**table, "target": yb.numpy()[:rows]})
+
+
+def _pairs(ratings: Any) -> list[tuple[Any, Any]]:
+    pairs = list(ratings.items() if hasattr(ratings, "items") else ratings)
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(f"ratings are pairs (item, rating), or a mapping from item to rating; "
+                             f"got {pair!r}")
+    return pairs
 
 
 def _column_names(ratings: "pd.DataFrame", user: str | None, item: str | None,

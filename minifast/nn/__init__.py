@@ -1,9 +1,9 @@
 """Layers, losses and initial weights."""
 from .activation import ReLU, Sigmoid, SigmoidRange, sigmoid_range
-from .blocks import ResBlock, conv_layer, res_block, simple_cnn
+from .blocks import ResBlock, bn_drop_lin, conv_layer, res_block, simple_cnn
 from .containers import ModuleList, Sequential
 from .conv import Conv2d
-from .dropout import Dropout
+from .dropout import Dropout, Dropout2d
 from .embedding import Embedding, embedding
 from .init import (
     kaiming_normal_,
@@ -19,21 +19,31 @@ from .losses import (
     BCEWithLogitsFlat,
     CrossEntropyFlat,
     FlattenedLoss,
+    LabelSmoothingCrossEntropy,
     MSELossFlat,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    label_smoothing_cross_entropy,
     mse_loss,
     softmax,
 )
-from .module import Module, StateDictError
+from .module import Module, StateDictError, UnknownNameError
 from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
 from .parameter import Buffer, Parameter
-from .pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .pool import (
+    AdaptiveAvgPool2d,
+    AdaptiveConcatPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    MaxPool2d,
+)
 from .resnet import BasicBlock, resnet, resnet10, resnet20
 from .shape import Flatten, Lambda
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "AdaptiveConcatPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BCEWithLogitsFlat",
     "BasicBlock",
@@ -44,9 +54,11 @@ __all__ = [
     "Conv2d",
     "CrossEntropyFlat",
     "Dropout",
+    "Dropout2d",
     "Embedding",
     "Flatten",
     "FlattenedLoss",
+    "LabelSmoothingCrossEntropy",
     "Lambda",
     "Linear",
     "MSELossFlat",
@@ -60,12 +72,15 @@ __all__ = [
     "Sigmoid",
     "SigmoidRange",
     "StateDictError",
+    "UnknownNameError",
     "binary_cross_entropy_with_logits",
+    "bn_drop_lin",
     "conv_layer",
     "cross_entropy",
     "embedding",
     "kaiming_normal_",
     "kaiming_uniform_",
+    "label_smoothing_cross_entropy",
     "mse_loss",
     "normal_",
     "res_block",

@@ -7,9 +7,11 @@ from ..random import generator
 from .activation import ReLU
 from .containers import Sequential
 from .conv import Conv2d
+from .dropout import Dropout
 from .init import Seed, kaiming_normal_
+from .linear import Linear
 from .module import Module
-from .norm import BatchNorm2d
+from .norm import BatchNorm1d, BatchNorm2d
 from .pool import AdaptiveAvgPool2d
 from .shape import Flatten
 
@@ -86,3 +88,20 @@ def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
               for i, ((ni, nf), ks, stride) in
               enumerate(zip(pairwise(actns), kernels, steps, strict=True))]
     return Sequential(*layers, AdaptiveAvgPool2d(1), Flatten())
+
+
+def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Module | None = None,
+                seed: Seed = None) -> list[Module]:
+    """Batch norm, dropout, Linear, activation: those that are asked for, in this order.
+
+    fastai v1's ``bn_drop_lin``.
+
+    >>> [type(layer).__name__ for layer in bn_drop_lin(4, 2, p=.5, actn=ReLU())]
+    ['BatchNorm1d', 'Dropout', 'Linear', 'ReLU']
+    """
+    rng = generator(seed)
+    layers: list[Module] = [BatchNorm1d(n_in)] if bn else []
+    if p:
+        layers.append(Dropout(p, rng))
+    layers.append(Linear(n_in, n_out, seed=rng))
+    return layers if actn is None else [*layers, actn]

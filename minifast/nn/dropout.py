@@ -2,8 +2,9 @@
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import backend_of
+from ..backend import Array, backend_of
 from ..random import generator
+from .conv import check_images
 from .init import Seed
 from .module import Module
 
@@ -26,8 +27,31 @@ class Dropout(Module):
         """Any shape to the same."""
         if not self.training or not self.p:
             return x
-        keep = backend_of(x.data).random(self.rng, x.data) >= self.p
+        keep = backend_of(x.data).random(self.rng, self._drawn(x.data)) >= self.p
         return x * Tensor(keep * np.float32(1 / (1 - self.p)))
+
+    def _drawn(self, x: Array) -> Array:
+        """An array with an element for each number to draw."""
+        return x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+class Dropout2d(Dropout):
+    """Whole channels of images (bs, c, h, w) become zero, each with probability ``p``.
+    ``torch.nn.Dropout2d``.
+
+    >>> from minifast import tensor
+    >>> images = Dropout2d(.5, seed=1)(tensor([[[[1., 1.]], [[1., 1.]], [[1., 1.]]]]))
+    >>> images[0].tolist()
+    [[[0.0, 0.0]], [[2.0, 2.0]], [[2.0, 2.0]]]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(bs, c, h, w) to the same."""
+        check_images(x.shape)
+        return super().forward(x)
+
+    def _drawn(self, x: Array) -> Array:
+        return x[:, :, :1, :1]

@@ -1,5 +1,6 @@
 """Loss functions, and fastai's flattened form of them."""
 from collections.abc import Callable
+from functools import partial
 
 from ..autograd import ShapeError, Tensor, apply, ops
 from .embedding import check_ids
@@ -38,6 +39,22 @@ def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tens
                          f"got {pred.shape} and {target.shape}")
     check_ids(target.data, pred.shape[1], "scores of {n} classes")
     return _reduce(apply(ops.cross_entropy, pred, target), reduction)
+
+
+def label_smoothing_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean",
+                                  eps: float = .1) -> Tensor:
+    """Cross entropy with the share ``eps`` of each target spread evenly over all classes.
+
+    (1 - eps) (-log p[target]) + eps/c (sum of -log p) for c classes (Szegedy and others 2016).
+
+    >>> from minifast import tensor
+    >>> label_smoothing_cross_entropy(tensor([[0., 0.]]), tensor([1]))
+    tensor(0.6931)
+    """
+    right = cross_entropy(pred, target, "none")
+    shifted = pred - pred.detach().max(1, keepdims=True)
+    all_classes = shifted.exp().sum(1).log() - shifted.mean(1)  # the mean of -log p
+    return _reduce((1 - eps) * right + eps * all_classes, reduction)
 
 
 def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
@@ -121,3 +138,20 @@ def BCEWithLogitsFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
     """
     return FlattenedLoss("BCEWithLogitsLoss", binary_cross_entropy_with_logits, reduction,
                          floatify=True, activation=Tensor.sigmoid)
+
+
+def LabelSmoothingCrossEntropy(eps: float = .1, reduction: str = "mean"  # noqa: N802
+                               ) -> FlattenedLoss:
+    """Cross entropy that asks for no more certainty than 1 - eps, flattened.
+
+    ``label_smoothing_cross_entropy`` has the formula.
+
+    >>> LabelSmoothingCrossEntropy()
+    FlattenedLoss of LabelSmoothingCrossEntropy()
+    """
+    if not 0 <= eps < 1:
+        raise ValueError(f"eps is the share of a target given to all classes, from 0 to below 1, "
+                         f"got {eps}")
+    return FlattenedLoss("LabelSmoothingCrossEntropy",
+                         partial(label_smoothing_cross_entropy, eps=eps), reduction, is_2d=True,
+                         activation=softmax)

@@ -1,5 +1,6 @@
 """Module: a tree of parameters, buffers and smaller modules."""
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,13 @@ ForwardHook = Callable[["Module", tuple[Any, ...], Any], None]
 
 class StateDictError(ValueError):
     """Weights that do not fit a model: names missing, unexpected, or of another shape."""
+
+
+class UnknownNameError(KeyError):
+    """A name that no part of a model has."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Module:
@@ -101,6 +109,56 @@ class Module:
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
+
+    def freeze(self: Self, *names: str) -> Self:
+        """Freeze these modules and parameters, named as ``named_modules`` and
+        ``named_parameters`` name them.
+
+        A living optimizer notices: from its next step on they stay as they are to the bit, and
+        the others keep their momentum. ``learn.freeze_to`` (``freeze``, ``unfreeze``) sets all
+        parameters anew, so it comes first. UnknownNameError, a KeyError, and no change if a name
+        is unknown. A parameter that goes by two names is frozen under both.
+
+        >>> from minifast.nn import Linear, Sequential
+        >>> net = Sequential(Linear(2, 2), Linear(2, 1)).freeze("0", "1.bias")
+        >>> [name for name, p in net.named_parameters() if p.requires_grad]
+        ['1.weight']
+        """
+        for part in self._parts(names, "freeze"):
+            part.requires_grad_(False)
+        return self
+
+    def unfreeze(self: Self, *names: str) -> Self:
+        """Let these modules and parameters train again; the same rules as for ``freeze``.
+
+        Their momentum starts at zero.
+
+        >>> from minifast.nn import Linear
+        >>> Linear(2, 1).requires_grad_(False).unfreeze("bias").bias.requires_grad
+        True
+        """
+        for part in self._parts(names, "unfreeze"):
+            part.requires_grad_(True)
+        return self
+
+    def _parts(self, names: tuple[str, ...], verb: str) -> list[Any]:
+        """What has these names; an error if there are none, or for one that is unknown."""
+        if not names:
+            raise ValueError(f"{verb}() takes names of modules or parameters, such as "
+                             f"{verb}({self._example()!r}); for the whole model use "
+                             "requires_grad_(...), for layer groups learn.freeze()")
+        known: dict[str, Any] = {**dict(self.named_modules()), **dict(self.named_parameters())}
+        del known[""]  # the model itself
+        if unknown := [name for name in names if name not in known]:
+            near = {n: None for name in unknown for n in get_close_matches(name, known)}
+            hint = f"near {'it' if len(unknown) == 1 else 'them'}: {', '.join(near)}" if near \
+                else f"its parts are {', '.join(name for name in known if '.' not in name)}"
+            raise UnknownNameError(f"{type(self).__name__} has no part "
+                                   f"{', '.join(map(repr, unknown))}; {hint}")
+        return [known[name] for name in names]
+
+    def _example(self) -> str:
+        return next((name for name, _ in self.named_parameters()), "name")
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -8,7 +8,7 @@ from ..backend import DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DataLoader
 from ..nn import Embedding, Module
 from ..nn.embedding import check_ids
-from .hooks import evaluating, hooked
+from .hooks import Hooks, evaluating
 from .loop import forward
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def _who_looks_up_what(model: Module, tables: list[Embedding], ds: ArrayDataset
 
     def note(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         found.extend((module, i) for i, x in enumerate(columns) if inputs[0] is x)
-    with hooked(list(tables), note), evaluating(model), no_grad():
+    with Hooks(tables, note, detach=False), evaluating(model), no_grad():
         forward(model, xb)
     return found

@@ -94,16 +94,6 @@ def freeze_groups(groups: Sequence[Module], n: int, train_bn: bool = True) -> No
         group.requires_grad_(True)
 
 
-def train_mode(model: Module) -> None:
-    """Training mode, except for frozen batch norm: it uses its running statistics and keeps them.
-
-    fastai v1 has the callback ``BnFreeze`` for this.
-    """
-    for module in model.train().modules():
-        if isinstance(module, BatchNorm) and not module.weight.requires_grad:
-            module.eval()
-
-
 def even_mults(start: float, stop: float, n: int) -> list[float]:
     """``n`` numbers from start to stop with equal ratios.
 

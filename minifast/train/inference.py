@@ -17,11 +17,16 @@ def validate(learn: "Learner", dl: Any, callbacks: Iterable[Callback],
              metrics: Sequence[Callback]) -> list[Any]:
     """[loss, metrics ...] as numbers; an empty loader gives [None]."""
     handler = CallbackHandler(callbacks, metrics)
-    handler.on_train_begin(1, [metric_name(m) for m in metrics])
-    handler.on_epoch_begin()
-    loss = validate_loop(learn.model, learn.data, dl, learn.loss_func, handler)
-    handler.on_epoch_end(loss)
-    handler.on_train_end(False)
+    exception: BaseException | bool = False
+    try:
+        handler.on_train_begin(1, [metric_name(m) for m in metrics])
+        handler.on_epoch_begin()
+        handler.on_epoch_end(validate_loop(learn.model, learn.data, dl, learn.loss_func, handler))
+    except Exception as error:
+        exception = error
+        raise
+    finally:
+        handler.on_train_end(exception)
     return [None if v is None else float(v) for v in handler.state["last_metrics"]] or [None]
 
 

@@ -2,6 +2,7 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +14,19 @@ from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
 from . import checkpoint, inference
 from .callback import Callback
-from .callbacks import GradientClipping, LRFinder, OneCycleScheduler
+from .callbacks import (
+    BnFreeze,
+    FlatCosAnnealScheduler,
+    GradientClipping,
+    LRFinder,
+    MixUpCallback,
+    OneCycleScheduler,
+)
 from .callbacks.lr_finder import Snapshot
 from .device import on_device
+from .group_table import group_table
 from .groups import SplitOn, flatten_model, freeze_groups, lr_range, split_model
+from .last_update import LastUpdate
 from .loop import fit
 from .metrics import as_metric
 from .printed import training_loop
@@ -73,7 +83,9 @@ class Learner:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
         self.metrics = _as_list(self.metrics)
-        self.callback_fns = [ProgressBar, Recorder, *_as_list(self.callback_fns)]
+        self.callback_fns = [ProgressBar, Recorder, LastUpdate, *_as_list(self.callback_fns)]
+        if not self.train_bn and BnFreeze not in self.callback_fns:
+            self.callback_fns.append(BnFreeze)
         self.callbacks = _as_list(self.callbacks)
         self.layer_groups = _as_list(self.layer_groups) or [Sequential(*flatten_model(self.model))]
         self.opt: Optimizer | None = None
@@ -125,6 +137,14 @@ class Learner:
                                   tot_epochs, start_epoch)
         self.fit(cyc_len, max_lr, wd, [*_as_list(callbacks), cycle])
 
+    def fit_fc(self, tot_epochs: int = 1, lr: Any = defaults.lr,
+               moms: tuple[float, float] = (.95, .85), start_pct: float = .72,
+               wd: float | Collection[float] | None = None, callbacks: Any = None) -> None:
+        """Train at flat rates, from ``start_pct`` of all batches on down a cosine to 0."""
+        rates = self.lr_range(lr)
+        flat = FlatCosAnnealScheduler(self, rates, tot_epochs, moms, start_pct)
+        self.fit(tot_epochs, rates, wd, [*_as_list(callbacks), flat])
+
     def lr_find(self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100,
                 stop_div: bool = True, wd: float | Collection[float] | None = None) -> None:
         """Train with a growing rate for ``num_it`` batches, then put everything back as it was.
@@ -138,6 +158,12 @@ class Learner:
     def clip_grad(self: Self, clip: float = .1) -> Self:
         """Clip gradients to this norm in all fits from now on."""
         self.callback_fns = [*self.callback_fns, lambda learn: GradientClipping(learn, clip)]
+        return self
+
+    def mixup(self: Self, alpha: float = .4, stack_x: bool = False, stack_y: bool = True) -> Self:
+        """Mix rows of each training batch in all fits from now on (``MixUpCallback``)."""
+        mix = partial(MixUpCallback, alpha=alpha, stack_x=stack_x, stack_y=stack_y)
+        self.callback_fns = [*self.callback_fns, mix]
         return self
 
     def to(self: Self, device: str) -> Self:
@@ -201,8 +227,12 @@ class Learner:
         return inference.predict(self, item)
 
     def summary(self) -> Summary:
-        """A table of the model's layers with output shapes and parameters."""
-        return model_summary(self)
+        """A table of the model's layers with output shapes and parameters, one of its groups."""
+        return Summary(f"{model_summary(self)}\n\n{group_table(self)}")
+
+    def group_table(self) -> Summary:
+        """What trains, at which rate, and how far the last update went, per layer group."""
+        return group_table(self)
 
     def show_training_loop(self) -> None:
         """Print the training loop with the callbacks of a fit in their places."""

@@ -7,7 +7,6 @@ from ..data import DataBunch
 from ..nn import Module
 from ..optim import Optimizer
 from .callback import Callback
-from .groups import train_mode
 from .handler import CallbackHandler
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
     handler = CallbackHandler(callbacks, metrics)
     data, model, opt = learn.data, learn.model, learn.opt
     exception: BaseException | bool = False
-    handler.on_train_begin(epochs, [metric_name(m) for m in metrics])
     try:
+        handler.on_train_begin(epochs, [metric_name(m) for m in metrics])
         for _ in range(epochs):
-            train_mode(model)
+            model.train()
             handler.on_epoch_begin()
             for xb, yb in data.batches(data.train_dl):
                 xb, yb = handler.on_batch_begin(xb, yb)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Recorder(LearnerCallback):
     """Keeps the history of a fit and prints its table; fastai v1's ``Recorder``.
 
-    Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group).
+    Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group),
+    ``group_lrs`` (a list of every group's).
     Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. A new one is made at each fit;
     ``learn.recorder`` is the last.
     """
@@ -24,6 +25,7 @@ class Recorder(LearnerCallback):
         super().__init__(learn)
         self.losses: list[Any] = []
         self.lrs: list[float] = []
+        self.group_lrs: list[list[float]] = []
         self.moms: list[float] = []
         self.val_losses: list[float | None] = []
         self.metrics: list[list[float]] = []
@@ -57,6 +59,7 @@ class Recorder(LearnerCallback):
         if train:
             hypers = self.learn.optimizer.hypers[-1]
             self.lrs.append(hypers["lr"])
+            self.group_lrs.append(self.learn.optimizer.get_hyper("lr"))
             self.moms.append(hypers.get("mom", 0.))
         return None
 

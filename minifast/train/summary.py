@@ -5,7 +5,7 @@ from ..autograd import Tensor, no_grad
 from ..data import DatasetType
 from ..nn import Module
 from .groups import flatten_model
-from .hooks import evaluating, hooked
+from .hooks import Hooks, evaluating
 from .loop import forward
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def model_summary(learn: "Learner") -> Summary:
     def note(module: Module, inputs: Any, output: Any) -> None:
         shape = list(output.shape[1:]) if isinstance(output, Tensor) else "?"
         rows.append((type(module).__name__, str(shape), *_parameters(module)))
-    with hooked(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
+    with Hooks(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
         forward(learn.model, one_row)
     return Summary(_layout(learn, rows))
 

@@ -1,4 +1,4 @@
-"""Small callbacks: stopping on NaN, clipping gradients, logging to a file."""
+"""Small callbacks: stopping on NaN or after a few batches, clipping gradients, a log file."""
 import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,28 @@ class TerminateOnNaNCallback(Callback):
             if train and self.bad else None
 
 
+class StopAfterNBatches(Callback):
+    """Ends training after ``n_batches`` batches, without validation: does it run at all?
+
+    >>> StopAfterNBatches(2).on_batch_end(iteration=1)
+    {'stop_epoch': True, 'stop_training': True, 'skip_validate': True}
+    """
+
+    def __init__(self, n_batches: int = 2) -> None:
+        if not isinstance(n_batches, (int, np.integer)) or n_batches < 1:
+            raise ValueError(f"training stops after n_batches of 1 or more, got {n_batches!r}")
+        self.n_batches = n_batches
+
+    def on_batch_end(self, iteration: int = 0, train: bool = True, **state: Any) -> Changes:
+        return {"stop_epoch": True, "stop_training": True, "skip_validate": True} \
+            if train and iteration + 1 >= self.n_batches else None
+
+
 class GradientClipping(LearnerCallback):
-    """Scales gradients down so that the norm of all of them together is at most ``clip``."""
+    """Scales gradients down so that the norm of all of them together is at most ``clip``.
+
+    Gradients that are still adding up (``skip_step``) are left alone until their step comes.
+    """
 
     def __init__(self, learn: "Learner", clip: float = .1) -> None:
         super().__init__(learn)
@@ -43,10 +63,10 @@ class GradientClipping(LearnerCallback):
             raise ValueError(f"gradients are clipped to a positive norm, got {clip}")
         self.clip = clip
 
-    def on_backward_end(self, **state: Any) -> Changes:
+    def on_backward_end(self, skip_step: bool = False, **state: Any) -> Changes:
         grads = [p.grad for p in self.learn.model.parameters()
                  if p.requires_grad and p.grad is not None]
-        if grads:
+        if grads and not skip_step:
             norm = np.sqrt(sum((g * g).sum() for g in grads))
             scale = np.minimum(self.clip / (norm + 1e-6), 1.)  # on the device, without waiting
             for g in grads:

@@ -1,0 +1,46 @@
+"""Counting what autograd does: which rules are evaluated, which nodes are put on the tape."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from minifast.autograd.primitive import Primitive
+from minifast.autograd.tape import Node
+
+
+@dataclass
+class Work:
+    """``rules`` are pairs (operation, number of the input), ``nodes`` names of operations."""
+
+    rules: list[tuple[str, int]] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
+
+    def evaluated(self, op: str) -> list[int]:
+        """How often the rule of each input of an operation was evaluated; none is left out."""
+        positions = [i for name, i in self.rules if name == op]
+        return [positions.count(i) for i in range(max(positions, default=-1) + 1)]
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    """Within this, the work of autograd is written down."""
+    work = Work()
+    rule, init = Primitive.rule, Node.__init__
+
+    def noted(self: Primitive, position: int) -> Any:
+        found = rule(self, position)
+
+        def evaluate(*args: Any, **kwargs: Any) -> Any:
+            work.rules.append((self.name, position))
+            return found(*args, **kwargs)
+        return found and evaluate
+
+    def made(self: Node, op: Primitive, *args: Any) -> None:
+        work.nodes.append(op.name)
+        init(self, op, *args)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Primitive, "rule", noted)
+        patch.setattr(Node, "__init__", made)
+        yield work
