@@ -122,7 +122,7 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
     ``ps`` is a dropout for each Linear, or one number: the last has it, the others half.
     fastai v1's ``create_head``.
 
-    >>> [type(layer).__name__ for layer in create_head(256, 10, lin_ftrs=[])]
+    >>> [type(layer).__name__ for layer in create_head(128, 10, lin_ftrs=[])]
     ['AdaptiveConcatPool2d', 'Flatten', 'BatchNorm1d', 'Dropout', 'Linear']
     """
     widths = [nf, *([512] if lin_ftrs is None else lin_ftrs), nc]

@@ -85,14 +85,25 @@ BOTH = [
     "LearnerCallback", "Recorder", "DataBunch", "DatasetType", "URLs", "untar_data", "accuracy",
     "error_rate", "mse", "rmse", "mae", "msle", "r2_score", "explained_variance", "RMSE", "R2Score",
     "GradientClipping", "Adam", "SGD", "RMSProp", "Module", "Embedding", "embedding",
-    "sigmoid_range", "MSELossFlat", "CrossEntropyFlat", "annealing_cos"]
+    "sigmoid_range", "MSELossFlat", "CrossEntropyFlat", "BCEWithLogitsFlat",
+    "LabelSmoothingCrossEntropy", "conv_layer", "res_block", "simple_cnn", "Flatten", "gradcheck",
+    "annealing_no", "annealing_linear", "annealing_exp", "annealing_cos", "annealing_poly",
+    "movielens_100k", "planted_ratings", "TabularDataBunch", "TabularList", "tabular_learner",
+    "FillMissing", "Categorify", "Normalize", "FloatList", "CategoryList", "CSVLogger",
+    "EarlyStoppingCallback", "SaveModelCallback", "ReduceLROnPlateauCallback",
+    "TerminateOnNaNCallback", "AccumulateScheduler", "ActivationStats", "BnFreeze",
+    "FlatCosAnnealScheduler", "GeneralScheduler", "TrainingPhase", "MixUpCallback", "MixUpLoss",
+    "OverSamplingCallback", "StopAfterNBatches", "Hook", "Hooks", "HookCallback", "hook_output",
+    "hook_outputs", "ClassificationInterpretation", "mean_squared_error",
+    "root_mean_squared_error", "mean_absolute_error", "ExplainedVariance"]
 
 
 @pytest.mark.parametrize(("module", "own"), [
     ("minifast.collab", ["CollabDataBunch", "collab_learner", "CollabLearner", "EmbeddingDotBias",
                          "EmbeddingNN"]),
     ("minifast.vision", ["ImageDataBunch", "cnn_learner", "create_body", "create_head",
-                         "ClassificationInterpretation"]),
+                         "num_features_model", "apply_init", "resnet10", "resnet20",
+                         "AdaptiveConcatPool2d"]),
     ("minifast.tabular", ["TabularModel", "bn_drop_lin"])])
 def test_a_star_import_gives_what_a_notebook_uses(module: str, own: list[str]) -> None:
     namespace = starred(module)

@@ -293,9 +293,12 @@ def test_a_step_that_is_missing(steps: Callable[[TabularList], TabularList], mis
 
 
 def planted(n: int = 800, seed: int = 0) -> pd.DataFrame:
-    """A value that needs the group, the number and the gap: its sign turns with the group."""
+    """A value that needs the group, the number and the gap: its sign turns with the group.
+
+    No part of the range is rare, so that what a model answers there does not hang on rounding.
+    """
     rng = np.random.default_rng(seed)
-    group, x = rng.choice(list("pqrs"), n), rng.normal(50, 20, n)
+    group, x = rng.choice(list("pqrs"), n), rng.uniform(0, 100, n)
     sign = pd.Series(group).map({"p": 1., "q": -1., "r": 1., "s": -1.}).to_numpy()
     gone = rng.random(n) < .2
     value = np.where(gone, 3, sign * (x - 50) / 20) + rng.normal(scale=.1, size=n)
@@ -313,7 +316,7 @@ def planted_learner(dep_var: str, **kwargs: Any) -> Any:
 
 
 def test_a_planted_rule_is_found() -> None:
-    """Without the group the error is 1 or so, without the gaps more; the noise is 0.1."""
+    """Without the group the error is 1.3, without the gaps 0.7; the noise is 0.1."""
     learn = planted_learner("value", metrics=[RMSE()])
     assert learn.validate()[1] < .25
     row = {"group": "q", "x": 90.}

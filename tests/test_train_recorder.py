@@ -107,6 +107,17 @@ def test_columns_of_metrics(capsys: pytest.CaptureFixture[str], clock: list[floa
     assert first[22:] == f"{loss:<12.6f}{metric:<21.6f}1:01:01   "
 
 
+def test_large_losses_keep_two_spaces_between_them(capsys: pytest.CaptureFixture[str],
+                                                   clock: list[float]) -> None:
+    """fastai v1's cells of twelve characters run into the next one."""
+    learn = line_learner(callbacks=[scripted([497.705078, 12240.847656, 1234567.5])])
+    table.EpochTable(["epoch", "train_loss", "valid_loss"]).write([10, 12240.847656, 497.705078])
+    assert capsys.readouterr().out.splitlines()[1] == "10        12240.847656  497.705078  "
+    _, *rows, _ = table_of(learn, capsys, 3)
+    assert [row[22:] for row in rows] == [
+        "497.705078  00:00     ", "12240.847656  00:00     ", "1234567.500000  00:00     "]
+
+
 def test_a_skipped_validation_leaves_its_cells_empty(capsys: pytest.CaptureFixture[str],
                                                      clock: list[float]) -> None:
     """The time stays in its own column, where fastai v1 moves it to the first metric's."""

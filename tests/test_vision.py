@@ -486,8 +486,8 @@ def two_pools(n_in: int = 3, n_out: int = 10, seed: Any = None) -> Module:
 
 
 @pytest.mark.parametrize(("arch", "cut", "kept"), [
-    (resnet10, None, 7), (resnet20, None, 6), (resnet10, -1, 9), (resnet10, 4, 4),
-    (resnet10, 10, 10), (partial(resnet, [1, 1], [4, 8]), None, 5), (two_pools, None, 3),
+    (resnet10, None, 5), (resnet20, None, 6), (resnet10, -1, 7), (resnet10, 4, 4),
+    (resnet10, 8, 8), (partial(resnet, [1, 1], [4, 8]), None, 5), (two_pools, None, 3),
     (lambda n_in, n_out, seed: simple_cnn([n_in, 8, n_out], seed=seed), None, 2)])
 def test_a_body_is_the_first_children(arch: Any, cut: int | None, kept: int) -> None:
     whole = arch(n_in=1, n_out=2, seed=3)
@@ -506,10 +506,10 @@ def test_a_function_may_cut() -> None:
 
 
 @pytest.mark.parametrize(("cut", "message"), [
-    (11, "cut=11 leaves more than there is: this network has 10 children, so cut lies between 1 "
-         "and 10, or between -9 and -1"),
-    (0, "cut=0 leaves nothing: this network has 10 children"),
-    (-10, "cut=-10 leaves nothing"), (-11, "cut=-11 leaves nothing")])
+    (9, "cut=9 leaves more than there is: this network has 8 children, so cut lies between 1 "
+        "and 8, or between -7 and -1"),
+    (0, "cut=0 leaves nothing: this network has 8 children"),
+    (-8, "cut=-8 leaves nothing"), (-9, "cut=-9 leaves nothing")])
 def test_a_cut_that_cannot_be(cut: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_body(resnet10, cut)
@@ -524,7 +524,7 @@ def test_a_network_without_a_pool_needs_a_cut() -> None:
 def test_features_are_counted_by_one_blank_image() -> None:
     body = create_body(resnet10, n_in=1, seed=0)
     before = {name: value.tobytes() for name, value in body.state_dict().items()}
-    assert num_features_model(body, 1, (8, 8)) == 128
+    assert num_features_model(body, 1, (8, 8)) == 64
     assert num_features_model(create_body(resnet20)) == 64
     assert num_features_model(create_body(resnet20, 4), 3, (5, 9)) == 16
     assert {name: value.tobytes() for name, value in body.state_dict().items()} == before
@@ -606,13 +606,14 @@ def head_parameters(nf: int, nc: int) -> int:
 
 def test_the_residual_networks_have_three_groups() -> None:
     learn = cnn_learner(colours(), resnet10, seed=0)
-    stem = 3 * 16 * 9 + 2 * 16
+    stem = 3 * 32 * 9 + 2 * 32
     assert sizes_of_groups(learn) == [
-        stem + block(16, 16, False) + block(16, 32, True),
-        block(32, 64, True) + block(64, 128, True), head_parameters(256, 3)]
+        stem + 2 * block(32, 32, False), block(32, 64, True) + block(64, 64, False),
+        head_parameters(128, 3)]
     leaves = [next(group.children()) for group in learn.layer_groups]
-    assert leaves == [learn.model[0][0], learn.model[0][5][0].conv1, learn.model[1][0].ap]
+    assert leaves == [learn.model[0][0], learn.model[0][4][0].conv1, learn.model[1][0].ap]
     learn = cnn_learner(colours(), resnet20, seed=0)
+    stem = 3 * 16 * 9 + 2 * 16
     assert sizes_of_groups(learn) == [
         stem + 3 * block(16, 16, False) + block(16, 32, True) + 2 * block(32, 32, False),
         block(32, 64, True) + 2 * block(64, 64, False), head_parameters(128, 3)]
@@ -623,7 +624,7 @@ def test_other_networks_have_two_groups_or_those_that_are_asked_for() -> None:
     body = 3 * 4 * 9 + 4
     assert sizes_of_groups(cnn_learner(data, two_pools)) == [body, head_parameters(8, 3)]
     short = cnn_learner(data, resnet10, cut=4)
-    assert sizes_of_groups(short)[1:] == [head_parameters(32, 3)]
+    assert sizes_of_groups(short)[1:] == [head_parameters(64, 3)]
     assert len(short.layer_groups) == 2
     own = cnn_learner(data, resnet10, split_on=lambda model: [model[0][3], model[1][4]])
     assert sum(sizes_of_groups(own)) == sum(sizes_of_groups(cnn_learner(data, resnet10)))
@@ -641,7 +642,7 @@ def test_all_is_trainable_without_pretrained_weights() -> None:
 
 def test_the_new_head_starts_as_init_says() -> None:
     learn = cnn_learner(colours(), resnet10, seed=0)
-    for i, fan_in in ((4, 256), (8, 512)):
+    for i, fan_in in ((4, 128), (8, 512)):
         assert host(learn.model[1][i].weight).std() == pytest.approx((2 / fan_in) ** .5, rel=.05)
         assert not host(learn.model[1][i].bias).any()
 
@@ -658,11 +659,11 @@ def test_the_new_head_starts_as_init_says() -> None:
 
 
 def test_a_head_of_ones_own() -> None:
-    head = Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(128, 3, seed=0))
+    head = Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(64, 3, seed=0))
     learn = cnn_learner(colours(), resnet10, custom_head=head)
     assert learn.model[1] is head
     assert len(learn.layer_groups) == 3
-    wrong = Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(128, 5, seed=0))
+    wrong = Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(64, 5, seed=0))
     before = state_bytes(wrong)
     with pytest.raises(ValueError, match=r"a head for another data\.c: for one image it gives "
                                          r"\(1, 5\), and data\.c=3 classes need \(1, 3\)"):
@@ -725,7 +726,7 @@ def test_pretrained_freezes_all_but_the_head(before: Learner) -> None:
     learn = cnn_learner(colours(), resnet10, pretrained=str(checkpoint_of(before)))
     trainable = [sum(p.numel() for p in group.parameters() if p.requires_grad)
                  for group in learn.layer_groups]
-    assert trainable == [2 * (16 * 3 + 32 * 3), 2 * (64 * 3 + 128 * 3), head_parameters(256, 3)]
+    assert trainable == [2 * 32 * 5, 2 * 64 * 5, head_parameters(128, 3)]
     fixed = cnn_learner(colours(), resnet10, train_bn=False,
                         pretrained=f"{checkpoint_of(before)}.safetensors")
     assert [any(p.requires_grad for p in group.parameters()) for group in fixed.layer_groups] == [
@@ -742,19 +743,19 @@ def test_weights_of_the_network_itself(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_body_is_refused(before: Learner, tmp_path: Path) -> None:
     file = checkpoint_of(before)
-    body = create_body(resnet20, seed=0)
+    body = create_body(partial(resnet, [3, 1], [32, 64]), seed=0)
     unchanged = state_bytes(body)
     with pytest.raises(StateDictError, match=r"before.safetensors are of another body: missing: "
-                                             r"3\.1\.conv1\.weight, .*unexpected: 6\.0"):
+                                             r"3\.2\.conv1\.weight, .*unexpected: 4\.1"):
         load_body(body, file)
     assert state_bytes(body) == unchanged
     grey = ImageDataBunch.from_arrays(pictures(8, 8, 8), [0, 1] * 4, bs=4)
     with pytest.raises(StateDictError, match=r"of another body: of another shape: 0\.weight "
-                                             r"\(16, 3, 3, 3\) where the body has \(16, 1, 3, 3\)\."
+                                             r"\(32, 3, 3, 3\) where the body has \(32, 1, 3, 3\)\."
                                              " Use the architecture, cut and number of channels"):
         cnn_learner(grey, resnet10, pretrained=file)
-    with pytest.raises(StateDictError, match=r"unexpected: 6\.0\.bn1"):
-        cnn_learner(colours(), resnet10, cut=6, pretrained=file)
+    with pytest.raises(StateDictError, match=r"unexpected: 4\.0\.bn1"):
+        cnn_learner(colours(), resnet10, cut=4, pretrained=file)
 
 
 def test_pretrained_is_a_file() -> None:

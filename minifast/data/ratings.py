@@ -143,8 +143,9 @@ def _numbers(ratings: "pd.DataFrame", name: str) -> "np.ndarray[Any, np.dtype[np
     values = column.to_numpy(np.float32, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
+        row = column.index[[bad[0]]].tolist()[0]  # Python's own number or text
         raise ValueError(f"column {name!r} has {len(bad)} missing or infinite ratings (the first, "
-                         f"{values[bad[0]]}, in row {column.index[bad[0]]!r}); drop the missing "
+                         f"{values[bad[0]]}, in row {row!r}); drop the missing "
                          f"ones with ratings.dropna(subset=[{name!r}])")
     return values
 

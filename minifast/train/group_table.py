@@ -44,8 +44,8 @@ class GroupRow:
         """
         return (str(self.number), self.layers, self.state,
                 f"{self.trainable:,} of {self.parameters:,}", _range(self.lr),
-                *("-" if x is None else f"{x:.2g}" for x in (self.wd, self.grad_norm)),
-                "-" if self.update is None else power(self.update))
+                "-" if self.wd is None else f"{self.wd:.2g}",
+                *("-" if x is None else power(x) for x in (self.grad_norm, self.update)))
 
 
 def power(x: float) -> str:

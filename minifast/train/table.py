@@ -44,8 +44,8 @@ class EpochTable:
             self._print(names)
 
     def _print(self, cells: list[str]) -> None:
-        print("".join(cell.ljust(width) for cell, width in zip(cells, self.widths, strict=False)),
-              flush=True)
+        print("".join(cell.ljust(max(width, len(cell) + 2))
+                      for cell, width in zip(cells, self.widths, strict=False)), flush=True)
 
     def write(self, row: list[Any]) -> None:
         """Add a row."""
