@@ -27,14 +27,14 @@ def _to_weight(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: A
 
 def _to_input(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array, var: Array,
               eps: float, own: bool) -> Array:
-    rows = as_rows(g) * weight
+    rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
     if own:  # x also moves its own mean and variance
-        standard, n = _standard(x, mean, var, eps), len(rows)
-        along = column_sums(rows * standard) / n
-        rows -= column_sums(rows) / n
-        rows -= standard * along
-    rows /= np.sqrt(var + eps)
-    return as_images(rows, len(x), x.shape[2:])
+        centred, n = as_rows(x) - mean, len(rows)
+        along = column_sums(rows * centred) * scale * scale / n
+        centred *= along
+        centred += column_sums(rows) / n
+        rows = rows - centred
+    return as_images(rows * (scale * weight), len(x), x.shape[2:])
 
 
 @primitive(_to_input, _to_weight,
