@@ -157,7 +157,7 @@ class Phases:
         return ear
 
     def check(self, n: int, ear: Ear, losses_within: float = 1e-5, valid_within: float = 1e-5,
-              decided_by_rounding: tuple[str, ...] = ()) -> None:
+              decided_by_rounding: tuple[str, ...] = (), weights_within: float = 1e-5) -> None:
         record = self.record
         np.testing.assert_allclose(ear.losses, record[f"p{n}.losses"], rtol=0,
                                    atol=within(losses_within))
@@ -170,7 +170,7 @@ class Phases:
         state = self.learn.model.state_dict()
         worst = {k: rel_l2(state[k], v) for k, v in expected.items()
                  if k not in decided_by_rounding}
-        assert max(worst.values()) <= within(1e-5), worst
+        assert max(worst.values()) <= within(weights_within), worst
 
 
 def test_frozen_then_unfrozen_with_discriminative_rates() -> None:
@@ -219,7 +219,8 @@ def test_sgd_with_coupled_decay_and_a_frozen_group() -> None:
         learn.freeze_to(1)
         ear = phases.feed(2, 1)
         learn.fit(1, 5e-2)
-        phases.check(2, ear)
+        # with OpenBLAS's kernels for AVX-512 2.bias, a short vector, is 2.1e-5 away; else 7e-6
+        phases.check(2, ear, weights_within=3e-5)
 
 
 # ---------------------------------------------------------------- from the frame on
