@@ -107,6 +107,26 @@ def test_a_convolutions_gradients(case: Any, bias: bool) -> None:
     assert check_layer(Conv2d(*case[:-1], bias=bias, seed=0), images(2, case[0], *case[-1]))
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_are_convolutions_side_by_side(groups: int) -> None:
+    layer, x = Conv2d(4, 8, 3, 2, 1, groups=groups, seed=0), images(2, 4, 7, 6)
+    n_in, n_out = 4 // groups, 8 // groups
+    for i in range(groups):
+        one = Conv2d(n_in, n_out, 3, 2, 1)
+        rows = slice(i * n_out, (i + 1) * n_out)
+        one.load_state_dict({name: value[rows] for name, value in layer.state_dict().items()})
+        expected = one(tensor(x[:, i * n_in:(i + 1) * n_in])).detach()
+        np.testing.assert_array_equal(host(layer(tensor(x)).detach()[:, rows]), host(expected))
+    assert check_layer(layer, x)
+    assert repr(layer) == (f"Conv2d(4, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), "
+                           f"groups={groups})")
+
+
+def test_groups_divide_the_channels() -> None:
+    with pytest.raises(ValueError, match="4 channels to 6 do not fall into 4 equal groups"):
+        Conv2d(4, 6, 3, groups=4)
+
+
 def test_a_convolution_does_not_turn_its_kernel_around() -> None:
     """As torch's: what mathematics calls a correlation."""
     layer = Conv2d(1, 1, (2, 3), bias=False)

@@ -1,9 +1,10 @@
 """Convolution: a small linear layer at every place of an image."""
+from collections.abc import Iterator
 from math import sqrt
 
 import numpy as np
 
-from ..autograd import ShapeError, Tensor, apply, windows
+from ..autograd import ShapeError, Tensor, apply, cat, windows
 from ..random import generator
 from .init import Seed, kaiming_uniform_, uniform_
 from .module import Module
@@ -52,7 +53,8 @@ def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pai
 class Conv2d(Module):
     """(bs, n_in, h, w) to (bs, n_out, h', w'); ``torch.nn.Conv2d`` with its initial weights.
 
-    Every window of the image becomes a row, and one matrix product does the rest.
+    Every window of the image becomes a row, and one matrix product does the rest. With
+    ``groups`` the channels fall into that many parts, each convolved by itself, in turn.
 
     >>> from minifast import tensor
     >>> Conv2d(1, 4, 3, padding=1)(tensor([[[[0.] * 8] * 8]])).shape
@@ -60,11 +62,15 @@ class Conv2d(Module):
     """
 
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
-                 padding: int | Pair = 0, bias: bool = True, seed: Seed = None) -> None:
-        rng = generator(seed)
+                 padding: int | Pair = 0, groups: int = 1, bias: bool = True, seed: Seed = None
+                 ) -> None:
+        if groups < 1 or n_in % groups or n_out % groups:
+            raise ValueError(f"{n_in} channels to {n_out} do not fall into {groups} equal groups; "
+                             "take a number of groups that divides both")
+        rng, self.groups = generator(seed), groups
         self.kernel_size, self.stride = pair(kernel_size), pair(stride)
         self.padding = pair(padding, 0)
-        shape = (n_out, n_in, *self.kernel_size)
+        shape = (n_out, n_in // groups, *self.kernel_size)
         self.weight = kaiming_uniform_(Parameter(np.empty(shape, np.float32)), sqrt(5), rng)
         self.bias: Parameter | None = None
         if bias:
@@ -75,15 +81,27 @@ class Conv2d(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(bs, n_in, h, w) to (bs, n_out, h', w')."""
         windows_out(x.shape, self.kernel_size, self.stride, self.padding)
-        if x.shape[1] != self.weight.shape[1]:
-            raise ShapeError(f"this convolution takes {self.weight.shape[1]} channels, "
-                             f"got images of {x.shape}")
-        bias = [] if self.bias is None else [self.bias]
-        return apply(windows.conv2d, x, self.weight, *bias, stride=self.stride,
-                     padding=self.padding)
+        n_in = self.weight.shape[1] * self.groups
+        if x.shape[1] != n_in:
+            raise ShapeError(f"this convolution takes {n_in} channels, got images of {x.shape}")
+        own = [self.weight] if self.bias is None else [self.weight, self.bias]
+        if self.groups == 1:
+            return self._convolve(x, *own)
+        return cat([self._convolve(x[:, part], *(p[rows] for p in own))
+                    for part, rows in zip(self._parts(n_in), self._parts(len(self.weight)),
+                                          strict=True)], axis=1)
+
+    def _convolve(self, x: Tensor, *own: Tensor) -> Tensor:
+        return apply(windows.conv2d, x, *own, stride=self.stride, padding=self.padding)
+
+    def _parts(self, n: int) -> Iterator[slice]:
+        """Which of n channels each group has."""
+        size = n // self.groups
+        return (slice(i, i + size) for i in range(0, n, size))
 
     def extra_repr(self) -> str:
-        n_out, n_in = self.weight.shape[:2]
+        n_out, n_in = self.weight.shape[0], self.weight.shape[1] * self.groups
         return (f"{n_in}, {n_out}, kernel_size={self.kernel_size}, stride={self.stride}"
                 + (f", padding={self.padding}" if self.padding != (0, 0) else "")
+                + (f", groups={self.groups}" if self.groups > 1 else "")
                 + (", bias=False" if self.bias is None else ""))
