@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import minifast
+# before NumPy is loaded: one thread sums in the same order everywhere, and does not wait for a
+# core that somebody else is using, which can take matrix products of small images tenfold time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import minifast  # noqa: E402
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
 DEVICES = ["cpu", "fakecuda"]

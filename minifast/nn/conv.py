@@ -88,13 +88,14 @@ class Conv2d(Module):
         if self.groups == 1:
             return self._convolve(x, *own)
         return cat([self._convolve(x[:, part], *(p[rows] for p in own))
-                    for part, rows in zip(self._parts(n_in), self._parts(len(self.weight)),
+                    for part, rows in zip(self._of_groups(n_in),
+                                          self._of_groups(len(self.weight)),
                                           strict=True)], axis=1)
 
     def _convolve(self, x: Tensor, *own: Tensor) -> Tensor:
         return apply(windows.conv2d, x, *own, stride=self.stride, padding=self.padding)
 
-    def _parts(self, n: int) -> Iterator[slice]:
+    def _of_groups(self, n: int) -> Iterator[slice]:
         """Which of n channels each group has."""
         size = n // self.groups
         return (slice(i, i + size) for i in range(0, n, size))
