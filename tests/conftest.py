@@ -9,7 +9,7 @@ import pytest
 # core that somebody else is using, which can take matrix products of small images tenfold time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import minifast  # noqa: E402
+import minifast
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
 DEVICES = ["cpu", "fakecuda"]
