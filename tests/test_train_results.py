@@ -229,10 +229,9 @@ def test_softmax_belongs_to_cross_entropy() -> None:
     np.testing.assert_allclose(preds.numpy(), expected, rtol=1e-5)
     np.testing.assert_allclose(losses.numpy(), -np.log(expected[range(10), y]), rtol=1e-5)
     assert losses.mean().item() == pytest.approx(learn.validate()[0], rel=1e-6)
-    label, pred, out = learn.predict(host(learn.data.valid_ds.x)[0])
-    assert label == expected[0].argmax()
-    np.testing.assert_allclose(pred.numpy(), expected[0], rtol=1e-5)
-    np.testing.assert_allclose(out.numpy(), raw[0], rtol=1e-6)
+    label, target, probabilities = learn.predict(host(learn.data.valid_ds.x)[0])
+    assert label == target.item() == expected[0].argmax()
+    np.testing.assert_allclose(probabilities.numpy(), expected[0], rtol=1e-5)
 
 
 def test_sigmoid_belongs_to_binary_cross_entropy() -> None:

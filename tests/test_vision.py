@@ -780,9 +780,9 @@ def test_digits_are_learnt_and_predicted(device: str) -> None:
     assert learn.validate()[1] > .95
     probabilities = host(learn.get_preds()[0])
     valid = random_split(len(x), .2, seed=0)[1]
-    label, p, raw = learn.predict(x[valid[0]])
-    assert label == probabilities[0].argmax() == y[valid[0]]
-    assert raw.shape == (5,)
+    label, target, p = learn.predict(x[valid[0]])
+    assert label == target.item() == probabilities[0].argmax() == y[valid[0]]
+    assert p.shape == (5,)
     np.testing.assert_allclose(host(p), probabilities[0], rtol=1e-4, atol=1e-6)
 
 

@@ -124,12 +124,16 @@ class DataBunch:
         """One sample as a batch of one: what ``Learner.predict`` gives to the model."""
         return to_tensors(np.asarray(item)[None], self.device)
 
-    def decode(self, pred: Tensor) -> Any:
-        """What a prediction for one sample means: a class, or a number."""
-        if not self.c or self.c < 2:
-            return float(pred.reshape(-1)[0]) if pred.numel() == 1 else pred
-        best = int(pred.argmax())
-        return best if self.classes is None else self.classes[best]
+    def analyze_pred(self, pred: Tensor) -> Tensor:
+        """The target that a prediction for one sample amounts to: the number of the likeliest
+        class, or the predicted number itself."""
+        return pred.argmax() if self.c and self.c > 1 and pred.numel() == self.c else pred
+
+    def decode(self, target: Tensor) -> Any:
+        """What a target means: a class, or a number."""
+        if target.dtype.kind in "iu":
+            return int(target) if self.classes is None else self.classes[int(target)]
+        return float(target.reshape(-1)[0]) if target.numel() == 1 else target
 
     def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> None:
         """Show the first rows of a batch as a table."""

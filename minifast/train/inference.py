@@ -65,9 +65,9 @@ def activation_of(loss_func: Any) -> Callable[[Tensor], Tensor]:
 
 
 def predict(learn: "Learner", item: Any) -> tuple[Any, Tensor, Tensor]:
-    """(decoded, prediction, raw output) for one sample, without its batch axis."""
+    """(what it means, target, output after the loss's activation) for one sample."""
     xb = learn.data.one_item(item)
     with no_grad(), evaluating(learn.model):
-        raw = forward(learn.model, xb).detach()
-        pred = activation_of(learn.loss_func)(raw)
-    return learn.data.decode(pred[0]), pred[0], raw[0]
+        output = activation_of(learn.loss_func)(forward(learn.model, xb).detach())[0]
+        target = learn.data.analyze_pred(output)
+    return learn.data.decode(target), target, output

@@ -223,7 +223,8 @@ class Learner:
         return inference.get_preds(self, self.data.dl(ds_type), activ, with_loss, n_batch)
 
     def predict(self, item: Any) -> tuple[Any, Tensor, Tensor]:
-        """(what it means, prediction, raw output) for one sample."""
+        """(what it means, its target, the output) for one sample: for classes the name, the
+        number and the probabilities of all; for a number that number three times."""
         return inference.predict(self, item)
 
     def summary(self) -> Summary:
