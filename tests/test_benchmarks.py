@@ -1,19 +1,12 @@
 """The benchmarks run, on the simulated device too, and what they compare gives equal results."""
 import re
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import minifast
-from benchmarks import frozen, gpu, notebook, scatter
-from minifast import Tensor
-from minifast.collab import EmbeddingDotBias
-from minifast.data import planted_ratings
-from minifast.nn import MSELossFlat
-from minifast.optim import Adam
+from benchmarks import frozen, gpu, scatter
 
 pytestmark = pytest.mark.cpu_only("each benchmark is told its device")
 
@@ -125,81 +118,3 @@ def test_peak_memory_is_what_lay_there_at_once() -> None:
         del b, c
     frozen.peak_bytes(work)
     assert 2 << 20 <= frozen.peak_bytes(work) < (2 << 20) + 10_000
-
-
-# ---------------------------------------------------------------- the hand-written step
-
-
-@pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, EmbeddingDotBias, Any]:
-    """The hand-written loop, a model with its weights, and an optimizer with its settings."""
-    monkeypatch.setattr(notebook, "FACTORS", 5)
-    frame = planted_ratings(n_users=30, n_items=40, n_ratings=900).ratings
-    hand = notebook.HandWritten(frame)
-    n_users = int(hand.ids[1].min())
-    n_items = len(hand.table) - n_users
-    model = EmbeddingDotBias(5, n_users, n_items, [notebook.LOW, notebook.HIGH])
-    rng = np.random.default_rng(1)
-    hand.table[:] = rng.normal(0, .3, hand.table.shape)
-    users, items = hand.table[:n_users], hand.table[n_users:]
-    model.load_state_dict({"u_weight.weight": users[:, :-1], "u_bias.weight": users[:, -1:],
-                           "i_weight.weight": items[:, :-1], "i_bias.weight": items[:, -1:]})
-    opt = Adam([model.parameters()], lr=notebook.LR, mom=.9, beta=.99, eps=1e-8, wd=notebook.WD)
-    return hand, model, opt
-
-
-def as_one_table(model: EmbeddingDotBias, what: str) -> np.ndarray:
-    """Weights or gradients in the order of the hand-written table."""
-    def of(name: str) -> Any:
-        return getattr(getattr(model, name).weight, what)
-    return np.vstack([np.hstack([of("u_weight"), of("u_bias")]),
-                      np.hstack([of("i_weight"), of("i_bias")])])
-
-
-def test_the_hand_written_step_and_minifasts_agree(twins: Any) -> None:
-    hand, model, opt = twins
-    first_item = int(hand.ids[1].min())
-    rng, loss_func = np.random.default_rng(2), MSELossFlat()
-    for _ in range(10):
-        rows = rng.choice(len(hand.y), notebook.BS, replace=False)
-        users, items = hand.ids[:, rows]
-        hand.backward(hand.ids[:, rows].reshape(-1), hand.y[rows])
-        hand.adam()
-        loss_func(model(Tensor(users), Tensor(items - first_item)), Tensor(hand.y[rows])).backward()
-        opt.step()
-        # a gradient is a sum of at most 64 terms; with sums below 1/2 each is rounded by 2^-26
-        assert abs(hand.grad).max() < .5
-        np.testing.assert_allclose(as_one_table(model, "grad"), hand.grad, rtol=0, atol=64 / 2**26)
-        opt.zero_grad()
-    # ten steps, each of which rounds weights below 1 once or twice, by 2^-24 at most
-    assert .5 < abs(hand.table).max() < 1
-    np.testing.assert_allclose(as_one_table(model, "data"), hand.table, rtol=0, atol=20 / 2**24)
-
-
-def test_the_hand_written_epoch_learns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notebook, "FACTORS", 5)
-    hand = notebook.HandWritten(planted_ratings(n_users=60, n_items=50, n_ratings=3000).ratings)
-
-    def loss() -> float:
-        u, v = hand.table[hand.ids]
-        z = (u[:, :-1] * v[:, :-1]).sum(1) + u[:, -1] + v[:, -1]
-        return float(((notebook.HIGH / (1 + np.exp(-z)) - hand.y) ** 2).mean())
-    before = loss()
-    for _ in range(3):
-        hand.epoch()
-    assert loss() < before / 1.5
-
-
-def test_the_notebooks_epochs_are_timed(monkeypatch: pytest.MonkeyPatch,
-                                        capsys: pytest.CaptureFixture[str]) -> None:
-    few = planted_ratings(n_users=60, n_items=50, n_ratings=1000).ratings
-    ours = {name: make for name, make in notebook.CASES.items() if "torch" not in name
-            and "fastai" not in name}
-    monkeypatch.setattr(notebook, "CASES", ours)
-    monkeypatch.setattr(notebook, "ratings", partial(tuple, ["few ratings", few]))
-    monkeypatch.setattr("sys.argv", ["notebook.py", "--repeats", "1"])
-    notebook.main()
-    first, *cases = capsys.readouterr().out.splitlines()
-    assert first.startswith("few ratings, 1000 rows; Python ")
-    assert [line[:36].strip() for line in cases] == list(ours)
-    assert "1.00x minifast" in cases[0]

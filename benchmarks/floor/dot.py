@@ -1,0 +1,54 @@
+"""The dot product model by hand: one table, whose rows' products are the whole score.
+
+A user's row is [factors, bias, -], an item's [factors, -, bias]. Once gathered, a 1 is written
+into the free place, so that one product of rows adds both biases too.
+"""
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..job import HIGH, LOW, Array
+from .flat import Flat
+
+
+class Dot:
+    """One gather, one scatter, no graph."""
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        (self.first_item, width), n_items = weights["u_weight.weight"].shape, \
+            len(weights["i_bias.weight"])
+        table = np.zeros((self.first_item + n_items, width + 2), np.float32)
+        for side, rows, place in (("u", table[:self.first_item], -2),
+                                  ("i", table[self.first_item:], -1)):
+            rows[:, :width] = weights[f"{side}_weight.weight"]
+            rows[:, place] = weights[f"{side}_bias.weight"][:, 0]
+        self.flat = Flat({"table": table})
+        self.table, self.columns = self.flat.data["table"], np.arange(width + 2)
+        self.make_room(0)
+
+    def make_room(self, bs: int) -> None:
+        """Memory for the intermediate results of a batch; to ask for it anew each time is slow."""
+        shape = 2 * bs, len(self.columns)
+        self.rows, self.grad_rows = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self.places = np.empty(shape, np.int64)
+
+    def backward(self, x: list[Array], y: Array) -> float:
+        """The mean squared error; its gradient into the flat one."""
+        users, items = x
+        bs, ids = len(y), np.concatenate([users, items + self.first_item])
+        if len(self.rows) != 2 * bs:
+            self.make_room(bs)
+        rows, g = self.rows, self.grad_rows
+        self.table.take(ids, 0, rows, "clip")  # other modes copy the result once more
+        u, v = rows[:bs], rows[bs:]
+        u[:, -1] = v[:, -2] = 1
+        s = 1 / (1 + np.exp(-np.vecdot(u, v)))
+        error = LOW + s * (HIGH - LOW) - y
+        d = error * s * (1 - s) * np.float32(2 * (HIGH - LOW) / bs)
+        np.multiply(d[:, None], v, out=g[:bs])
+        np.multiply(d[:, None], u, out=g[bs:])
+        g[:bs, -1] = g[bs:, -2] = 0
+        self.flat.all_grad.fill(0)
+        np.add(ids[:, None] * len(self.columns), self.columns, out=self.places)
+        np.add.at(self.flat.all_grad, self.places.reshape(-1), g.reshape(-1))
+        return float(np.vecdot(error, error)) / bs

@@ -1,0 +1,83 @@
+"""All parameters in one array, and the optimizers' steps on it, a stretch at a time."""
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ..job import Array, Job
+
+STRETCH = 1 << 15  # what fits into a core's cache with gradient and state
+
+
+class Flat:
+    """Parameters end to end; ``data`` and ``grad`` are views of them by name."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        ends = [a.reshape(-1) for a in arrays.values()]
+        self.all = np.concatenate(ends) if len(ends) > 1 else ends[0]
+        self.all_grad = np.zeros_like(self.all)
+        self.data, self.grad, start = {}, {}, 0
+        for name, a in arrays.items():
+            place = slice(start, start := start + a.size)
+            self.data[name] = self.all[place].reshape(a.shape)
+            self.grad[name] = self.all_grad[place].reshape(a.shape)
+
+
+class Stepper:
+    """An optimizer on a flat array."""
+
+    def __init__(self, flat: Flat, job: Job) -> None:
+        self.job, self.steps = job, 0
+        self.arrays = flat.all, flat.all_grad, *(np.zeros_like(flat.all) for _ in range(2))
+        self.scratch = np.empty(min(STRETCH, len(flat.all)), np.float32)
+
+    def stretches(self) -> Iterator[tuple[Array, ...]]:
+        """Parameters, gradient, two kinds of state and scratch, a stretch at a time."""
+        n = len(self.arrays[0])
+        for start in range(0, n, STRETCH):
+            yield *(a[start:start + STRETCH] for a in self.arrays), self.scratch[:n - start]
+
+    def step(self) -> None:
+        """Update all."""
+        self.steps += 1
+        for stretch in self.stretches():
+            self.update(*stretch)
+
+    def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
+        """Update a stretch."""
+        raise NotImplementedError
+
+
+class AdamW(Stepper):
+    """Loshchilov and Hutter 2019, algorithm 2."""
+
+    def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
+        """Decay, both averages, the step; the corrections folded into numbers."""
+        job = self.job
+        root = (1 - job.beta ** self.steps) ** .5
+        p *= 1 - job.lr * job.wd
+        m *= job.mom
+        m += np.multiply(g, 1 - job.mom, out=t)
+        v *= job.beta
+        np.multiply(g, g, out=t)
+        t *= 1 - job.beta
+        v += t
+        np.sqrt(v, out=t)
+        t += 1e-8 * root
+        np.divide(m, t, out=t)
+        t *= job.lr * root / (1 - job.mom ** self.steps)
+        p -= t
+
+
+class SGD(Stepper):
+    """With momentum."""
+
+    def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
+        """One step; the second kind of state stays unused, untouched pages cost no memory."""
+        if self.job.wd:
+            p *= 1 - self.job.lr * self.job.wd
+        m *= self.job.mom
+        m += g
+        p -= np.multiply(m, self.job.lr, out=t)
+
+
+OPTIMIZERS: dict[str, type[Stepper]] = {"AdamW": AdamW, "SGD": SGD}

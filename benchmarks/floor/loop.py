@@ -1,0 +1,29 @@
+"""The contestant: one of the hand-written models, and a hand-written optimizer."""
+from typing import Any
+
+from .. import job as given
+from ..job import Job, Round
+from .dot import Dot
+from .flat import OPTIMIZERS
+from .mlp import MLP
+from .resnet import ResNet
+
+PACKAGE = "numpy"
+MODELS: dict[str, Any] = {"dot": Dot, "mlp": MLP, "resnet10": ResNet}
+
+
+def make(job: Job) -> Round:
+    """Training by hand."""
+    model = MODELS[job.model](given.weights(job))
+    opt = OPTIMIZERS[job.optimizer](model.flat, job)
+    x, y = given.rows(job)
+    batches = given.batches(len(y), job.bs, job.seed)
+
+    def train(steps: int) -> float:
+        loss = 0.
+        for _ in range(steps):
+            rows = next(batches)
+            loss = model.backward([column[rows] for column in x], y[rows])
+            opt.step()
+        return loss
+    return train
