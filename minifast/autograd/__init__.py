@@ -6,8 +6,8 @@ from .operators import ShapeError
 from .primitive import Primitive, primitive
 from .rows import Rows
 from .tape import GraphReleasedError, no_grad
-from .tensor import Tensor, apply
+from .tensor import Tensor, apply, record
 
 __all__ = ["GradientError", "GraphReleasedError", "Primitive", "Rows", "ShapeError", "Tensor",
-           "apply", "cat", "gradcheck", "no_grad", "normalize", "ops", "primitive", "stack",
-           "tensor", "where", "windows"]
+           "apply", "cat", "gradcheck", "no_grad", "normalize", "ops", "primitive", "record",
+           "stack", "tensor", "where", "windows"]

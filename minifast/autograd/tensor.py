@@ -251,6 +251,12 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         raise _explain(op.name, arrays, options, error) from error
     if output.dtype is _FLOAT64:
         output = _no_wider(output, arrays)
+    return record(op, inputs, arrays, output, options)
+
+
+def record(op: Primitive, inputs: tuple[Any, ...], arrays: list[Any], output: Array,
+           options: dict[str, Any]) -> Tensor:
+    """``output`` as a tensor, with a node on the tape if an input requires a gradient."""
     result = Tensor(output)
     for x in inputs:
         if isinstance(x, Tensor) and x.requires_grad:

@@ -1,7 +1,7 @@
 """Embedding: an array lookup."""
 import numpy as np
 
-from ..autograd import Tensor, apply, ops, tensor
+from ..autograd import Tensor, apply, ops, record, tensor
 from ..backend import Array, backend_of
 from .init import Seed, normal_, trunc_normal_
 from .module import Module
@@ -26,7 +26,11 @@ class Embedding(Module):
         """ids (bs, ...) to rows (bs, ..., width)."""
         ids = ids if isinstance(ids, Tensor) else tensor(ids, device=self.weight.device)
         check_ids(ids.data, self.weight.shape[0], "an Embedding of {n} rows")
-        return apply(ops.lookup, self.weight, ids)
+        keeper = getattr(self.weight, "lazy", None)
+        if keeper is None:
+            return apply(ops.lookup, self.weight, ids)
+        return record(ops.lookup, (self.weight, ids), [self.weight.stored, ids.data],
+                      keeper.read(ids.data), {})
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, self.weight.shape))

@@ -1,5 +1,6 @@
 """Arena: the trainable parameters of a layer group, end to end in one array."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -40,6 +41,16 @@ class Block:
         return self._state[name]
 
 
+class LazyStretch(Protocol):
+    """Those parameters of an arena that may be updated lazily."""
+
+    def keeps(self, p: Parameter) -> bool: ...
+
+    def step(self, number: int, coming: Callable[[int], dict[str, float]]) -> None: ...
+
+    def settle(self) -> None: ...
+
+
 class Arena:
     """One array for the parameters of a group, one for their gradients, one per kind of state.
 
@@ -58,14 +69,27 @@ class Arena:
         self.block = BLOCK if backend_of(self.data).in_pieces else max(len(self.data), 1)
         self.scratch = np.empty_like(self.data[:self.block])
         self.state: dict[str, Array] = {}
+        self.lazy: LazyStretch | None = None
         self.places = self._adopt()
-        boundary = sum(p.numel() for p in decaying)
-        self.blocks = [*self._cut(0, boundary, True), *self._cut(boundary, len(self.data), False)]
+        self.boundary = sum(p.numel() for p in decaying)
+        self.blocks: list[Block] = []
+        self._steps = 0
+        self.leave_out([])
 
     def _adopt(self) -> list[tuple[Parameter, Array, Array]]:
         """Each parameter with its view of the data and of the gradient."""
         return [(p, self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape))
                 for p, place in self.spans()]
+
+    def leave_out(self, places: Sequence[slice]) -> None:
+        """Cut the blocks anew so that the steps pass over all but these stretches."""
+        steps, self.blocks, start = self.steps, [], 0
+        for place in [*sorted(places, key=lambda p: p.start), slice(len(self.data), None)]:
+            between = min(max(self.boundary, start), place.start)
+            self.blocks += self._cut(start, between, True)
+            self.blocks += self._cut(between, place.start, False)
+            start = place.stop
+        self.steps = steps
 
     def _cut(self, start: int, stop: int, decays: bool) -> Iterator[Block]:
         for at in range(start, stop, self.block):
@@ -80,10 +104,11 @@ class Arena:
     @property
     def steps(self) -> int:
         """How many updates were made; all blocks count alike."""
-        return max((block.steps for block in self.blocks), default=0)
+        return self.blocks[0].steps if self.blocks else self._steps
 
     @steps.setter
     def steps(self, steps: int) -> None:
+        self._steps = steps
         for block in self.blocks:
             block.steps = steps
 
@@ -94,22 +119,27 @@ class Arena:
         no gradient counts as having a gradient of zero.
         """
         for p, data, grad in self.places:
-            if p.data is not data:
-                if p.device != backend_of(data).name:
-                    raise DeviceError(f"a parameter was moved from {backend_of(data).name} to "
-                                      f"{p.device} behind the optimizer's back; move it with "
-                                      "learn.to(device), which takes the optimizer along")
-                if p.shape != data.shape:
-                    raise ShapeError(f"a parameter's data of shape {data.shape} was replaced by "
-                                     f"{p.shape}; make a new optimizer for another shape")
-                data[...] = p.data
-                p.data = data
+            if self.lazy is not None and self.lazy.keeps(p):
+                continue
+            _take_in(p, data)
             if p.grad is not grad:
                 grad[...] = 0 if p.grad is None else p.grad
                 p.home = grad
 
+    def settle(self) -> None:
+        """Make sure that data and state are what they would be without lazy updates."""
+        if self.lazy is not None:
+            self.lazy.settle()
+
+    def take_in(self, p: Parameter) -> None:
+        """Let a parameter's place in the arena be its array, with its values."""
+        for own, data, _ in self.places:
+            if own is p:
+                _take_in(p, data)
+
     def release(self) -> None:
         """Let gradients go to arrays of the parameters' own again."""
+        self.settle()
         for p, _, grad in self.places:
             if p.home is grad:
                 p.home = None
@@ -129,6 +159,21 @@ class Arena:
         for p in self.parameters:
             yield p, slice(start, start + p.numel())
             start += p.numel()
+
+
+def _take_in(p: Parameter, data: Array) -> None:
+    """Let ``data`` be the parameter's array, with its values."""
+    if p.data is data:
+        return
+    if p.device != backend_of(data).name:
+        raise DeviceError(f"a parameter was moved from {backend_of(data).name} to {p.device} "
+                          "behind the optimizer's back; move it with learn.to(device), which "
+                          "takes the optimizer along")
+    if p.shape != data.shape:
+        raise ShapeError(f"a parameter's data of shape {data.shape} was replaced by {p.shape}; "
+                         "make a new optimizer for another shape")
+    data[...] = p.data
+    p.data = data
 
 
 def _check_alike(parameters: Sequence[Parameter]) -> None:

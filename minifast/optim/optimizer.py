@@ -1,5 +1,6 @@
 """Optimizer: a list of small steps, over layer groups."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
 from .arena import Arena
+from .lazy import KINDS, lazy_tables
 from .steps import (
     adam_step,
     average_grad,
@@ -56,9 +58,15 @@ class Optimizer:
     lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
 
     def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
+                 lazy: bool | None = None, nodes: int = 4,
                  **hypers: float | Sequence[float]) -> None:
         self.groups = _as_groups(groups)
+        self.lazy, self.nodes, self.taken = lazy, nodes, 0
+        self.plan()
         self.steps, self.bn_wd = list(steps), bn_wd
+        if lazy and tuple(steps) not in KINDS:
+            raise ValueError("lazy updates are there for SGD and Adam with decoupled decay "
+                             "(true_wd=True); leave out lazy=True")
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
@@ -82,11 +90,37 @@ class Optimizer:
         for i, hypers in enumerate(self.hypers):
             if (arena := self._arena(i)) is None:
                 continue
+            if arena.lazy is not None:
+                arena.lazy.step(self.taken, partial(self._coming, i))
             arena.collect()
             for block in arena.blocks:
                 block.start()
                 for step in self.steps:
                     step(block, **hypers)
+        self.taken += 1
+
+    def plan(self, at: int = 0, **curves: Sequence[Callable[[int], float]]) -> None:
+        """Tell what the hyper-parameters will be, for lazy updates: a curve for each group.
+
+        ``lr=[curve]`` says that the next step has the rate curve(at), the one after it
+        curve(at + 1). What is not told is taken to stay as it is. Nothing but speed depends
+        on it: the values at each step are those that are set then.
+        """
+        self._curves, self._zero = curves, self.taken - at
+
+    def _coming(self, i: int, j: int) -> dict[str, float]:
+        """The hyper-parameters of group i in j steps, as planned; a plan that errs is ignored."""
+        now, at = self.hypers[i], self.taken - self._zero
+        told = {name: curves[min(i, len(curves) - 1)] for name, curves in self._curves.items()}
+        if any(now.get(name) != float(curve(at)) for name, curve in told.items()):
+            return dict(now)
+        return {**now, **{name: float(curve(at + j)) for name, curve in told.items()}}
+
+    def settle(self) -> None:
+        """Let weights, gradients and state stand in the arenas as without lazy updates."""
+        for arena in self.arenas:
+            if arena is not None:
+                arena.settle()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -99,7 +133,13 @@ class Optimizer:
         for i, arena in enumerate(self.arenas):
             if arena is not None:
                 arena.release()
-                self.arenas[i] = Arena(arena.parameters, self.bn_wd)
+                self.arenas[i] = self._new_arena(arena.parameters)
+
+    def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
+        arena = Arena(parameters, self.bn_wd)
+        if self.lazy is not False:
+            arena.lazy = lazy_tables(arena, self.steps, self.lazy is True, self.nodes)
+        return arena
 
     def _arena(self, i: int) -> Arena | None:
         """The arena of group i, made anew when other parameters than before are trainable."""
@@ -108,7 +148,7 @@ class Optimizer:
         if old is not None and len(trainable) == len(old.parameters) \
                 and all(p.requires_grad for p in old.parameters):
             return old
-        self.arenas[i] = new = Arena(trainable, self.bn_wd) if trainable else None
+        self.arenas[i] = new = self._new_arena(trainable) if trainable else None
         if old is not None:
             old.release()
             if new is not None:
@@ -125,6 +165,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
         self._look_again()
+        self.settle()
         state = {f"hyper.{name}": np.array(self.get_hyper(name)) for name in self.hypers[-1]}
         for i, arena in enumerate(self.arenas):
             if arena is not None:
@@ -135,6 +176,7 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take state back. ValueError, and no change, if it is of other trainable parameters."""
+        self.settle()
         if misfit := self.misfit(state):
             raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
                              "were, or load with with_opt=False")
@@ -193,7 +235,8 @@ def _one_per_group(name: str, value: Any, n: int) -> list[float]:
 # ---------------------------------------------------------------- the optimizers
 
 def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
-        wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+        wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True,
+        lazy: bool | None = None) -> Optimizer:
     """Stochastic gradient descent, with momentum; ``torch.optim.SGD``.
 
     ``true_wd`` decouples weight decay from the gradient; False is the classic L2 penalty.
@@ -201,7 +244,8 @@ def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # 
     >>> SGD([Parameter(np.ones(2, np.float32))], lr=.1, mom=.9).mom
     0.9
     """
-    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lr=lr, mom=mom, wd=wd)
+    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lazy, lr=lr, mom=mom,
+                     wd=wd)
 
 
 def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
@@ -218,7 +262,8 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
 
 def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
          beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
-         true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+         true_wd: bool = True, bn_wd: bool = True, lazy: bool | None = None,
+         nodes: int = 4) -> Optimizer:
     """Averages of gradient and squared gradient; v1's default optimizer (it says ``AdamW``).
 
     ``mom`` and ``beta`` are torch's two betas; fastai's second one is 0.99.
@@ -227,7 +272,7 @@ def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  #
     0.9
     """
     return Optimizer(groups, [_decay(true_wd), average_grad, average_sqr_grad, adam_step], bn_wd,
-                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+                     lazy, nodes, lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
 
 
 def _decay(true_wd: bool) -> Step:

@@ -144,6 +144,7 @@ def _grad_norms(learn: "Learner") -> list[float | None]:
     """From the arenas, where the last gradients stay when the parameters have let go of them."""
     if learn.opt is None or not _was_fitted(learn):
         return []
+    learn.opt.settle()
     with np.errstate(all="ignore"):
         return [None if arena is None else float(np.linalg.norm(arena.grad))
                 for arena in learn.opt.arenas]

@@ -49,12 +49,14 @@ class LastUpdate(LearnerCallback):
 
     def on_backward_end(self, num_batch: int = 0, **state: Any) -> Changes:
         if num_batch == self._last:
+            self.learn.optimizer.settle()
             self._before = [None if arena is None else (arena, arena.data.copy())
                             for arena in self.learn.optimizer.arenas]
         return None
 
     def on_step_end(self, num_batch: int = 0, **state: Any) -> Changes:
         if num_batch == self._last:
+            self.learn.optimizer.settle()
             arenas = self.learn.optimizer.arenas
             self._norms = [None if pair is None or pair[0] is not arena else _norms(*pair)
                            for pair, arena in zip(self._before, arenas, strict=True)]

@@ -104,14 +104,18 @@ class Learner:
         with on_device(self):
             self._prepare_optimizer(rates, wd)
             made = [make(self) for make in self.callback_fns]
-            fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
-                [as_metric(m) for m in self.metrics])
+            try:
+                fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
+                    [as_metric(m) for m in self.metrics])
+            finally:
+                self.optimizer.settle()
 
     def _prepare_optimizer(self, lr: Any, wd: Any) -> None:
         if self.opt is None:
             self.opt = self.create_opt(lr, wd)
         else:
             self.opt.set_hypers(lr=lr, wd=wd)
+            self.opt.plan()
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
         """A new optimizer over the layer groups."""

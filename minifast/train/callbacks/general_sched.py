@@ -81,6 +81,7 @@ class GeneralScheduler(LearnerCallback):
         self.n_steps = sum(phase.length for phase in self.phases)
         self.step = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
         self._set()
+        self.learn.optimizer.plan(self.step, **self.curves)
         return None if self.start_epoch is None else {"epoch": self.start_epoch}
 
     def _set(self) -> None:

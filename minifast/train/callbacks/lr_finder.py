@@ -63,6 +63,7 @@ class LRFinder(LearnerCallback):
 
     def on_train_begin(self, **state: Any) -> Changes:
         self._set(0)
+        self.learn.optimizer.plan(lr=self.phases)
         return {"skip_validate": True}
 
     def on_batch_end(self, iteration: int = 0, smooth_loss: Any = None,

@@ -64,8 +64,8 @@ class GradientClipping(LearnerCallback):
         self.clip = clip
 
     def on_backward_end(self, skip_step: bool = False, **state: Any) -> Changes:
-        grads = [p.grad for p in self.learn.model.parameters()
-                 if p.requires_grad and p.grad is not None]
+        found = [p.grad_values() for p in self.learn.model.parameters() if p.requires_grad]
+        grads = [g for g in found if g is not None]
         if grads and not skip_step:
             norm = np.sqrt(sum((g * g).sum() for g in grads))
             scale = np.minimum(self.clip / (norm + 1e-6), 1.)  # on the device, without waiting

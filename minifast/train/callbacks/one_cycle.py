@@ -32,6 +32,7 @@ class OneCycleScheduler(LearnerCallback):
                             self.pct_start, self.final_div) for lr in np.atleast_1d(self.lr_max)]
         self.lr_curves, self.mom = [lr for lr, _ in curves], curves[0][1]
         self._set()
+        self.learn.optimizer.plan(self.step, lr=self.lr_curves, mom=[self.mom])
         return None if self.start_epoch is None else {"epoch": self.start_epoch}
 
     def _set(self) -> None:

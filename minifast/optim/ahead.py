@@ -1,0 +1,177 @@
+"""What is still to come of steps already taken: the coefficients of lazy updates.
+
+After a step with gradient, momentum keeps moving a row for some hundred steps. If the schedule of
+the rates is known, so is this way: ``Ahead.way(k, m, root)`` is how far a row with momentum m
+(and root of its average square) will yet move after step k, in weights of that time, if it
+never gets another gradient. docs/lazy.md derives the formulas.
+"""
+from collections.abc import Sequence
+from math import ceil, log
+
+import numpy as np
+
+from ..backend import Array
+
+Hypers = dict[str, float]
+LENGTH = 512
+"""Steps for which coefficients are made at a time."""
+LONGEST = 2400
+"""Steps to look ahead at most: enough for a momentum of .99."""
+
+
+def reach(hypers: Sequence[Hypers]) -> int:
+    """How many steps after a gradient its momentum is below 1e-10 of what it was.
+
+    >>> reach([{"mom": .9}]), reach([{"mom": .9, "beta": .99}]), reach([{"mom": 1.}]) > LONGEST
+    (219, 230, True)
+    """
+    shrinks = max(h["mom"] / h.get("beta", 1.) ** .5 for h in hypers)
+    return 1 if shrinks <= 0 else LONGEST + 1 if shrinks >= 1 else ceil(log(1e-10) / log(shrinks))
+
+
+class Ahead:
+    """The ways ahead for SGD with momentum and decoupled decay: ``D m``, exactly.
+
+    ``hypers`` are those of the coming steps, LENGTH and as many as momentum reaches beyond;
+    ``decays`` says whether weight decay concerns the table. ``works`` is False for a schedule
+    to which the formulas do not apply; then the table has to be updated densely.
+    """
+
+    state: tuple[str, ...] = ("average",)
+    counts = False
+
+    def __init__(self, hypers: Sequence[Hypers], decays: bool, steps: int = 0,
+                 nodes: int = 4) -> None:
+        self.hypers, self.steps, self.nodes = hypers, steps, nodes
+        self.lr, self.mom, wd = (np.array([h[name] for h in hypers])
+                                 for name in ("lr", "mom", "wd"))
+        self.shrink = 1 - self.lr * wd if decays else np.ones(len(hypers))
+        self.length = len(hypers) - reach(hypers)
+        self.works = self.length >= LENGTH and self._fit()
+        if self.works:
+            self._prepare()
+
+    def _fit(self) -> bool:
+        return bool(self.shrink.min() > .2 and self.mom.min() >= 0
+                    and np.isfinite(self.lr).all())
+
+    def _prepare(self) -> None:
+        """D before each step, from the last backwards: D = (mom / shrink)(lr + next D)."""
+        self.way_per_momentum = [0.]
+        for lr, mom, shrink in zip(self.lr[::-1], self.mom[::-1], self.shrink[::-1], strict=True):
+            self.way_per_momentum.append(mom / shrink * (lr + self.way_per_momentum[-1]))
+        self.way_per_momentum = [float(d) for d in self.way_per_momentum[::-1]]
+
+    def way(self, k: int, m: Array, *_: Array) -> Array:
+        """How far rows of momentum m will move from before step k on."""
+        return m * self.way_per_momentum[k]
+
+    def factors(self, k: int) -> tuple[float, float, float]:
+        """By which weights, momentum and average square shrink at step k."""
+        return float(self.shrink[k]), float(self.mom[k]), 1.
+
+    def step(self, k: int, w: Array, m: Array, *, g: Array) -> None:
+        """Step k of the dense optimizer, in place: the formulas of steps.py."""
+        m *= float(self.mom[k])
+        m += g
+        w *= float(self.shrink[k])
+        w -= np.multiply(m, float(self.lr[k]), out=g)
+
+
+class AdamAhead(Ahead):
+    """The ways ahead for AdamW: ``m sum_i H_i / (root + E_i)``, a Gauss rule with few nodes.
+
+    ``steps`` is how many steps Adam has counted so far.
+    """
+
+    state = ("average", "square")
+    counts = True
+
+    def _fit(self) -> bool:
+        first = self.hypers[0]
+        alike = all((h["beta"], h["eps"]) == (first["beta"], first["eps"]) for h in self.hypers)
+        return bool(super()._fit() and alike and first["eps"] > 0 and self.lr.min() >= 0
+                    and first["beta"] > 0 and (self.mom.min() > 0 or self.mom.max() == 0))
+
+    def _prepare(self) -> None:
+        self.beta, self.eps = self.hypers[0]["beta"], self.hypers[0]["eps"]
+        count = self.steps + np.arange(1, len(self.hypers) + 1)
+        self.bias = np.sqrt(1 - self.beta ** count)
+        self.rate = self.lr * self.bias / (1 - self.mom ** count)
+        if not self.rate.any() or not self.mom.any():  # nothing moves on
+            self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
+            return
+        heights, places = gauss(*self._terms(), self.nodes)
+        self.nodes_of_step = [list(zip(h, e, strict=True)) for h, e in
+                              zip(heights.tolist(), (places * self.eps).tolist(), strict=True)]
+
+    def _terms(self) -> tuple[Array, Array]:
+        """Before step k, what each of the coming steps j will add: (k, j) heights and places.
+
+        Step j moves a row by rate_j m_j / (sqrt(v_j) + eps bias_j) where m_j and v_j have shrunk;
+        taken out of the root, beta^(1/2) a step moves the place and makes the height larger.
+        """
+        k, j = np.ogrid[:self.length + 1, :len(self.hypers) - self.length]
+        shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
+        grown = self.beta ** (-(j + 1) / 2)
+        return (self.rate[k + j] * np.exp(shrunk[k + j + 1] - shrunk[k]) * grown,
+                self.bias[k + j] * grown)
+
+    def way(self, k: int, m: Array, root: Array) -> Array:
+        """How far rows of this momentum and root of the average square will move from step k on."""
+        (height, place), *others = self.nodes_of_step[k]
+        total = root + place
+        np.divide(height, total, out=total)
+        term = np.empty_like(root)
+        for height, place in others:
+            np.add(root, place, out=term)
+            total += np.divide(height, term, out=term)
+        total *= m
+        return total
+
+    def factors(self, k: int) -> tuple[float, float, float]:
+        """By which weights, momentum and average square shrink at step k."""
+        return float(self.shrink[k]), float(self.mom[k]), self.beta
+
+    def step(self, k: int, w: Array, m: Array, v: Array, *, g: Array) -> None:  # type: ignore[override]
+        """Step k of the dense optimizer, in place: the formulas of steps.py."""
+        mom, bias = float(self.mom[k]), float(self.bias[k])
+        m *= mom
+        m += g * (1 - mom)
+        v *= self.beta
+        g *= g
+        g *= 1 - self.beta
+        v += g
+        w *= float(self.shrink[k])
+        np.sqrt(v, out=g)
+        g += self.eps * bias
+        np.divide(m, g, out=g)
+        g *= float(self.rate[k])
+        w -= g
+
+
+def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
+    """Few weights at few nodes that stand for many, row by row: (rows, n) of each.
+
+    Lanczos' way to Gauss's rule: the matrix of the places, seen from the vector of the roots of
+    the weights, is tridiagonal after n steps; its eigenvalues are the nodes. It is exact for all
+    polynomials of degree up to 2 n - 1 in the place (Golub and Welsch 1969).
+
+    >>> weights, nodes = gauss(np.ones((1, 9)), np.arange(9.)[None], 2)
+    >>> float((weights * nodes ** 3).sum().round(6)), sum(i ** 3 for i in range(9))
+    (1296.0, 1296)
+    """
+    total = np.maximum(heights.sum(1), 1e-300)
+    q = np.sqrt(heights / total[:, None])
+    before, link = np.zeros_like(q), np.zeros(len(q))
+    matrix = np.zeros((len(q), n, n))
+    for i in range(n):
+        r = places * q
+        matrix[:, i, i] = middle = (r * q).sum(1)
+        r -= middle[:, None] * q + link[:, None] * before
+        link = np.sqrt((r * r).sum(1)) + 1e-300
+        before, q = q, r / link[:, None]
+        if i + 1 < n:
+            matrix[:, i, i + 1] = matrix[:, i + 1, i] = link
+    nodes, vectors = np.linalg.eigh(matrix)
+    return total[:, None] * vectors[:, 0, :] ** 2, nodes
