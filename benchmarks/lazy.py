@@ -5,7 +5,8 @@
 
 A step of EmbeddingDotBias is forward, backward and the optimizer's step, on batches of 4096
 ratings, at most of popular users and items. torch takes part if it is installed, with the fastest
-of its variants, one thread. All cases take turns, so that a busy machine slows all of them.
+of its variants, one thread. All cases take turns of fifteen steps, of which ten
+count, so that a busy machine slows all of them.
 """
 import argparse
 from collections.abc import Callable, Sequence
@@ -134,21 +135,25 @@ def _minifast_step(*args: Any) -> Step:
 
 
 def times(rows: int, factors: int, bs: int, steps: int, name: str, only: str) -> dict[str, float]:
-    """Median milliseconds of a step by case; all take turns, after five steps of warm-up."""
+    """Median milliseconds of a step by case; all take turns."""
     ready: dict[str, Step] = {}
-    for case, make in cases(rows, factors, bs, steps + 5, name, only).items():
+    for case, make in cases(rows, factors, bs, steps * 2, name, only).items():
         try:
             ready[case] = make()
         except ImportError as error:
             print(f"({case}: not installed, {error})")
     seconds: dict[str, list[float]] = {case: [] for case in ready}
-    for k in range(steps + 5):
+    for turn in range(0, steps * 3 // 2, 15):
         for case, step in ready.items():
-            start = perf_counter()
-            step(k)
-            if k >= 5:
-                seconds[case].append(perf_counter() - start)
+            took = [_seconds(step, k) for k in range(turn, turn + 15)]
+            seconds[case] += took[5:]  # by then the caches hold what this case needs
     return {case: median(found) * 1e3 for case, found in seconds.items()}
+
+
+def _seconds(step: Step, k: int) -> float:
+    start = perf_counter()
+    step(k)
+    return perf_counter() - start
 
 
 def errors(name: str, steps: int = 1000, rows: int = 5000, bs: int = 64) -> dict[str, float]:

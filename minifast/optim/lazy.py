@@ -114,10 +114,10 @@ class LazyTable:
         ids = ids.reshape(-1)
         positions = np.arange(len(ids), dtype=np.int32)
         self.seats[ids] = positions
-        first = self.seats[ids] == positions
+        first = self.seats.take(ids) == positions
         rows = ids[first]
         self.seats[rows] = positions[:len(rows)]
-        return rows, self.seats[ids], first
+        return rows, self.seats.take(ids), first
 
     def _now(self, rows: Array) -> list[Array]:
         """w, m, v and the root of v at these rows, as they are now: copies."""
@@ -175,9 +175,9 @@ class LazyTable:
     def _sum(self, values: Array, seats: Array, first: Array) -> Array:
         """The gradient of each row: that of the id that came first, and then the others."""
         values = values.reshape(-1, self.p.shape[1])
-        g = values[first].astype(self.p.dtype, copy=False)
+        g = values.take(np.flatnonzero(first), 0).astype(self.p.dtype, copy=False)
         others = np.flatnonzero(~first)
-        backend_of(g).scatter_add(g, seats[others], values[others])
+        backend_of(g).scatter_add(g, seats.take(others), values.take(others, 0))
         return g
 
     def grad_values(self) -> Array:
@@ -214,7 +214,7 @@ class LazyTables:
                        if len(p.shape) == 2 and (by_hand or p.numel() >= SMALLEST)]
         self.planned: list[Hypers] = []
         self.aheads: dict[bool, Ahead] = {}
-        self.base = self.steps = 0
+        self.base = self.steps = self.length = 0
         self.left_out: list[LazyTable] = []
 
     def keeps(self, p: Parameter) -> bool:
@@ -267,14 +267,14 @@ class LazyTables:
         """
         k = number - self.base
         known = self.planned[k:k + 1] == [coming(0)] and self.steps + k == self._count(k)
-        if known and k < len(self.planned) - reach(self.planned):
+        if known and k < self.length:
             return k
         planned = plan(coming)
         rest = self.planned[k:]
         if not known or rest != planned[:len(rest)]:
             self.settle()
         self.planned, self.aheads, self.base = planned, {}, number
-        self.steps = self.arena.steps
+        self.steps, self.length = self.arena.steps, len(planned) - reach(planned)
         return 0
 
     def _count(self, k: int) -> int:
