@@ -1,4 +1,5 @@
 """The gradient of a lookup: a few rows, not a table full of zeros."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,3 +29,13 @@ class Rows:
         table = np.zeros_like(self.values, shape=self.shape)
         self.add_to(table)
         return table
+
+    def together(self, others: "Sequence[Rows]") -> "Rows":
+        """The sum with ``others`` of the same table, each row once, in arrays of its own."""
+        parts, width = [self, *others], self.shape[1]
+        ids = np.concatenate([part.rows.reshape(-1) for part in parts])
+        rows, seats = np.unique(ids, return_inverse=True)
+        total = np.zeros_like(self.values, shape=(len(rows), width))
+        values = np.concatenate([part.values.reshape(-1, width) for part in parts])
+        backend_of(total).scatter_add(total, seats, values)
+        return Rows(rows, total, self.shape)

@@ -14,8 +14,6 @@ class Keeper(Protocol):
 
     def settle(self) -> None: ...
 
-    def grad_values(self) -> Array: ...
-
 
 _data, _grad = vars(Tensor)["data"], vars(Tensor)["grad"]
 
@@ -28,19 +26,20 @@ class Parameter(Tensor):
     owns it: a view into the arena of its layer group.
 
     Gradients of lookups wait as ``rows`` until someone asks for ``grad``. While the optimizer
-    updates lazily, ``lazy`` keeps the newest values; asking for ``data`` makes it write them
-    down first. An Embedding reads its rows from the keeper without that.
+    updates lazily, ``lazy`` keeps the newest values (``by_rows``: it may do so); asking for
+    ``data`` makes it write them down first, reading rows in an Embedding does not.
 
     >>> import numpy as np
     >>> Parameter(np.zeros(2, np.float32))
     tensor([0., 0.], requires_grad=True)
     """
 
-    __slots__ = ("home", "lazy", "no_wd", "rows")
+    __slots__ = ("by_rows", "home", "lazy", "no_wd", "rows")
 
     def __init__(self, data: Array, no_wd: bool = False) -> None:
         self.lazy: Keeper | None = None
         self.rows: list[Rows] = []
+        self.by_rows = False
         super().__init__(transfer(data, default_device()), requires_grad=True)
         self.no_wd = no_wd
         self.home: Array | None = None
@@ -121,10 +120,12 @@ class Parameter(Tensor):
     def grad_values(self) -> Array | None:
         """All of the gradient that is not known to be zero, to be read or scaled in place.
 
-        It is ``grad``, or for a lazy table the rows that the batch looked up, each once.
+        It is ``grad``, or where the optimizer can do with rows, those that the batch looked up.
         """
-        return self.grad if self.lazy is None or not self.rows or not self.only_rows() \
-            else self.lazy.grad_values()
+        if not self.by_rows or not self.rows or not self.only_rows():
+            return self.grad
+        self.rows = [self.rows[0].together(self.rows[1:])]
+        return self.rows[0].values
 
     def gradient_array(self) -> Array:
         """The arena's view, or an array of its own while there is no optimizer."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Rows
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from .ahead import LENGTH, LONGEST, AdamAhead, Ahead, Hypers, reach
@@ -74,7 +73,7 @@ class LazyTable:
         self.arrays, self.ahead, self.k, self.age = self._arrays(), ahead, k, 0
         self.a = self.c = self.b = 1.
         self.touched: Array | None = None
-        self.last: tuple[Array, Array] | None = None
+        self.last = np.zeros(0, np.int64), self.arrays[0][:0]
         self._seen: tuple[Any, ...] = (None,)
         for z, *state in self._pieces():
             z -= self.ahead.way(k, state[0], *map(np.sqrt, state[1:]))
@@ -89,9 +88,9 @@ class LazyTable:
             for square in s:
                 square *= self.b
             z += self.ahead.way(self.k, u, *map(np.sqrt, s))
-        grad = self.arena.grad[self.place].reshape(self.p.shape)
-        grad.fill(0)
-        if self.last is not None:
+        if self.p.only_rows():  # else its next gradient is there already
+            grad = self.arena.grad[self.place].reshape(self.p.shape)
+            grad.fill(0)
             grad[self.last[0]] = self.last[1]
         if self.age < PATIENCE:
             self.wait = PATIENCE
@@ -161,16 +160,10 @@ class LazyTable:
         if len(parts) == 1 and parts[0].rows is self._seen[0]:
             _, rows, seats, first, now = self._seen
             return rows, now, self._sum(parts[0].values, seats, first)
-        rows, g = self._together(parts)
-        return rows, self._now(rows), g
-
-    def _together(self, parts: Sequence[Rows]) -> tuple[Array, Array]:
-        """The rows of several lookups, each once, and their gradients."""
-        ids = np.concatenate([np.zeros(0, np.int64), *(part.rows.reshape(-1) for part in parts)])
-        rows, seats, first = self._distinct(ids)
-        flat = [part.values.reshape(-1, self.p.shape[1]) for part in parts]
-        values = np.concatenate([np.zeros_like(self.arrays[0][:0]), *flat])
-        return rows, self._sum(values, seats, first)
+        if not parts:
+            return np.zeros(0, np.int64), self._now(np.zeros(0, np.int64)), self.arrays[0][:0]
+        total = parts[0].together(parts[1:])
+        return total.rows, self._now(total.rows), total.values.astype(self.p.dtype, copy=False)
 
     def _sum(self, values: Array, seats: Array, first: Array) -> Array:
         """The gradient of each row: that of the id that came first, and then the others."""
@@ -178,12 +171,6 @@ class LazyTable:
         g = values.take(np.flatnonzero(first), 0).astype(self.p.dtype, copy=False)
         others = np.flatnonzero(~first)
         backend_of(g).scatter_add(g, seats.take(others), values.take(others, 0))
-        return g
-
-    def grad_values(self) -> Array:
-        """The gradient of the rows that were looked up, each once, to be scaled in place."""
-        rows, g = self._together(self.p.rows)
-        self.p.rows = [Rows(rows, g, self.p.shape)]
         return g
 
     def _shrink(self, rows: Array, a: float, c: float, b: float) -> None:
@@ -212,6 +199,8 @@ class LazyTables:
         self.arena, self.kind, self.by_hand, self.nodes = arena, kind, by_hand, nodes
         self.tables = [LazyTable(p, arena, place, kind) for p, place in arena.spans()
                        if len(p.shape) == 2 and (by_hand or p.numel() >= SMALLEST)]
+        for table in self.tables:
+            table.p.by_rows = True
         self.planned: list[Hypers] = []
         self.aheads: dict[bool, Ahead] = {}
         self.base = self.steps = self.length = 0

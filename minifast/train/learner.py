@@ -104,11 +104,12 @@ class Learner:
         with on_device(self):
             self._prepare_optimizer(rates, wd)
             made = [make(self) for make in self.callback_fns]
+            opt = self.optimizer
             try:
                 fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
                     [as_metric(m) for m in self.metrics])
             finally:
-                self.optimizer.settle()
+                opt.settle()
 
     def _prepare_optimizer(self, lr: Any, wd: Any) -> None:
         if self.opt is None:

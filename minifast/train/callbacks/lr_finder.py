@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...optim import Phase, annealing_exp
+from ...optim import Phase, annealing_exp, in_turn
 from ..callback import Changes, LearnerCallback
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class LRFinder(LearnerCallback):
 
     def on_train_begin(self, **state: Any) -> Changes:
         self._set(0)
-        self.learn.optimizer.plan(lr=self.phases)
+        self.learn.optimizer.plan(lr=[in_turn([phase]) for phase in self.phases])
         return {"skip_validate": True}
 
     def on_batch_end(self, iteration: int = 0, smooth_loss: Any = None,

@@ -1,0 +1,499 @@
+"""Lazy updates against the dense optimizer: the same weights and state, at a batch's price."""
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import Spy, fit_quietly
+
+from minifast import Tensor
+from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
+from minifast.data import planted_ratings
+from minifast.nn import Embedding, MSELossFlat
+from minifast.optim import SGD, Adam, Optimizer, RMSProp, lazy, one_cycle
+from minifast.optim.ahead import AdamAhead, Ahead, gauss, reach
+from minifast.train import callbacks as cbs
+
+pytestmark = pytest.mark.cpu_only("lazy updates are NumPy's; elsewhere tables stay dense")
+Array = np.ndarray
+MAKERS: dict[str, Callable[..., Optimizer]] = {"SGD": SGD, "Adam": partial(Adam, nodes=8)}
+both = pytest.mark.parametrize("name", MAKERS)
+RATES = {"SGD": .5, "Adam": 5e-3}
+
+
+def distance(ours: Any, theirs: Any) -> float:
+    """Of two models or states, as a share of the second's norm, over all their arrays."""
+    ours, theirs = (x.state_dict() if hasattr(x, "state_dict") else x for x in (ours, theirs))
+    assert ours.keys() == theirs.keys()
+    gaps = [np.linalg.norm(ours[k].astype(np.float64) - theirs[k]) for k in theirs]
+    return float(np.linalg.norm(gaps) / np.linalg.norm(
+        [np.linalg.norm(theirs[k].astype(np.float64)) for k in theirs]))
+
+
+# ---------------------------------------------------------------- a training by hand
+
+
+class Training:
+    """EmbeddingDotBias on planted ratings, 64 at a time; most rows wait long for their turn."""
+
+    frame = planted_ratings(n_users=1500, n_items=1000, n_ratings=20_000).ratings
+
+    def __init__(self, name: str, lazy: bool | None, dtype: Any = np.float32, wd: float = .1,
+                 steps: int = 400, **options: Any) -> None:
+        self.model = EmbeddingDotBias(8, 1501, 1001, [0, 5.5], seed=0)
+        for p in self.model.parameters():
+            p.data = p.data.astype(dtype) * 10
+        self.opt = MAKERS[name](self.model.parameters(), lr=RATES[name], wd=wd, lazy=lazy,
+                                **options)
+        self.lr, self.mom = one_cycle(steps, RATES[name])
+        self.opt.plan(lr=[self.lr], mom=[self.mom])
+        self.ids = self.frame[["userId", "movieId"]].to_numpy().T
+        self.y = self.frame["rating"].to_numpy().astype(dtype)
+        self.number = 0
+
+    def backward(self) -> None:
+        """The next batch's gradient."""
+        rows = np.random.default_rng(self.number).integers(0, len(self.y), 64)
+        users, items = (Tensor(ids[rows] % n) for ids, n in
+                        zip(self.ids, (1501, 1001), strict=True))
+        MSELossFlat()(self.model(users, items), Tensor(self.y[rows])).backward()
+
+    def step(self, n: int = 1, **hypers: Any) -> "Training":
+        for _ in range(n):
+            self.opt.set_hypers(lr=self.lr(self.number), mom=self.mom(self.number))
+            self.opt.set_hypers(**hypers)
+            self.backward()
+            self.opt.step()
+            self.opt.zero_grad()
+            self.number += 1
+        return self
+
+    @property
+    def awake(self) -> list[bool]:
+        return [p.lazy is not None for p in self.model.parameters()]
+
+
+def pair(name: str, **options: Any) -> tuple[Training, Training]:
+    """The same training twice in float64, where only the method can differ: lazy, dense."""
+    return Training(name, True, np.float64, **options), Training(name, False, np.float64, **options)
+
+
+TOLERANCE = {"SGD": 1e-9, "Adam": 2e-7}
+"""In float64, for what follows. SGD's formula leaves out momentum below 1e-10 of what it was; eight
+nodes stand for Adam's sum to 7e-9 with eps = 1e-8 (docs/lazy.md has the table)."""
+
+
+def assert_equal(ours: Training, theirs: Training, name: str) -> None:
+    assert distance(ours.model, theirs.model) < TOLERANCE[name]
+    assert distance(ours.opt, theirs.opt) < TOLERANCE[name]
+
+
+# ---------------------------------------------------------------- the same results
+
+
+@pytest.mark.parametrize(("name", "wd", "options"), [
+    ("SGD", 1e-3, {}), ("SGD", .1, {}), ("Adam", .1, {"eps": 1e-5}), ("Adam", .01, {})])
+def test_thousands_of_steps_of_one_cycle(name: str, wd: float, options: dict[str, Any]) -> None:
+    """The whole training, each step from the weights that the one before has made."""
+    def run(lazy: bool, dtype: Any) -> dict[str, Array]:
+        training = Training(name, lazy, dtype, wd, steps=2500, **options).step(2500)
+        assert all(training.awake) == lazy
+        return training.model.state_dict()
+    truth = run(False, np.float64)
+    assert distance(run(True, np.float64), truth) < {"SGD": 1e-9}.get(name, 1e-6)
+    rounding = distance(run(False, np.float32), truth)
+    assert rounding < 1e-5
+    assert distance(run(True, np.float32), truth) < 2 * rounding
+
+
+@pytest.mark.parametrize(("nodes", "bound"), [(1, 1e-3), (2, 1e-4), (4, 1e-5), (8, 1e-6)])
+def test_more_nodes_come_closer(nodes: int, bound: float) -> None:
+    ours, theirs = (Training("Adam", lazy, np.float64, nodes=nodes, eps=1e-5).step(300)
+                    for lazy in (True, False))
+    assert bound / 1e4 < distance(ours.model, theirs.model) < bound
+
+
+@both
+def test_a_hundred_steps_in_float32(name: str) -> None:
+    lazily = Training(name, True, nodes=4) if name == "Adam" else Training(name, True)
+    truth = Training(name, False, np.float64).step(100)
+    assert distance(lazily.step(100).model, truth.model) < 1e-5
+
+
+@both
+@pytest.mark.parametrize("mom", [0., .5, .9])
+def test_state_and_weights_at_any_time(name: str, mom: float) -> None:
+    """Momentum zero leaves none on untouched rows; momentum of a half is soft to overflow."""
+    ours, theirs = pair(name)
+    for training in (ours, theirs):
+        training.opt.plan(lr=[training.lr])
+    for _ in range(3):
+        assert_equal(ours.step(60, mom=mom), theirs.step(60, mom=mom), name)
+
+
+@both
+def test_rows_that_no_batch_touches(name: str) -> None:
+    """They shrink by weight decay as they do densely, and have no momentum."""
+    ours, theirs = pair(name)
+    for training in (ours.step(100), theirs.step(100)):
+        assert not (training.ids[0] % 1501 == 0).any()
+    row, same = (t.model.u_weight.weight.numpy()[0] for t in (ours, theirs))
+    np.testing.assert_allclose(row, same, rtol=1e-12)
+    assert abs(row).max() > 0
+
+
+@both
+def test_spared_biases_and_groups_of_their_own_rates(name: str) -> None:
+    results = []
+    for by_hand in (True, False):
+        training = Training(name, by_hand, np.float64)
+        model, lr = training.model, RATES[name]
+        for table in (model.u_bias, model.i_bias):
+            table.weight.no_wd = True
+        training.opt = MAKERS[name]([[model.u_weight.weight, model.u_bias.weight],
+                                     [model.i_weight.weight, model.i_bias.weight]],
+                                    lr=[lr, lr / 3], wd=.1, bn_wd=False, lazy=by_hand)
+        training.opt.plan(mom=[training.mom])
+        results.append(training.step(150, lr=[lr, lr / 3]))
+    assert_equal(*results, name)
+
+
+# ---------------------------------------------------------------- the work of a step
+
+
+@both
+def test_the_work_of_a_step_does_not_depend_on_the_table(
+        name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elements that a step's formulas see, counted: the batch's rows, whatever the table."""
+    seen: list[int] = []
+    for kind in (Ahead, AdamAhead):
+        for method in ("way", "step"):
+            def counted(self: Any, k: int, *arrays: Array, _do: Any = vars(kind)[method],
+                        **more: Array) -> Any:
+                seen.append(sum(a.size for a in (*arrays, *more.values())))
+                return _do(self, k, *arrays, **more)
+            monkeypatch.setattr(kind, method, counted)
+
+    def work(n: int) -> int:
+        table = Embedding(n, 4, seed=0)
+        opt = MAKERS[name]([table.weight], lr=.1, lazy=True)
+        for k in range(3):
+            seen.clear()
+            (table(np.arange(k, k + 50) * 7 % 100) ** 2).sum().backward()
+            opt.step()
+            opt.zero_grad()
+        assert table.weight.lazy is not None
+        return sum(seen)
+    assert work(1000) == work(100_000) <= 50 * 4 * 20
+
+
+def test_small_tables_and_large_shares_stay_dense() -> None:
+    training = Training("Adam", None).step(3)
+    assert training.awake == [False] * 4
+    for n_ids, awake in ((1000, True), (4000, False)):
+        table = Embedding(10_000, 40)
+        opt = Adam([table.weight], lr=.1)
+        table(np.arange(n_ids)).sum().backward()
+        opt.step()
+        assert (table.weight.lazy is not None) == awake
+
+
+@both
+def test_a_batch_that_names_a_row_twice(name: str) -> None:
+    tables = [Embedding(100, 3, seed=0) for _ in range(2)]
+    for table, by_hand in zip(tables, (True, False), strict=True):
+        opt = MAKERS[name]([table.weight], lr=.1, lazy=by_hand, wd=.1)
+        for ids in ([[1, 1], [1, 7]], [[7, 2], [2, 2]], [[1, 2], [3, 4]]):
+            (table(np.array(ids)) ** 2).sum().backward()
+            opt.step()
+            opt.zero_grad()
+    np.testing.assert_allclose(tables[0].weight.numpy(), tables[1].weight.numpy(), atol=3e-7)
+
+
+# ---------------------------------------------------------------- who looks, and who changes
+
+
+@both
+def test_two_lookups_adding_up_and_a_step_without_gradient(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours.step(5), theirs.step(5)):
+        training.backward()
+        training.number += 7
+        training.backward()  # adds up
+        training.opt.step()
+        training.opt.zero_grad()
+        training.opt.step()  # with no gradient, momentum goes on
+    assert_equal(ours.step(5), theirs.step(5), name)
+
+
+@both
+def test_a_gradient_of_the_whole_table(name: str) -> None:
+    """A penalty on all weights: the table is dense for that step, and gets the dense gradient."""
+    ours, theirs = pair(name)
+    for training in (ours.step(5), theirs.step(5)):
+        training.backward()
+        (training.model.u_weight.weight ** 2).sum().backward()
+        training.opt.step()
+        assert training.awake[0] is False
+        training.opt.zero_grad()
+    assert_equal(ours.step(5), theirs.step(5), name)
+
+
+@both
+def test_the_gradient_is_the_dense_one_for_whoever_asks(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours.step(20), theirs.step(20)):
+        training.backward()
+    for p, q in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+        np.testing.assert_allclose(p.grad, q.grad, atol=1e-9)
+    for training in (ours, theirs):
+        training.opt.step()
+        training.opt.zero_grad()
+    assert_equal(ours.step(20), theirs.step(20), name)
+
+
+@both
+def test_rates_that_no_plan_foretold(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours, theirs):
+        training.step(30)
+        training.step(30, lr=RATES[name] / 7)  # against the plan
+        training.step(10)
+        for k in range(10):
+            training.step(1, lr=RATES[name] / (k + 1), wd=.02 * k)
+        training.opt.plan()
+        training.step(700, lr=RATES[name] / 9, mom=.9, wd=.1)  # beyond what is planned at a time
+    assert all(ours.awake)
+    assert_equal(ours, theirs, name)
+
+
+@both
+def test_rates_for_which_there_is_no_formula(name: str) -> None:
+    """Weights that decay to nothing at once, a momentum that lasts for ever: dense steps."""
+    ours, theirs = pair(name)
+    for training in (ours.step(10), theirs.step(10)):
+        training.step(3, lr=10., wd=.1)
+        training.step(3, mom=.9999)
+    assert not any(ours.awake)
+    assert_equal(ours.step(10), theirs.step(10), name)
+
+
+@both
+def test_freezing_and_unfreezing_midway(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours.step(40), theirs.step(40)):
+        training.model.freeze("u_weight", "i_bias")
+        before = training.model.state_dict()
+        training.step(40)
+        after = training.model.state_dict()
+        assert {k: np.array_equal(before[k], after[k]) for k in after} == {
+            "u_weight.weight": True, "i_weight.weight": False, "u_bias.weight": False,
+            "i_bias.weight": True}
+        training.model.unfreeze("u_weight", "i_bias")
+    assert_equal(ours.step(40), theirs.step(40), name)
+
+
+@both
+def test_frozen_with_no_look_before(name: str) -> None:
+    """What was awake when it was frozen stays where its last step has left it."""
+    ours, theirs = pair(name)
+    for training in (ours.step(40), theirs.step(40)):
+        training.model.u_weight.weight.requires_grad_(False)
+        training.step(40)
+    assert_equal(ours, theirs, name)
+
+
+@both
+def test_state_goes_from_dense_to_lazy_and_back(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours.step(40), theirs.step(40)):
+        assert training.opt.misfit(training.opt.state_dict()) == ""
+    weights, state = ours.model.state_dict(), ours.opt.state_dict()
+    ours.model.load_state_dict(theirs.model.state_dict())
+    ours.opt.load_state_dict(theirs.opt.state_dict())
+    theirs.model.load_state_dict(weights)
+    theirs.opt.load_state_dict(state)
+    assert_equal(ours.step(40), theirs.step(40), name)
+
+
+@both
+def test_writing_into_weights_and_replacing_them(name: str) -> None:
+    ours, theirs = pair(name)
+    for training in (ours.step(30), theirs.step(30)):
+        weight = training.model.u_weight.weight
+        weight.data[3] = .5
+        training.step(20)
+        weight.data = weight.data + .01
+        training.step(20)
+        training.opt.clear()
+    assert_equal(ours.step(20), theirs.step(20), name)
+
+
+def test_two_optimizers_on_one_model() -> None:
+    ours, theirs = pair("Adam")
+    for training, by_hand in ((ours, True), (theirs, False)):
+        first = training.opt
+        second = SGD(training.model.parameters(), lr=.5, mom=.9, wd=.01, lazy=by_hand)
+        for turn in range(6):
+            training.opt = (first, second)[turn % 2]
+            training.step(15, lr=(5e-3, .5)[turn % 2], mom=.9)
+        training.opt = first
+    assert_equal(ours, theirs, "Adam")
+
+
+def test_copies_are_of_the_newest_weights() -> None:
+    ours, theirs = pair("SGD")
+    ours.step(30)
+    twin = copy.deepcopy(ours.model)
+    assert all(p.lazy is None for p in twin.parameters())
+    assert distance(twin, theirs.step(30).model) < 1e-9
+
+
+def test_what_cannot_be_lazy_is_refused() -> None:
+    table = Embedding(10, 2)
+    with pytest.raises(ValueError, match="for SGD and Adam with decoupled decay"):
+        SGD([table.weight], lazy=True, true_wd=False)
+    with pytest.raises(TypeError, match="lazy"):
+        RMSProp([table.weight], lazy=True)  # type: ignore[call-arg]
+
+
+# ---------------------------------------------------------------- learners
+
+
+@pytest.fixture
+def learners(tmp_path: Path) -> Iterator[Callable[..., list[CollabLearner]]]:
+    """Makes two learners that differ in ``lazy`` alone: [lazy, dense]."""
+    def make(name: str = "Adam", **options: Any) -> list[CollabLearner]:
+        made = []
+        for by_hand in (True, False):
+            data = CollabDataBunch.from_df(Training.frame[:4000], valid_pct=.1, seed=3, bs=64)
+            np.random.seed(0)
+            learn = collab_learner(data, n_factors=6, y_range=[0, 5.5], wd=.1, seed=1,
+                                   path=tmp_path / str(by_hand),
+                                   opt_func=partial(MAKERS[name], lazy=by_hand), **options)
+            data.train_dl.rng = np.random.default_rng(5)
+            made.append(learn)
+        return made
+    yield make
+
+
+def same(lazily: CollabLearner, densely: CollabLearner) -> None:
+    """Float32 trainings that round differently at each step, some hundred steps long."""
+    assert distance(lazily.model, densely.model) < 1e-5
+    assert distance(lazily.optimizer, densely.optimizer) < 2e-5
+    for ours, theirs in zip(lazily.recorder.val_losses, densely.recorder.val_losses, strict=True):
+        assert ours == (None if theirs is None else pytest.approx(theirs, rel=1e-5))
+
+
+@both
+def test_one_cycle_with_validation(name: str, learners: Any) -> None:
+    pair = learners(name)
+    for learn in pair:
+        with learn.no_logging():
+            learn.fit_one_cycle(3, RATES[name])
+            learn.fit_fc(1, RATES[name] / 3)
+            learn.fit(1, RATES[name] / 5)
+    same(*pair)
+    updates = [learn.last_update.ratios for learn in pair]
+    assert updates[0] == pytest.approx(updates[1], rel=1e-3)
+    assert str(pair[0].group_table()) == str(pair[1].group_table())
+
+
+@both
+@pytest.mark.parametrize("callback", [
+    lambda learn: cbs.GradientClipping(learn, .02),
+    lambda learn: cbs.AccumulateScheduler(learn, n_step=3),
+    lambda learn: cbs.ReduceLROnPlateauCallback(learn, min_delta=1., factor=.5, min_lr=0.),
+    lambda learn: cbs.SaveModelCallback(learn),
+    lambda learn: cbs.StopAfterNBatches(70),
+    lambda learn: Spy(lambda event, state: learn.model.u_weight.weight.data.sum() and None
+                      if event == "step_end" else None),
+    lambda learn: Spy(lambda event, state: learn.optimizer.set_hypers(
+        lr=learn.optimizer.lr / 2) if event == "batch_begin" and state["iteration"] == 30
+        else None),
+], ids=["clipping", "accumulating", "plateau", "saving", "ending early", "looking", "halving"])
+def test_callbacks(name: str, callback: Callable[..., Any], learners: Any,
+                   capsys: pytest.CaptureFixture[str]) -> None:
+    pair = learners(name, callback_fns=[callback])
+    for learn in pair:
+        fit_quietly(learn, 3, RATES[name])
+    same(*pair)
+
+
+def test_the_finder_puts_everything_back(learners: Any, capsys: Any) -> None:
+    pair = learners()
+    for learn in pair:
+        with learn.no_logging():
+            before = learn.model.state_dict()
+            learn.lr_find(end_lr=1., num_it=60)
+            assert distance(learn.model, before) == 0
+            learn.fit_one_cycle(1, 5e-3)
+            learn.lr_find(end_lr=1., num_it=60)
+            learn.fit_one_cycle(1, 5e-3)
+    same(*pair)
+    lazily, densely = ([float(x) for x in learn.recorder.losses] for learn in pair)
+    assert lazily == pytest.approx(densely, rel=1e-4)
+
+
+def test_checkpoints_new_users_and_predictions(learners: Any) -> None:
+    lazily, densely = learners()
+    for learn in (lazily, densely):
+        fit_quietly(learn, 1, 5e-3)
+        learn.save("one")
+        fit_quietly(learn, 1, 5e-3)
+        learn.load("one")
+        fit_quietly(learn, 1, 5e-3)
+    same(lazily, densely)
+    assert all(p.lazy is None for p in lazily.model.parameters())  # after a fit
+    titles = densely.data.categories[1].classes[1:4]
+    for learn in (lazily, densely):
+        learn.add_user({title: 5. for title in titles}, name="new")
+        fit_quietly(learn, 1, 5e-3)
+    same(lazily, densely)
+
+
+def test_predicting_in_the_middle_of_a_fit(learners: Any) -> None:
+    pair, found = learners(), []
+    for learn in pair:
+        def look(event: str, state: Any, learn: Any = learn) -> None:
+            if event == "batch_end" and state["train"] and state["iteration"] in (10, 11, 40):
+                found.append(float(learn.validate()[0]))
+                learn.model.train()
+        fit_quietly(learn, 1, 5e-3, callbacks=[Spy(look)])
+    assert found[:3] == pytest.approx(found[3:], rel=1e-5)
+    same(*pair)
+
+
+def test_automatic_choice_in_a_learner(monkeypatch: pytest.MonkeyPatch, learners: Any) -> None:
+    monkeypatch.setattr(lazy, "SMALLEST", 1000)
+    awake: list[bool] = []
+    chosen, dense = learners()
+    chosen.opt_func = MAKERS["Adam"]
+    fit_quietly(dense, 2, 5e-3)
+    fit_quietly(chosen, 2, 5e-3, callbacks=[Spy(lambda event, state: awake.append(
+        chosen.model.u_weight.weight.lazy is not None) if event == "step_end" else None)])
+    assert awake.count(True) > .6 * len(awake)
+    same(chosen, dense)
+
+
+# ---------------------------------------------------------------- the rule of Gauss
+
+
+def test_nodes_are_exact_for_polynomials() -> None:
+    rng = np.random.default_rng(0)
+    heights, places = rng.random((5, 40)), rng.random((5, 40))
+    for n in (1, 2, 4):
+        weights, nodes = gauss(heights, places, n)
+        for power in range(2 * n):
+            np.testing.assert_allclose((weights * nodes**power).sum(1),
+                                       (heights * places**power).sum(1), rtol=1e-9)
+
+
+def test_how_far_momentum_reaches() -> None:
+    hypers = {"lr": .1, "wd": .01, "mom": .9}
+    assert .9 ** (reach([hypers]) - 5) > 1e-10 > .9 ** (reach([hypers]) + 5)
+    assert reach([{**hypers, "mom": float("nan")}]) > 2000
+    assert reach([{**hypers, "mom": 0.}]) == 1
