@@ -1,6 +1,6 @@
 """Lazy updates against the dense optimizer: the same weights and state, at a batch's price."""
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,13 @@ def test_spared_biases_and_groups_of_their_own_rates(name: str) -> None:
 # ---------------------------------------------------------------- the work of a step
 
 
+def counting(method: Any, seen: list[int]) -> Any:
+    def counted(self: Any, k: int, *arrays: Array, **more: Array) -> Any:
+        seen.append(sum(a.size for a in (*arrays, *more.values())))
+        return method(self, k, *arrays, **more)
+    return counted
+
+
 @both
 def test_the_work_of_a_step_does_not_depend_on_the_table(
         name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +178,7 @@ def test_the_work_of_a_step_does_not_depend_on_the_table(
     seen: list[int] = []
     for kind in (Ahead, AdamAhead):
         for method in ("way", "step"):
-            def counted(self: Any, k: int, *arrays: Array, _do: Any = vars(kind)[method],
-                        **more: Array) -> Any:
-                seen.append(sum(a.size for a in (*arrays, *more.values())))
-                return _do(self, k, *arrays, **more)
-            monkeypatch.setattr(kind, method, counted)
+            monkeypatch.setattr(kind, method, counting(vars(kind)[method], seen))
 
     def work(n: int) -> int:
         table = Embedding(n, 4, seed=0)
@@ -364,7 +367,7 @@ def test_what_cannot_be_lazy_is_refused() -> None:
 
 
 @pytest.fixture
-def learners(tmp_path: Path) -> Iterator[Callable[..., list[CollabLearner]]]:
+def learners(tmp_path: Path) -> Callable[..., list[CollabLearner]]:
     """Makes two learners that differ in ``lazy`` alone: [lazy, dense]."""
     def make(name: str = "Adam", **options: Any) -> list[CollabLearner]:
         made = []
@@ -377,7 +380,7 @@ def learners(tmp_path: Path) -> Iterator[Callable[..., list[CollabLearner]]]:
             data.train_dl.rng = np.random.default_rng(5)
             made.append(learn)
         return made
-    yield make
+    return make
 
 
 def same(lazily: CollabLearner, densely: CollabLearner) -> None:
@@ -450,7 +453,7 @@ def test_checkpoints_new_users_and_predictions(learners: Any) -> None:
     assert all(p.lazy is None for p in lazily.model.parameters())  # after a fit
     titles = densely.data.categories[1].classes[1:4]
     for learn in (lazily, densely):
-        learn.add_user({title: 5. for title in titles}, name="new")
+        learn.add_user(dict.fromkeys(titles, 5.), name="new")
         fit_quietly(learn, 1, 5e-3)
     same(lazily, densely)
 

@@ -25,9 +25,9 @@ class Parameter(Tensor):
     when a learner has ``bn_wd=False``. ``home`` is where its gradient goes while an optimizer
     owns it: a view into the arena of its layer group.
 
-    Gradients of lookups wait as ``rows`` until someone asks for ``grad``. While the optimizer
-    updates lazily, ``lazy`` keeps the newest values (``by_rows``: it may do so); asking for
-    ``data`` makes it write them down first, reading rows in an Embedding does not.
+    ``by_rows`` says that the optimizer may update it lazily. Gradients of lookups then wait as
+    ``rows`` until someone asks for ``grad``. While it does, ``lazy`` keeps the newest values;
+    asking for ``data`` makes it write them down first, reading rows in an Embedding does not.
 
     >>> import numpy as np
     >>> Parameter(np.zeros(2, np.float32))
@@ -54,7 +54,8 @@ class Parameter(Tensor):
     @property
     def data(self) -> Array:
         """The array, up to date."""
-        self._settle()
+        if self.lazy is not None:
+            self.lazy.settle()
         return _data.__get__(self)
 
     @data.setter
@@ -107,8 +108,8 @@ class Parameter(Tensor):
         _grad.__set__(self, array)
 
     def accumulate(self, gradient: Array | Rows) -> None:
-        """Add to the gradient; rows wait until someone asks for it."""
-        if isinstance(gradient, Rows):
+        """Add to the gradient; rows may wait until someone asks for it."""
+        if self.by_rows and isinstance(gradient, Rows):
             self.rows.append(gradient)
         else:
             super().accumulate(gradient)

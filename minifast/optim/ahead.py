@@ -67,7 +67,7 @@ class Ahead:
             self.way_per_momentum.append(mom / shrink * (lr + self.way_per_momentum[-1]))
         self.way_per_momentum = [float(d) for d in self.way_per_momentum[::-1]]
 
-    def way(self, k: int, m: Array, *_: Array) -> Array:
+    def way(self, k: int, m: Array, *root: Array) -> Array:
         """How far rows of momentum m will move from before step k on."""
         return m * self.way_per_momentum[k]
 
@@ -75,7 +75,7 @@ class Ahead:
         """By which weights, momentum and average square shrink at step k."""
         return float(self.shrink[k]), float(self.mom[k]), 1.
 
-    def step(self, k: int, w: Array, m: Array, *, g: Array) -> None:
+    def step(self, k: int, w: Array, m: Array, *v: Array, g: Array) -> None:
         """Step k of the dense optimizer, in place: the formulas of steps.py."""
         m *= float(self.mom[k])
         m += g
@@ -107,7 +107,6 @@ class AdamAhead(Ahead):
             self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
             return
         heights, places = gauss(*self._terms(), self.nodes)
-        places[places <= 0] = 1  # of a sum with fewer terms than nodes: the weight there is zero
         self.nodes_of_step = [list(zip(h, e, strict=True)) for h, e in
                               zip(heights.tolist(), (places * self.eps).tolist(), strict=True)]
 
@@ -123,14 +122,15 @@ class AdamAhead(Ahead):
         return (self.rate[k + j] * np.exp(shrunk[k + j + 1] - shrunk[k]) * grown,
                 self.bias[k + j] * grown)
 
-    def way(self, k: int, m: Array, root: Array) -> Array:
+    def way(self, k: int, m: Array, *root: Array) -> Array:
         """How far rows of this momentum and root of the average square will move from step k on."""
+        (r,) = root
         (height, place), *others = self.nodes_of_step[k]
-        total = root + place
+        total = r + place
         np.divide(height, total, out=total)
-        term = np.empty_like(root)
+        term = np.empty_like(r)
         for height, place in others:
-            np.add(root, place, out=term)
+            np.add(r, place, out=term)
             total += np.divide(height, term, out=term)
         total *= m
         return total
@@ -139,17 +139,17 @@ class AdamAhead(Ahead):
         """By which weights, momentum and average square shrink at step k."""
         return float(self.shrink[k]), float(self.mom[k]), self.beta
 
-    def step(self, k: int, w: Array, m: Array, v: Array, *, g: Array) -> None:  # type: ignore[override]
-        """Step k of the dense optimizer, in place: the formulas of steps.py."""
-        mom, bias = float(self.mom[k]), float(self.bias[k])
+    def step(self, k: int, w: Array, m: Array, *v: Array, g: Array) -> None:
+        """Step k of the dense optimizer, in place: the formulas of steps.py. It uses g up."""
+        (square,), mom, bias = v, float(self.mom[k]), float(self.bias[k])
         m *= mom
         m += g * (1 - mom)
-        v *= self.beta
+        square *= self.beta
         g *= g
         g *= 1 - self.beta
-        v += g
+        square += g
         w *= float(self.shrink[k])
-        np.sqrt(v, out=g)
+        np.sqrt(square, out=g)
         g += self.eps * bias
         np.divide(m, g, out=g)
         g *= float(self.rate[k])
@@ -180,4 +180,5 @@ def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
         if i + 1 < n:
             matrix[:, i, i + 1] = matrix[:, i + 1, i] = link
     nodes, vectors = np.linalg.eigh(matrix)
+    nodes = np.clip(nodes, places.min(1, keepdims=True), places.max(1, keepdims=True))
     return total[:, None] * vectors[:, 0, :] ** 2, nodes

@@ -121,7 +121,8 @@ class Arena:
         for p, data, grad in self.places:
             if self.lazy is not None and self.lazy.keeps(p):
                 continue
-            _take_in(p, data)
+            if p.data is not data:
+                _take_in(p, data)
             if p.grad is not grad:
                 grad[...] = 0 if p.grad is None else p.grad
                 p.home = grad
@@ -134,7 +135,7 @@ class Arena:
     def take_in(self, p: Parameter) -> None:
         """Let a parameter's place in the arena be its array, with its values."""
         for own, data, _ in self.places:
-            if own is p:
+            if own is p and p.data is not data:
                 _take_in(p, data)
 
     def release(self) -> None:
@@ -163,8 +164,6 @@ class Arena:
 
 def _take_in(p: Parameter, data: Array) -> None:
     """Let ``data`` be the parameter's array, with its values."""
-    if p.data is data:
-        return
     if p.device != backend_of(data).name:
         raise DeviceError(f"a parameter was moved from {backend_of(data).name} to {p.device} "
                           "behind the optimizer's back; move it with learn.to(device), which "

@@ -137,6 +137,8 @@ class Optimizer:
 
     def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
         arena = Arena(parameters, self.bn_wd)
+        for p in parameters:
+            p.by_rows = False
         if self.lazy is not False:
             arena.lazy = lazy_tables(arena, self.steps, self.lazy is True, self.nodes)
         return arena
