@@ -16,6 +16,7 @@ class Keeper(Protocol):
 
 
 _data, _grad = vars(Tensor)["data"], vars(Tensor)["grad"]
+_get_data, _get_grad = _data.__get__, _grad.__get__
 
 
 class Parameter(Tensor):
@@ -56,7 +57,7 @@ class Parameter(Tensor):
         """The array, up to date."""
         if self.lazy is not None:
             self.lazy.settle()
-        return _data.__get__(self)
+        return _get_data(self)
 
     @data.setter
     def data(self, array: Array) -> None:
@@ -70,12 +71,12 @@ class Parameter(Tensor):
     @property
     def stored(self) -> Array:
         """The array as it lies there: right in all but, while there is a keeper, its numbers."""
-        return _data.__get__(self)
+        return _get_data(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Length along each axis, a tuple."""
-        return tuple(self.stored.shape)
+        return _get_data(self).shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -100,7 +101,7 @@ class Parameter(Tensor):
             rows, self.rows = self.rows, []
             for part in rows:
                 super().accumulate(part)
-        return _grad.__get__(self)
+        return _get_grad(self)
 
     @grad.setter
     def grad(self, array: Array | None) -> None:
@@ -116,7 +117,7 @@ class Parameter(Tensor):
 
     def only_rows(self) -> bool:
         """Whether the gradient is zero save for some rows, as far as one knows."""
-        return _grad.__get__(self) is None
+        return _get_grad(self) is None
 
     def grad_values(self) -> Array | None:
         """All of the gradient that is not known to be zero, to be read or scaled in place.

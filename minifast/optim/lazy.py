@@ -25,7 +25,7 @@ SMALLEST = 1 << 18
 """Elements from which a table is worth it."""
 PATIENCE = 16
 """A table whose values were asked for after fewer steps than this is dense for as many steps."""
-SMALL = 1e-20
+SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 
 KINDS: dict[tuple[Any, ...], type[Ahead]] = {
