@@ -46,7 +46,9 @@ class Optimizer:
 
     ``groups`` is a list of parameters, or one list per layer group. Each group has its own
     value of every hyper-parameter. A parameter that does not require a gradient is left alone,
-    to the bit: it lies in no arena, so no step can reach it. fastai v2's ``Optimizer``, v1's
+    to the bit: it lies in no arena, so no step can reach it. ``lazy`` says whether large tables
+    are updated only at the rows that were looked up, with the same results (docs/lazy.md); None
+    is where it pays. ``nodes`` is how closely, for Adam. fastai v2's ``Optimizer``, v1's
     ``OptimWrapper``.
 
     >>> w = Parameter(np.ones(2, np.float32))
