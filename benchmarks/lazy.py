@@ -196,6 +196,7 @@ def lines(found: dict[str, dict[int, dict[str, float]]],
 def plot(found: dict[str, dict[int, dict[str, float]]], far: dict[str, dict[str, float]],
          path: Path) -> None:
     """Time against rows for each optimizer, and the errors, as one picture."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
     figure = Figure((10, 3.2), layout="constrained")
     axes = figure.subplots(1, len(found) + 1)
@@ -210,7 +211,8 @@ def plot(found: dict[str, dict[int, dict[str, float]]], far: dict[str, dict[str,
     axes[-1].set(xscale="log", title="error against dense float64")
     axes[-1].invert_yaxis()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "minifast"}):
+        figure.savefig(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

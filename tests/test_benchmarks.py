@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minifast
-from benchmarks import frozen, gpu, scatter
+from benchmarks import frozen, gpu, lazy, scatter
 
 pytestmark = pytest.mark.cpu_only("each benchmark is told its device")
 
@@ -118,3 +118,21 @@ def test_peak_memory_is_what_lay_there_at_once() -> None:
         del b, c
     frozen.peak_bytes(work)
     assert 2 << 20 <= frozen.peak_bytes(work) < (2 << 20) + 10_000
+
+
+# ---------------------------------------------------------------- lazy updates
+
+
+def test_lazy_updates_are_timed_and_plotted(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "lazy.svg"
+    lazy.main(["--rows", "400", "800", "--factors", "3", "--bs", "16", "--steps", "10",
+               "--only", "minifast", "--errors", "30", "--plot", str(picture)])
+    out = capsys.readouterr().out
+    assert "| rows | minifast dense | minifast lazy |" in out
+    assert [line.count("|") for line in out.splitlines() if line.startswith("| 800 |")] == [4, 4]
+    errors = re.findall(r"^\| (dense|lazy.*) \| ([\d.e-]+) \|$", out, re.M)
+    assert [form for form, _ in errors] == ["dense", "lazy", "dense"] + [
+        f"lazy, {n} nodes" for n in (1, 2, 3, 4, 8)]
+    assert all(float(share) < 1e-5 for _, share in errors)
+    assert picture.read_text(encoding="utf-8").count("<svg") == 1

@@ -373,7 +373,6 @@ def learners(tmp_path: Path) -> Callable[..., list[CollabLearner]]:
         made = []
         for by_hand in (True, False):
             data = CollabDataBunch.from_df(Training.frame[:4000], valid_pct=.1, seed=3, bs=64)
-            np.random.seed(0)
             learn = collab_learner(data, n_factors=6, y_range=[0, 5.5], wd=.1, seed=1,
                                    path=tmp_path / str(by_hand),
                                    opt_func=partial(MAKERS[name], lazy=by_hand), **options)
