@@ -208,7 +208,7 @@ def plot(found: dict[str, dict[int, dict[str, float]]], far: dict[str, dict[str,
         ax.legend(fontsize="small")
     bars = {f"{name} {form}": x for name, of_form in far.items() for form, x in of_form.items()}
     axes[-1].barh(list(bars), list(bars.values()))
-    axes[-1].set(xscale="log", title="error against dense float64")
+    axes[-1].set(xscale="log", xlim=(1e-7, 1e-3), title="error against dense float64")
     axes[-1].invert_yaxis()
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "minifast"}):
