@@ -274,6 +274,47 @@ def test_rates_that_no_plan_foretold(name: str) -> None:
 
 
 @both
+def test_a_plan_that_is_taken_back(name: str) -> None:
+    """The old plan foretold a drop that never comes; up to there the rates agree with it."""
+    ours, theirs = pair(name)
+    for training in (ours, theirs):
+        rate = RATES[name] / 9
+        training.opt.plan(lr=[lambda k, rate=rate: rate if k < 540 else 0.], mom=[lambda k: .9])
+        training.step(300, lr=rate, mom=.9)
+        training.opt.plan()
+        training.step(400, lr=rate, mom=.9)
+    assert all(ours.awake)
+    assert_equal(ours, theirs, name)
+
+
+@both
+def test_decay_so_strong_that_its_product_vanishes(name: str) -> None:
+    ours, theirs = pair(name, wd=.2 / RATES[name])
+    for training in (ours, theirs):
+        training.opt.plan()
+        training.step(120, lr=RATES[name], mom=.5)  # .8 ** 120 is 2e-12
+    assert all(ours.awake)
+    assert_equal(ours, theirs, name)
+
+
+@both
+def test_settling_leaves_the_next_gradient_alone(name: str) -> None:
+    """A gradient that adds up in the arena, looked at before and after the weights are."""
+    ours, theirs = pair(name)
+    for training in (ours, theirs):
+        weight = training.model.u_weight.weight
+        (weight ** 2).sum().backward()
+        training.step(9)  # the first of them dense, so that the gradient has its place
+        training.backward()
+        training.opt.step()
+        assert weight.grad is not None
+        (weight ** 2).sum().backward()
+        assert weight.data is not None
+    np.testing.assert_allclose(ours.model.u_weight.weight.grad, theirs.model.u_weight.weight.grad,
+                               rtol=1e-6, atol=1e-9)
+
+
+@both
 def test_rates_for_which_there_is_no_formula(name: str) -> None:
     """Weights that decay to nothing at once, a momentum that lasts for ever: dense steps."""
     ours, theirs = pair(name)
@@ -422,7 +463,18 @@ def test_callbacks(name: str, callback: Callable[..., Any], learners: Any,
     pair = learners(name, callback_fns=[callback])
     for learn in pair:
         fit_quietly(learn, 3, RATES[name])
+        assert all(p.lazy is None for p in learn.model.parameters())
     same(*pair)
+
+
+def test_the_table_of_groups_within_a_fit(learners: Any) -> None:
+    tables: list[str] = []
+    for learn in learners():
+        def look(event: str, state: Any, learn: Any = learn) -> None:
+            if event == "step_end" and state["iteration"] == 20:
+                tables.append(str(learn.group_table()))
+        fit_quietly(learn, 1, 5e-3, callbacks=[Spy(look)])
+    assert tables[0] == tables[1]
 
 
 def test_the_finder_puts_everything_back(learners: Any, capsys: Any) -> None:
