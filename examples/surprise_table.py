@@ -175,7 +175,7 @@ def show_row(name: str, errors: list[Array], seconds: float, unknown: Array) -> 
 
 def run_table(ratings: pd.DataFrame, folds: list[Array], svdpp: bool, out: Path) -> Path:
     """Surprise's rows and ours, each printed when it is done; error over time as a plot."""
-    print(f"\n== Surprise's protocol, folds 1 to {len(folds)} of KFold({FOLDS}, random_state=0)")
+    print(f"\n== Surprise's protocol, {len(folds)} of {FOLDS} folds (KFold, random_state=0)")
     print(f"{'':<33}{'RMSE':>7}{'over folds':>11}{'MAE':>8}{'seconds':>9}{'unknown':>9}")
     unknown = np.concatenate([unknown_rows(ratings, fold) for fold in folds])
     theirs = their_rows(ratings, svdpp)
@@ -190,8 +190,7 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], svdpp: bool, out: Path)
           "in no training row. With us row 0 of the tables stands\nin: no gradient reaches it and "
           "decay keeps it near zero, so that the other side's bias decides alone."
           + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
-    return draw(out / "surprise_table.png", points, xscale="log", ylabel="RMSE in stars",
-                xlabel="Seconds for all folds")
+    return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
 
 
 def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
@@ -206,8 +205,9 @@ def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
         gain = f"{before - valid:>+9.4f}" if curves else " " * 9
         print(f"{name:<20}{train:>9.4f}{valid:>12.4f}{gain}{valid ** .5:>8.4f}", flush=True)
         curves[name] = range(1, 6), [float(x) for x in learn.recorder.val_losses if x is not None]
-    print("Losses are mean squared errors. A step that lowers only the first learns by heart.")
-    return draw(out / "ladder.png", curves, xlabel="Epoch", ylabel="Validation loss")
+    print("Mean squared errors. A step that lowers the training loss alone learns by heart.")
+    return draw(out / "ladder.png", curves, xticks=range(1, 6), xlabel="Epoch",
+                ylabel="Validation loss")
 
 
 def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bool, wd: float
