@@ -107,7 +107,6 @@ def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> Col
     """A learner that has seen no rating of ``test``."""
     data = CollabDataBunch.from_df(train, 0, "userId", "movieId", "rating", test, SEED,
                                    bs=min(recipe.bs, len(train)), val_bs=2048)
-    data.valid_dl = []  # nothing validates during training
     if not recipe.both_ways:
         return collab_learner(data, recipe.factors, y_range=Y_RANGE, wd=recipe.wd, seed=SEED)
     return CollabLearner(data, BothWays(recipe.factors, data), wd=recipe.wd)

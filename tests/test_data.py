@@ -328,10 +328,11 @@ def test_a_bunch_says_what_it_holds() -> None:
 def test_decoding_a_prediction() -> None:
     scores = tensor([.1, .7, .2])
     classes = DataBunch.create(ArrayDataset(np.zeros((6, 3)), Y["classes"]), bs=2)
-    assert classes.decode(scores) == 1
+    assert classes.analyze_pred(scores).item() == classes.decode(classes.analyze_pred(scores)) == 1
     named = DataBunch(classes.train_dl, classes=["cat", "dog", "eel"])
-    assert named.decode(scores) == "dog"
-    assert DataBunch(batches(1)).decode(tensor([.5])) == .5
+    assert named.decode(named.analyze_pred(scores)) == "dog"
+    numbers = DataBunch(batches(1))
+    assert numbers.decode(numbers.analyze_pred(tensor([.5]))) == .5
 
 
 # ------------------------------------------------------------------------------- from ratings on

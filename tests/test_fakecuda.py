@@ -7,13 +7,14 @@ from traceback import extract_tb
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from host import host
 
 import minifast
 from minifast import DeviceError, Tensor, tensor
 from minifast.backend import Backend, backend_of, get_backend
-from minifast.collab import EmbeddingDotBias
+from minifast.collab import CollabDataBunch, EmbeddingDotBias, collab_learner
 from minifast.data import ArrayDataset, DataBunch
 from minifast.fakecuda import BACKEND, FakeArray, ForbiddenError, count, forbid, room
 from minifast.fakecuda.array import API
@@ -460,6 +461,15 @@ def test_an_epoch_reads_the_loss_once_and_moves_the_order_once() -> None:
 
 
 # ---------------------------------------------------------------- what can go wrong
+
+
+def test_ids_are_checked_without_a_validation_set() -> None:
+    frame = pd.DataFrame({"user": [1, 1, 2, 2], "item": [1, 2, 1, 2], "rating": [1., 2, 3, 4]})
+    with minifast.device("fakecuda"):
+        learn = collab_learner(CollabDataBunch.from_df(frame, 0, bs=2), n_factors=2)
+        with learn.no_logging():
+            learn.fit(1)
+    assert len(learn.recorder.losses) == 2
 
 
 def test_ids_are_checked_once_per_data_set() -> None:

@@ -48,7 +48,7 @@ def check_all_ids(learn: "Learner") -> None:
     """
     tables = [module for module in learn.model.modules() if isinstance(module, Embedding)]
     sets = [ds for ds in (learn.data.train_ds, learn.data.valid_ds) if isinstance(ds, ArrayDataset)
-            and ds.checked is not learn.model]
+            and len(ds) and ds.checked is not learn.model]
     for ds in sets if tables else []:
         for table, column in _who_looks_up_what(learn.model, tables, ds):
             ids = transfer(ds.x[column] if isinstance(ds.x, list) else ds.x, "cpu")
