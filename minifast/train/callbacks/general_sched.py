@@ -1,17 +1,16 @@
 """Schedules of one's own: phases, each with a curve for some of the hyper-parameters."""
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...optim import Optimizer, Phase, annealing_cos, annealing_linear, annealing_no, in_turn
 from ...optim.schedule import Annealer
-from ..callback import Changes, LearnerCallback
+from ..callback import Changes
+from .curves import Curve, CurveScheduler
 
 if TYPE_CHECKING:
     from ..learner import Learner
-
-Curve = Callable[[int], float]
 
 
 class TrainingPhase:
@@ -46,7 +45,7 @@ class TrainingPhase:
         return self
 
 
-class GeneralScheduler(LearnerCallback):
+class GeneralScheduler(CurveScheduler):
     """Runs phases one after the other, one step per batch; then training stops.
 
     A hyper-parameter that a phase says nothing about stays as it is. The batch at which one
@@ -67,36 +66,18 @@ class GeneralScheduler(LearnerCallback):
 
     def __init__(self, learn: "Learner", phases: Sequence[TrainingPhase],
                  start_epoch: int | None = None) -> None:
-        super().__init__(learn)
+        super().__init__(learn, start_epoch)
         wrong = [phase for phase in phases if not isinstance(phase, TrainingPhase)]
         if wrong:
             raise TypeError(f"a schedule is a list of TrainingPhase, got {wrong[0]!r} in it; "
                             "write TrainingPhase(length).schedule_hp('lr', (a, b))")
-        self.phases, self.start_epoch = list(phases), start_epoch
+        self.phases = list(phases)
 
     def on_train_begin(self, epoch: int = 0, **state: Any) -> Changes:
         if not self.phases:
             raise ValueError("a schedule of no phases; give at least one TrainingPhase")
-        self.curves = group_curves(self.phases, self.learn.optimizer)
-        self.n_steps = sum(phase.length for phase in self.phases)
-        self.step = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
-        self._set()
-        self.learn.optimizer.plan(self.step, **self.curves)
-        return None if self.start_epoch is None else {"epoch": self.start_epoch}
-
-    def _set(self) -> None:
-        self.learn.optimizer.set_hypers(**{
-            name: [curve(self.step) for curve in of_groups]
-            for name, of_groups in self.curves.items()})
-
-    def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
-        if not train:
-            return None
-        if self.step >= self.n_steps:
-            return {"stop_epoch": True, "stop_training": True}
-        self.step += 1
-        self._set()
-        return None
+        return self.begin(sum(phase.length for phase in self.phases),
+                          group_curves(self.phases, self.learn.optimizer), epoch)
 
 
 def group_curves(phases: Sequence[TrainingPhase], opt: Optimizer) -> dict[str, list[Curve]]:
