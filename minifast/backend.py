@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .memory import keep_memory
 from .random import hashed_uniform
 
 Array: TypeAlias = Any
 """An array of the library that the device uses: ``np.ndarray`` on the CPU, ``cupy.ndarray``."""
+keep_memory()
 
 
 class DeviceError(RuntimeError):

@@ -11,10 +11,13 @@ from math import prod
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, backend_of
 from .primitive import primitive
 
 Pair = tuple[int, int]
+PIECE = 1 << 20
+"""Elements of window rows that are made at a time: they are still in the cache when they are
+multiplied, and need no more memory for larger images."""
 
 
 def as_rows(x: Array) -> Array:
@@ -90,12 +93,21 @@ def _weight_rows(w: Array) -> Array:
     return w.transpose(0, 2, 3, 1).reshape(len(w), -1)
 
 
+def _pieces(x: Array, elements: int) -> Iterator[slice]:
+    """Images at a time, when the window rows of all have so many elements: on a processor with
+    caches about PIECE, on a GPU all."""
+    fitting = len(x) * PIECE // max(elements, 1)
+    n = max(1, fitting if backend_of(x).in_pieces else len(x))
+    return (slice(start, start + n) for start in range(0, max(len(x), 1), n))
+
+
 def _convolve(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
-    kernel = (w.shape[2], w.shape[3])
-    rows = _window_rows(x, kernel, stride, padding) @ _weight_rows(w).T
+    kernel, weights = (w.shape[2], w.shape[3]), _weight_rows(w).T
     size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in
                  zip(x.shape[2:], kernel, stride, padding, strict=True))
-    return as_images(rows, len(x), size)
+    rows = [_window_rows(x[part], kernel, stride, padding) @ weights
+            for part in _pieces(x, len(x) * prod(size) * len(weights))]
+    return as_images(rows[0] if len(rows) == 1 else np.concatenate(rows), len(x), size)
 
 
 def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
@@ -115,8 +127,10 @@ def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pa
 def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                  ) -> Array:
     n_out, n_in, *kernel = w.shape
-    rows = _window_rows(x, (kernel[0], kernel[1]), stride, padding)
-    return (as_rows(g).T @ rows).reshape(n_out, *kernel, n_in).transpose(0, 3, 1, 2)
+    elements = len(x) * prod(g.shape[2:]) * w[0].size
+    total = sum(as_rows(g[part]).T @ _window_rows(x[part], (kernel[0], kernel[1]), stride, padding)
+                for part in _pieces(x, elements))
+    return total.reshape(n_out, *kernel, n_in).transpose(0, 3, 1, 2)
 
 
 @primitive(_conv_input, _conv_weight,
