@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from ..autograd import Tensor
 from ..random import generator
 from .activation import ReLU
+from .blocks import conv_layer
 from .containers import Sequential
 from .conv import Conv2d
 from .init import Seed, kaiming_normal_
@@ -14,8 +15,8 @@ from .pool import AdaptiveAvgPool2d
 from .shape import Flatten
 
 
-def _conv(ni: int, nf: int, ks: int, stride: int, seed: Seed) -> Conv2d:
-    conv = Conv2d(ni, nf, ks, stride, ks // 2, bias=False, seed=seed)
+def _conv(ni: int, nf: int, stride: int, seed: Seed) -> Conv2d:
+    conv = Conv2d(ni, nf, 3, stride, 1, bias=False, seed=seed)
     kaiming_normal_(conv.weight, seed=seed)
     return conv
 
@@ -33,12 +34,12 @@ class BasicBlock(Module):
 
     def __init__(self, ni: int, nf: int, stride: int = 1, seed: Seed = None) -> None:
         rng = generator(seed)
-        self.conv1, self.bn1 = _conv(ni, nf, 3, stride, rng), BatchNorm2d(nf)
+        self.conv1, self.bn1 = _conv(ni, nf, stride, rng), BatchNorm2d(nf)
         self.relu = ReLU()
-        self.conv2, self.bn2 = _conv(nf, nf, 3, 1, rng), BatchNorm2d(nf)
+        self.conv2, self.bn2 = _conv(nf, nf, 1, rng), BatchNorm2d(nf)
         self.downsample: Sequential | None = None
         if stride != 1 or ni != nf:
-            self.downsample = Sequential(_conv(ni, nf, 1, stride, rng), BatchNorm2d(nf))
+            self.downsample = conv_layer(ni, nf, 1, stride, use_activ=False, seed=rng)
 
     def forward(self, x: Tensor) -> Tensor:
         """(bs, ni, h, w) to (bs, nf, h / stride, w / stride)."""
@@ -59,7 +60,7 @@ def resnet(blocks: Sequence[int], widths: Sequence[int], n_in: int = 3, n_out: i
     8
     """
     rng = generator(seed)
-    stem = [_conv(n_in, widths[0], 3, 1, rng), BatchNorm2d(widths[0]), ReLU()]
+    stem = [_conv(n_in, widths[0], 1, rng), BatchNorm2d(widths[0]), ReLU()]
     stages, ni = [], widths[0]
     for i, (n, nf) in enumerate(zip(blocks, widths, strict=True)):
         first = BasicBlock(ni, nf, 1 if i == 0 else 2, rng)
