@@ -1,6 +1,5 @@
 """The documents and examples do what they say: their code runs, their tables are complete."""
 import doctest
-import importlib.util
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import load_example
 
 import minifast
 from minifast import Primitive, Tensor, backend
@@ -136,13 +136,7 @@ def test_ci_runs_the_command_that_the_readme_gives() -> None:
 @pytest.fixture
 def example(plain: Path) -> ModuleType:
     """examples/collab.py as a module."""
-    spec = importlib.util.spec_from_file_location("example_collab", ROOT / "examples/collab.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_example("collab")
 
 
 @pytest.fixture

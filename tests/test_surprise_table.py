@@ -12,25 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import load_example
 
 from minifast import Tensor
 from minifast.backend import default_device
 from minifast.data import planted_ratings
 
-ROOT = Path(__file__).parent.parent
 SMALL = {"n_users": 60, "n_items": 50, "n_ratings": 1200}
 
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """examples/surprise_table.py as a module, with few planted ratings and no Surprise."""
-    spec = importlib.util.spec_from_file_location("example_surprise_table",
-                                                  ROOT / "examples/surprise_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = load_example("surprise_table")
     monkeypatch.setattr(module, "planted_ratings", partial(planted_ratings, **SMALL))
     monkeypatch.setitem(sys.modules, "surprise", None)
     monkeypatch.chdir(tmp_path)

@@ -1,26 +1,17 @@
 """examples/transfer.py: what it prints is what happened."""
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from scripts import load_example
 
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """examples/transfer.py as a module, with few epochs."""
-    spec = importlib.util.spec_from_file_location("example_transfer",
-                                                  ROOT / "examples/transfer.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = load_example("transfer")
     for name, value in {"EPOCHS": 2, "FROZEN": 3, "UNFROZEN": 3, "LABELS": (2, 3, 4)}.items():
         monkeypatch.setattr(module, name, value)
     return module
