@@ -59,8 +59,8 @@ class EmbeddingDotBias(Module):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """users (bs,), items (bs,) to ratings (bs,)."""
-        dot = apply(ops.row_dot, self.u_weight(users), self.i_weight(items))
-        res = dot + (self.u_bias(users) + self.i_bias(items)).squeeze(-1)
+        res = apply(ops.row_dot_bias, self.u_weight(users), self.i_weight(items),
+                    self.u_bias(users), self.i_bias(items))
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
     @property

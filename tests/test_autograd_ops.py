@@ -129,6 +129,7 @@ CASES: dict[str, Case] = {
     "linear, three axes": Case(ops.linear, (normal(5, 3, 4), normal(2, 4), normal(2))),
     "linear, one row": Case(ops.linear, (ROW, normal(2, 4), normal(2))),
     "row_dot": Case(ops.row_dot, (A, B)),
+    "row_dot_bias": Case(ops.row_dot_bias, (A, B, A[:, :1], B[:, 1:2])),
     "row_dot, one row": Case(ops.row_dot, (A, ROW)),
     "lookup": Case(ops.lookup, (normal(5, 2), IDS)),
     "lookup, two axes": Case(ops.lookup, (normal(5, 2), IDS.reshape(2, 2))),
@@ -183,7 +184,7 @@ def with_rule(op: Primitive, position: int, change: Callable[[Any], Any]) -> Pri
     """The primitive with one rule's result changed."""
     def changed(g: Array, y: Array, *inputs: Any, **options: Any) -> Any:
         dx = op.rule(position)(g, y, *inputs, **options)
-        return replace(dx, values=change(dx.values)) if isinstance(dx, Rows) else change(dx)
+        return dx._replace(values=change(dx.values)) if isinstance(dx, Rows) else change(dx)
     rules = [op.rule(i) for i in range(max(len(op.rules), 3))]
     return replace(op, rules=(*rules[:position], changed, *rules[position + 1:]), each=None)
 

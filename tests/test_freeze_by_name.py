@@ -90,7 +90,7 @@ def one_step(learn: Learner) -> None:
 def moments(learn: Learner, name: str) -> list[bytes]:
     """The state that the optimizer keeps of a parameter; empty if it keeps none."""
     p = dict(learn.model.named_parameters())[name]
-    return [host(whole[place]).tobytes() for arena in learn.opt.arenas if arena is not None
+    return [host(place(whole)).tobytes() for arena in learn.opt.arenas if arena is not None
             for q, place in arena.spans() if q is p for whole in arena.state.values()]
 
 

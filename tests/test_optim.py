@@ -637,7 +637,7 @@ def test_an_old_gradient_is_not_used_twice() -> None:
 def test_an_arena_of_its_own() -> None:
     ps = [parameter(2), parameter(3, seed=1)]
     home = Arena(ps)
-    assert [(p is q, place) for (p, place), q in zip(home.spans(), ps, strict=True)] == [
+    assert [(p is q, span.place) for (p, span), q in zip(home.spans(), ps, strict=True)] == [
         (True, slice(0, 2)), (True, slice(2, 5))]
     assert home.blocks[0]["average"].tolist() == [0] * 5
     home.blocks[0]["average"][:] = 1

@@ -239,6 +239,17 @@ def row_dot(a: Array, b: Array) -> Array:
     return backend_of(a).row_dot(a, b)
 
 
+@primitive(lambda g, y, u, v, b, c: g[..., None] * v,
+           lambda g, y, u, v, b, c: g[..., None] * u,
+           lambda g, y, u, v, b, c: g[..., None],
+           lambda g, y, u, v, b, c: g[..., None])
+def row_dot_bias(u: Array, v: Array, b: Array, c: Array) -> Array:
+    """u . v + b + c for each row: factors (bs, n), biases (bs, 1), to (bs,)."""
+    y = backend_of(u).row_dot(u, v)
+    y += (b + c).squeeze(-1)
+    return y
+
+
 @primitive(lambda g, y, table, rows: Rows(rows, g, table.shape))
 def lookup(table: Array, rows: Array) -> Array:
     return backend_of(table).gather(table, rows)

@@ -1,14 +1,13 @@
 """The gradient of a lookup: a few rows, not a table full of zeros."""
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import Array, backend_of
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(NamedTuple):
     """A gradient that is zero save for ``values`` at ``rows``; a row that comes twice counts twice.
 
     ids ``rows`` (bs, ...), ``values`` (bs, ..., width), ``shape`` (n_rows, width): what

@@ -39,6 +39,7 @@ from .pool import (
 )
 from .resnet import BasicBlock, resnet, resnet10, resnet20
 from .shape import Flatten, Lambda
+from .table import Table
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -72,6 +73,7 @@ __all__ = [
     "Sigmoid",
     "SigmoidRange",
     "StateDictError",
+    "Table",
     "UnknownNameError",
     "binary_cross_entropy_with_logits",
     "bn_drop_lin",

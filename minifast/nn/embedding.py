@@ -2,10 +2,9 @@
 import numpy as np
 
 from ..autograd import Tensor, apply, ops, record, tensor
-from ..backend import Array, backend_of
 from .init import Seed, normal_, trunc_normal_
 from .module import Module
-from .parameter import Parameter
+from .table import Table, check_ids
 
 
 class Embedding(Module):
@@ -20,17 +19,17 @@ class Embedding(Module):
     """
 
     def __init__(self, n: int, width: int, seed: Seed = None) -> None:
-        self.weight = normal_(Parameter(np.empty((n, width), np.float32)), seed=seed)
+        self.weight = normal_(Table(np.empty((n, width), np.float32)), seed=seed)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (bs, ...) to rows (bs, ..., width)."""
-        ids = ids if isinstance(ids, Tensor) else tensor(ids, device=self.weight.device)
-        check_ids(ids.data, self.weight.shape[0], "an Embedding of {n} rows")
-        keeper = getattr(self.weight, "lazy", None)
-        if keeper is None:
-            return apply(ops.lookup, self.weight, ids)
-        return record(ops.lookup, (self.weight, ids), [self.weight.stored, ids.data],
-                      keeper.read(ids.data), {})
+        table: Tensor = self.weight  # a twin that is frozen for good has a plain tensor here
+        ids = ids if isinstance(ids, Tensor) else tensor(ids, device=table.device)
+        if isinstance(table, Table):
+            rows = table.look_up(ids.data)
+            return record(ops.lookup, (table, ids), [table.stored, ids.data], rows, {})
+        check_ids(ids.data, table.shape[0], "an Embedding of {n} rows")
+        return apply(ops.lookup, table, ids)
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, self.weight.shape))
@@ -43,22 +42,5 @@ def embedding(n: int, width: int, seed: Seed = None) -> Embedding:
     Embedding(944, 40)
     """
     layer = Embedding(0, width, seed=0)
-    layer.weight = trunc_normal_(Parameter(np.empty((n, width), np.float32)), std=0.01, seed=seed)
+    layer.weight = trunc_normal_(Table(np.empty((n, width), np.float32)), std=0.01, seed=seed)
     return layer
-
-
-def check_ids(ids: Array, n: int, user: str) -> None:
-    """Raise TypeError unless ids are whole numbers, IndexError unless they lie in 0 to n - 1.
-
-    >>> check_ids(np.array([0, 2]), 3, "scores of {n} classes")
-    """
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
-    if not backend_of(ids).checks_ids:
-        return  # the answer would cost a wait; a learner checks its data once, before training
-    # seen as unsigned, a negative id is huge: one comparison finds both ends
-    end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
-    if ids.size and ids.view(f"u{ids.itemsize}").max() >= end:
-        wrong = ids[(ids < 0) | (ids >= n)]
-        raise IndexError(f"id {wrong.flat[0]} is out of range for {user.format(n=n)} "
-                         f"(0 to {n - 1}); {wrong.size} of {ids.size} ids are")

@@ -1,16 +1,18 @@
 """What is still to come of steps already taken: the coefficients of lazy updates.
 
 After a step with gradient, momentum keeps moving a row for some hundred steps. If the schedule of
-the rates is known, so is this way: ``Ahead.way(k, m, root)`` is how far a row with momentum m
-(and root of its average square) will yet move after step k, in weights of that time, if it
+the rates is known, so is this way: ``Ahead.way(k, m, v)`` is how far a row with momentum m
+(and average square v) will yet move from before step k on, in weights of that time, if it
 never gets another gradient. docs/lazy.md derives the formulas.
 """
 from collections.abc import Sequence
-from math import ceil, log
+from math import ceil, log, sqrt
+from typing import Protocol
 
 import numpy as np
 
 from ..backend import Array
+from .store import add_rows
 
 Hypers = dict[str, float]
 LENGTH = 512
@@ -33,6 +35,25 @@ def reach(hypers: Sequence[Hypers]) -> int:
     if not all(0 <= ratio < 1 for ratio in ratios):
         return LONGEST + 1
     return ceil(log(1e-10) / log(largest)) if (largest := max(ratios)) > 0 else 1
+
+
+class Form(Protocol):
+    """What a step needs of a store in the form of lazy updates: docs/lazy.md."""
+
+    arrays: list[Array]
+    a: float
+    c: float
+    b: float
+
+    def look_up(self, rows: Array) -> Array: ...
+
+    def take(self, rows: Array) -> list[Array]: ...
+
+    def put(self, rows: Array, *values: Array) -> None: ...
+
+    def total(self, rows: Array, values: Array) -> Array: ...
+
+    def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
 
 class Ahead:
@@ -67,20 +88,20 @@ class Ahead:
             self.way_per_momentum.append(mom / shrink * (lr + self.way_per_momentum[-1]))
         self.way_per_momentum = [float(d) for d in self.way_per_momentum[::-1]]
 
-    def way(self, k: int, m: Array, *root: Array) -> Array:
-        """How far rows of momentum m will move from before step k on."""
-        return m * self.way_per_momentum[k]
+    def way(self, k: int, u: Array, *s: Array, c: float = 1., b: float = 1.) -> Array:
+        """How far rows of momentum c u and average square b s will move from before step k on."""
+        return u * (c * self.way_per_momentum[k])
 
-    def factors(self, k: int) -> tuple[float, float, float]:
-        """By which weights, momentum and average square shrink at step k."""
-        return float(self.shrink[k]), float(self.mom[k]), 1.
+    def step(self, k: int, form: Form, rows: Array, values: Array, w: Array | None) -> None:
+        """Step k of the dense optimizer, for rows (n,) with gradients ``values`` (n, width).
 
-    def step(self, k: int, w: Array, m: Array, *v: Array, g: Array) -> None:
-        """Step k of the dense optimizer, in place: the formulas of steps.py."""
-        m *= float(self.mom[k])
-        m += g
-        w *= float(self.shrink[k])
-        w -= np.multiply(m, float(self.lr[k]), out=g)
+        What a gradient changes is in proportion to it, so rows may come twice.
+        """
+        form.shrink(rows, float(self.shrink[k]), float(self.mom[k]), 1.)
+        moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
+        z, u = form.arrays
+        add_rows(z, rows, values * -moved)
+        add_rows(u, rows, values * (1 / form.c))
 
 
 class AdamAhead(Ahead):
@@ -122,51 +143,64 @@ class AdamAhead(Ahead):
         return (self.rate[k + j] * np.exp(shrunk[k + j + 1] - shrunk[k]) * grown,
                 self.bias[k + j] * grown)
 
-    def way(self, k: int, m: Array, *root: Array) -> Array:
-        """How far rows of this momentum and root of the average square will move from step k on."""
-        (r,) = root
-        (height, place), *others = self.nodes_of_step[k]
-        total = r + place
-        np.divide(height, total, out=total)
-        term = np.empty_like(r)
-        for height, place in others:
-            np.add(r, place, out=term)
-            total += np.divide(height, term, out=term)
-        total *= m
-        return total
+    def way(self, k: int, u: Array, *s: Array, c: float = 1., b: float = 1.) -> Array:
+        """How far rows of momentum c u and average square b s will move from before step k on."""
+        return fractions(self.nodes_of_step[k], u, np.sqrt(s[0]), c, b)
 
-    def factors(self, k: int) -> tuple[float, float, float]:
-        """By which weights, momentum and average square shrink at step k."""
-        return float(self.shrink[k]), float(self.mom[k]), self.beta
+    def step(self, k: int, form: Form, rows: Array, values: Array, w: Array | None) -> None:
+        """Step k of the dense optimizer, for rows (n,) with gradients ``values`` (n, width).
 
-    def step(self, k: int, w: Array, m: Array, *v: Array, g: Array) -> None:
-        """Step k of the dense optimizer, in place: the formulas of steps.py. It uses g up."""
-        (square,), mom, bias = v, float(self.mom[k]), float(self.bias[k])
-        m *= mom
-        m += g * (1 - mom)
-        square *= self.beta
+        A row that comes twice is computed twice, with the same result. The step itself is one
+        fraction more in the sum that says how far the row will move.
+        """
+        w = form.look_up(rows) if w is None else w
+        shrink, mom = float(self.shrink[k]), float(self.mom[k])
+        form.shrink(rows, shrink, mom, self.beta)
+        g, (_, u, s) = form.total(rows, values), form.take(rows)
+        u += g * ((1 - mom) / form.c)
         g *= g
-        g *= 1 - self.beta
-        square += g
-        w *= float(self.shrink[k])
-        np.sqrt(square, out=g)
-        g += self.eps * bias
-        np.divide(m, g, out=g)
-        g *= float(self.rate[k])
-        w -= g
+        g *= (1 - self.beta) / form.b
+        s += g
+        step = float(self.rate[k]), self.eps * float(self.bias[k])
+        w *= shrink / form.a
+        w -= fractions([step, *self.nodes_of_step[k + 1]], u, np.sqrt(s), form.c / form.a, form.b)
+        form.put(rows, w, u, s)
+
+
+def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: float, b: float
+              ) -> Array:
+    """c u sum_i height_i / (sqrt(b) root + place_i), with the numbers drawn out of the arrays.
+
+    >>> fractions([(1., 1.), (2., 0.)], np.array([6.]), np.array([.5]), .5, 4.)
+    array([7.5])
+    """
+    outer = sqrt(b)
+    scaled = [(height * c / outer, place / outer) for height, place in terms]
+    total = root + scaled[0][1]
+    np.divide(scaled[0][0], total, out=total)
+    term = np.empty_like(root)
+    for height, place in scaled[1:]:
+        np.add(root, place, out=term)
+        total += np.divide(height, term, out=term)
+    total *= u
+    return total
 
 
 def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
     """Few weights at few nodes that stand for many, row by row: (rows, n) of each.
 
-    Lanczos' way to Gauss's rule: the matrix of the places, seen from the vector of the roots of
-    the weights, is tridiagonal after n steps; its eigenvalues are the nodes. It is exact for all
-    polynomials of degree up to 2 n - 1 in the place (Golub and Welsch 1969).
+    They have the same sum of height * place^p for p from 1 - n to n. The negative powers are
+    what ``1 / (root + place)`` is made of where the root is small, the others where it is large.
 
-    >>> weights, nodes = gauss(np.ones((1, 9)), np.arange(9.)[None], 2)
-    >>> float((weights * nodes ** 3).sum().round(6)), sum(i ** 3 for i in range(9))
-    (1296.0, 1296)
+    Lanczos' way to Gauss's rule: the matrix of the places, seen from the vector of the roots of
+    the weights, is tridiagonal after n steps; its eigenvalues are the nodes. For given weights it
+    is exact for powers 0 to 2 n - 1 (Golub and Welsch 1969), here for heights * place^(1 - n).
+
+    >>> weights, nodes = gauss(np.ones((1, 9)), np.arange(1., 10)[None], 2)
+    >>> float((weights * nodes ** 2).sum().round(6)), sum(i ** 2 for i in range(1, 10))
+    (285.0, 285)
     """
+    heights = heights * places ** (1. - n)
     total = np.maximum(heights.sum(1), 1e-300)
     q = np.sqrt(heights / total[:, None])
     before, link = np.zeros_like(q), np.zeros(len(q))
@@ -181,4 +215,4 @@ def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
             matrix[:, i, i + 1] = matrix[:, i + 1, i] = link
     nodes, vectors = np.linalg.eigh(matrix)
     nodes = np.clip(nodes, places.min(1, keepdims=True), places.max(1, keepdims=True))
-    return total[:, None] * vectors[:, 0, :] ** 2, nodes
+    return total[:, None] * vectors[:, 0, :] ** 2 * nodes ** (n - 1.), nodes

@@ -4,9 +4,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..autograd import ShapeError
-from ..backend import Array, DeviceError, backend_of
+from ..backend import Array, backend_of
 from ..nn import Parameter
+from ..nn.table import Table
+from .span import Span, check_fits, lay_out
+from .store import Store
 
 BLOCK = 1 << 16
 """Elements updated at a time on a processor with caches: parameters, gradient and state of a
@@ -41,12 +43,11 @@ class Block:
         return self._state[name]
 
 
-class LazyStretch(Protocol):
-    """Those parameters of an arena that may be updated lazily."""
+class LazyStores(Protocol):
+    """What updates stores lazily, if anything does."""
 
-    def keeps(self, p: Parameter) -> bool: ...
-
-    def step(self, number: int, coming: Callable[[int], dict[str, float]]) -> None: ...
+    def step(self, number: int, now: dict[str, float],
+             coming: Callable[[int], dict[str, float]]) -> None: ...
 
     def settle(self) -> None: ...
 
@@ -56,7 +57,8 @@ class Arena:
 
     Each parameter's ``data`` becomes a view of it, and its gradient is written straight into
     its place, so a step is a few operations on long arrays however many parameters there are.
-    Parameters that weight decay spares come last.
+    The tables of embeddings lie in ``stores``, behind the others. Parameters that weight decay
+    spares come last.
     """
 
     def __init__(self, parameters: Sequence[Parameter], bn_wd: bool = True) -> None:
@@ -64,22 +66,35 @@ class Arena:
         spared = [p for p in parameters if not bn_wd and p.no_wd]
         self.parameters = decaying + spared
         _check_alike(self.parameters)
-        self.data: Array = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self.boundary, length = (sum(p.numel() for p in some)
+                                 for some in (decaying, self.parameters))
+        self.data: Array = np.zeros_like(self.parameters[0].data, shape=length)
         self.grad = np.zeros_like(self.data)
-        self.block = BLOCK if backend_of(self.data).in_pieces else max(len(self.data), 1)
-        self.scratch = np.empty_like(self.data[:self.block])
         self.state: dict[str, Array] = {}
-        self.lazy: LazyStretch | None = None
-        self.places = self._adopt()
-        self.boundary = sum(p.numel() for p in decaying)
+        self._spans: dict[int, Span] = {}
+        self.stores = [*self._adopt(decaying, 0), *self._adopt(spared, self.boundary)]
+        self.places = [(p, span(self.data), span(self.grad)) for p, span in self.spans()
+                       if not isinstance(p, Table)]
+        self.lazy: LazyStores | None = None
+        self.block = BLOCK if backend_of(self.data).in_pieces else max(length, 1)
+        self.scratch = np.empty_like(self.data[:self.block])
         self.blocks: list[Block] = []
         self._steps = 0
         self.leave_out([])
 
-    def _adopt(self) -> list[tuple[Parameter, Array, Array]]:
-        """Each parameter with its view of the data and of the gradient."""
-        return [(p, self.data[place].reshape(p.shape), self.grad[place].reshape(p.shape))
-                for p, place in self.spans()]
+    def _adopt(self, parameters: Sequence[Parameter], start: int) -> list[Store]:
+        """Copy the values of parameters into the array, from ``start`` on; the tables' stores."""
+        spans, stacks = lay_out(parameters, start)
+        for p, span in spans:
+            span(self.data)[...] = p.data
+        self._spans |= {id(p): span for p, span in spans}
+        return [Store(stack, self._spans, self.data, self.grad) for stack in stacks]
+
+    def spans(self) -> list[tuple[Parameter, Span]]:
+        """Each parameter with where it lies."""
+        return [(p, self._spans[id(p)]) for p in self.parameters]
+
+    # ---- pieces for the steps
 
     def leave_out(self, places: Sequence[slice]) -> None:
         """Cut the blocks anew so that the steps pass over all but these stretches."""
@@ -112,67 +127,58 @@ class Arena:
         for block in self.blocks:
             block.steps = steps
 
+    # ---- parameters in and out
+
     def collect(self) -> None:
         """Make sure that data and gradients are in their places before a step.
 
         A parameter whose array was replaced (``p.data = ...``) is taken back in; one that got
-        no gradient counts as having a gradient of zero.
+        no gradient counts as having a gradient of zero. Stores in another form are left alone.
         """
         for p, data, grad in self.places:
-            if self.lazy is not None and self.lazy.keeps(p):
-                continue
             if p.data is not data:
-                _take_in(p, data)
+                check_fits(p, data)
+                data[...] = p.data
+                p.data = data
             if p.grad is not grad:
                 grad[...] = 0 if p.grad is None else p.grad
                 p.home = grad
+        for store in self.stores:
+            if not store.awake:
+                store.collect()
 
     def settle(self) -> None:
         """Make sure that data and state are what they would be without lazy updates."""
         if self.lazy is not None:
             self.lazy.settle()
 
-    def take_in(self, p: Parameter) -> None:
-        """Let a parameter's place in the arena be its array, with its values."""
-        for own, data, _ in self.places:
-            if own is p and p.data is not data:
-                _take_in(p, data)
-
     def release(self) -> None:
-        """Let gradients go to arrays of the parameters' own again."""
+        """Let gradients go to arrays of the parameters' own again, and tables be such."""
         self.settle()
         for p, _, grad in self.places:
             if p.home is grad:
                 p.home = None
+        for store in self.stores:
+            store.release()
 
     def inherit(self, old: "Arena") -> None:
         """Take over the state of the parameters that were in ``old`` too."""
-        theirs = {id(p): place for p, place in old.spans()}
         for name in old.state:
-            for p, place in self.spans():
-                if id(p) in theirs:
-                    self.whole(name)[place] = old.whole(name)[theirs[id(p)]]
+            for p, span in self.spans():
+                if (theirs := old._spans.get(id(p))) is not None:
+                    span(self.whole(name))[...] = theirs(old.whole(name))
         self.steps = old.steps
 
-    def spans(self) -> Iterator[tuple[Parameter, slice]]:
-        """Each parameter with where it lies."""
-        start = 0
-        for p in self.parameters:
-            yield p, slice(start, start + p.numel())
+    def flat(self, name: str) -> Array:
+        """A copy of the state array ``name``, parameter by parameter in their order."""
+        return np.concatenate([span(self.whole(name)).reshape(-1) for _, span in self.spans()])
+
+    def load_flat(self, name: str, values: Array) -> None:
+        """Take such an array back."""
+        whole, start = self.whole(name), 0
+        for p, span in self.spans():
+            span(whole)[...] = values[start:start + p.numel()].reshape(p.shape)
             start += p.numel()
-
-
-def _take_in(p: Parameter, data: Array) -> None:
-    """Let ``data`` be the parameter's array, with its values."""
-    if p.device != backend_of(data).name:
-        raise DeviceError(f"a parameter was moved from {backend_of(data).name} to {p.device} "
-                          "behind the optimizer's back; move it with learn.to(device), which "
-                          "takes the optimizer along")
-    if p.shape != data.shape:
-        raise ShapeError(f"a parameter's data of shape {data.shape} was replaced by {p.shape}; "
-                         "make a new optimizer for another shape")
-    data[...] = p.data
-    p.data = data
 
 
 def _check_alike(parameters: Sequence[Parameter]) -> None:

@@ -9,7 +9,7 @@ from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
 from .arena import Arena
-from .lazy import KINDS, lazy_tables
+from .planned import KINDS, lazy_stores
 from .steps import (
     adam_step,
     average_grad,
@@ -93,7 +93,7 @@ class Optimizer:
             if (arena := self._arena(i)) is None:
                 continue
             if arena.lazy is not None:
-                arena.lazy.step(self.taken, partial(self._coming, i))
+                arena.lazy.step(self.taken, hypers, partial(self._coming, i))
             arena.collect()
             for block in arena.blocks:
                 block.start()
@@ -139,10 +139,8 @@ class Optimizer:
 
     def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
         arena = Arena(parameters, self.bn_wd)
-        for p in parameters:
-            p.by_rows = False
         if self.lazy is not False:
-            arena.lazy = lazy_tables(arena, self.steps, self.lazy is True, self.nodes)
+            arena.lazy = lazy_stores(arena, self.steps, self.lazy is True, self.nodes)
         return arena
 
     def _arena(self, i: int) -> Arena | None:
@@ -174,7 +172,7 @@ class Optimizer:
         for i, arena in enumerate(self.arenas):
             if arena is not None:
                 state[f"{i}.steps"] = np.array([arena.steps])
-                state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(whole))
+                state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(arena.flat(name)))
                           for name, whole in arena.state.items()}
         return state
 
@@ -211,7 +209,7 @@ def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
         group, _, name = key.partition(".")
         if group == str(i) and name != "steps":
             whole = arena.whole(name)
-            whole[...] = backend_of(whole).from_host(np.asarray(value, whole.dtype))
+            arena.load_flat(name, backend_of(whole).from_host(np.asarray(value, whole.dtype)))
 
 
 def _as_groups(groups: Groups) -> list[list[Parameter]]:

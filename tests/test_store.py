@@ -1,0 +1,126 @@
+"""Tables of one arena, side by side and end to end: who sees what."""
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from host import host
+
+from minifast import tensor
+from minifast.collab import EmbeddingDotBias
+from minifast.nn import Embedding, Table
+from minifast.optim import SGD, Adam, Optimizer
+
+
+def trained(lazy: bool | None = None) -> tuple[EmbeddingDotBias, Optimizer]:
+    model = EmbeddingDotBias(3, 5, 7, seed=0)
+    opt = SGD(model.parameters(), lr=.1, mom=.9, lazy=lazy)
+    step(model, opt)
+    return model, opt
+
+
+def step(model: Any, opt: Optimizer, users: Any = (1, 1, 4), items: Any = (0, 6, 6)) -> None:
+    model(tensor(list(users)), tensor(list(items))).sum().backward()
+    opt.step()
+    opt.zero_grad()
+
+
+def test_one_matrix_for_factors_and_biases_of_users_and_items() -> None:
+    model, opt = trained()
+    (store,) = opt.arenas[0].stores
+    assert store.data.shape == (5 + 7, 3 + 1)
+    np.testing.assert_array_equal(host(store.data), np.block(
+        [[host(model.u_weight.weight), host(model.u_bias.weight)],
+         [host(model.i_weight.weight), host(model.i_bias.weight)]]))
+
+
+def test_tables_of_other_widths_have_stores_of_their_own() -> None:
+    tables = [Embedding(n, width) for n, width in [(4, 2), (5, 3), (4, 1), (6, 3), (9, 9)]]
+    opt = Adam([table.weight for table in tables])
+    assert [store.data.shape for store in opt.arenas[0].stores] == [(4 + 5 + 6, 3), (9, 9)]
+
+
+@pytest.mark.parametrize("n_items", [5, 7])
+def test_the_same_steps_as_with_each_table_alone(n_items: int) -> None:
+    """With as many users as items, all four tables lie side by side."""
+    models = [EmbeddingDotBias(3, 5, n_items, seed=0) for _ in range(2)]
+    together = [Adam(models[0].parameters(), lr=.1, wd=.1)]
+    alone = [Adam([p], lr=.1, wd=.1) for p in models[1].parameters()]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        users, items = (tensor(rng.integers(0, n, 6)) for n in (5, n_items))
+        for model, opts in zip(models, (together, alone), strict=True):
+            (model(users, items) ** 2).sum().backward()
+            model.i_weight(users[:2]).sum().backward()  # and rows of one table only
+            for opt in opts:
+                opt.step()
+                opt.zero_grad()
+    for name, array in models[0].state_dict().items():
+        np.testing.assert_allclose(array, models[1].state_dict()[name], rtol=2e-6, atol=1e-7)
+
+
+def test_a_lookup_after_a_change_sees_it() -> None:
+    """Also for the same ids, and through an array that somebody has kept."""
+    model, _ = trained()
+    ids, kept = tensor([1, 2]), model.u_weight.weight.data
+    model.u_weight(ids), model.u_bias(ids)
+    kept[1] = 5
+    assert host(model.u_weight(ids))[0].tolist() == [5, 5, 5]
+    model.u_weight.weight.data = kept * 2
+    assert host(model.u_weight(ids))[0].tolist() == [10, 10, 10]
+
+
+@pytest.mark.cpu_only("lazy updates are NumPy's")
+def test_changing_an_output_changes_no_weights() -> None:
+    models = []
+    for spoilt in (True, False):
+        model, opt = trained(lazy=True)
+        ids = tensor([1, 2])
+        out = model.u_weight(ids)
+        out.sum().backward()
+        if spoilt:
+            out.data[...] = 99
+        opt.step()
+        models.append(model)
+    np.testing.assert_array_equal(*(m.u_weight.weight.numpy() for m in models))
+
+
+def test_frozen_tables_and_copies_keep_no_arena_alive() -> None:
+    model, opt = trained()
+    old = opt.arenas[0]
+    twin = copy.deepcopy(model)
+    assert twin.u_weight.weight.store is None
+    assert not np.shares_memory(host(twin.u_weight.weight), host(old.data))
+    model.freeze("u_weight")
+    step(model, opt)
+    assert model.u_weight.weight.store is None
+    assert model.i_weight.weight.store is opt.arenas[0].stores[0]
+    assert not any(np.shares_memory(host(p), host(old.data)) for p in model.parameters())
+
+
+def test_state_is_in_the_order_of_the_parameters() -> None:
+    """Whatever lies side by side: a checkpoint knows nothing of the arena."""
+    model, opt = trained()
+    state = opt.state_dict()["0.average"]
+    tables = model.parameters()
+    ends = np.cumsum([0, *(p.numel() for p in tables)])
+    by_hand = [np.zeros(p.shape, np.float32) for p in tables]
+    users, items = [1, 1, 4], [0, 6, 6]
+    first = EmbeddingDotBias(3, 5, 7, seed=0).state_dict()
+    for u, i in zip(users, items, strict=True):
+        by_hand[0][u] += first["i_weight.weight"][i]
+        by_hand[1][i] += first["u_weight.weight"][u]
+        by_hand[2][u] += 1
+        by_hand[3][i] += 1
+    for array, start, stop in zip(by_hand, ends, ends[1:], strict=False):
+        np.testing.assert_allclose(state[start:stop].reshape(array.shape), array, rtol=1e-6)
+    other, fresh = EmbeddingDotBias(3, 5, 7, seed=0), trained()[1]
+    again = SGD(other.parameters(), lr=.1, mom=.9)
+    again.load_state_dict(fresh.state_dict())
+    np.testing.assert_array_equal(again.state_dict()["0.average"], state)
+
+
+def test_a_table_alone() -> None:
+    table = Table(np.arange(6, dtype=np.float32).reshape(3, 2))
+    assert not table.lazy
+    assert host(table.look_up(tensor([[2], [0]]).data)).tolist() == [[[4, 5]], [[0, 1]]]
