@@ -5,7 +5,7 @@ the rates is known, so is this way: ``Ahead.way(k, m, v)`` is how far a row with
 (and average square v) will yet move from before step k on, in weights of that time, if it
 never gets another gradient. docs/lazy.md derives the formulas.
 """
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil, log, sqrt
 from typing import Protocol
 
@@ -51,7 +51,8 @@ class Form(Protocol):
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
-    def total(self, rows: Array, values: Array) -> Array: ...
+    def summed(self, rows: Array, values: Array, w: Array
+               ) -> Iterator[tuple[Array, Array, Array]]: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
@@ -156,15 +157,16 @@ class AdamAhead(Ahead):
         w = form.look_up(rows) if w is None else w
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
         form.shrink(rows, shrink, mom, self.beta)
-        g, (_, u, s) = form.total(rows, values), form.take(rows)
-        u += g * ((1 - mom) / form.c)
-        g *= g
-        g *= (1 - self.beta) / form.b
-        s += g
-        step = float(self.rate[k]), self.eps * float(self.bias[k])
-        w *= shrink / form.a
-        w -= fractions([step, *self.nodes_of_step[k + 1]], u, np.sqrt(s), form.c / form.a, form.b)
-        form.put(rows, w, u, s)
+        terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]
+        for some, g, z in form.summed(rows, values, w):
+            _, u, s = form.take(some)
+            u += g * ((1 - mom) / form.c)
+            g *= g
+            g *= (1 - self.beta) / form.b
+            s += g
+            z *= shrink / form.a
+            z -= fractions(terms, u, np.sqrt(s), form.c / form.a, form.b)
+            form.put(some, z, u, s)
 
 
 def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: float, b: float

@@ -23,6 +23,8 @@ SMALLEST = 1 << 15
 """Elements from which a store is worth it."""
 PATIENCE = 16
 """A store whose values were asked for after fewer steps than this is dense for as many steps."""
+FEW = 1024
+"""Rows up to which it is faster to compute one twice than to find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 
@@ -38,6 +40,7 @@ class LazyForm:
         self.decays = store.place.stop <= arena.boundary
         self.arrays: list[Array] = []
         self.ahead: Ahead
+        self.seats: Array = None
         self.k = self.age = self.wait = 0
         self.a = self.c = self.b = 1.
 
@@ -89,6 +92,10 @@ class LazyForm:
 
     def look_up(self, rows: Array) -> Array:
         """The weights of these rows (n,) as they are now: copies (n, width)."""
+        size = self._rows_at_a_time()
+        if len(rows) > size:
+            return np.concatenate([self.look_up(rows[i:i + size])
+                                   for i in range(0, len(rows), size)])
         w, *state = self.take(rows)
         w *= self.a
         w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
@@ -103,12 +110,30 @@ class LazyForm:
         for array, new in zip(self.arrays, values, strict=True):
             array[rows] = new
 
-    def total(self, rows: Array, values: Array) -> Array:
-        """Values (n, width) summed by rows (n,): the sum of each row, as often as it comes."""
-        grad = self.store.grad
+    def summed(self, rows: Array, values: Array, w: Array
+               ) -> Iterator[tuple[Array, Array, Array]]:
+        """Rows (n,) with the sum of the ``values`` of each and its weights, in pieces that fit
+        into a cache. Few rows come as they are, some perhaps twice; many come once each."""
+        grad, size = self.store.grad, self._rows_at_a_time()
         grad[rows] = 0
         add_rows(grad, rows, values)
-        return grad.take(rows, 0)
+        if len(rows) > FEW:
+            first = self._first(rows)
+            rows, w = rows[first], w[first]
+        for piece in (slice(i, i + size) for i in range(0, len(rows), size)):
+            yield rows[piece], grad.take(rows[piece], 0), w[piece]
+
+    def _rows_at_a_time(self) -> int:
+        return max(BLOCK // max(self.store.width, 1), FEW)
+
+    def _first(self, rows: Array) -> Array:
+        """Of rows that come several times, one: every place writes its number to the seat of
+        its row, and the one that is found there is it."""
+        if self.seats is None:
+            self.seats = np.zeros(len(self.store.data), np.int32)
+        places = np.arange(len(rows), dtype=np.int32)
+        self.seats[rows] = places
+        return np.flatnonzero(self.seats.take(rows) == places)
 
     # ---- a step
 

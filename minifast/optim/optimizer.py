@@ -110,13 +110,13 @@ class Optimizer:
         """
         self._curves, self._zero = curves, self.taken - at
 
-    def _coming(self, i: int, j: int) -> dict[str, float]:
+    def _coming(self, i: int) -> Callable[[int], dict[str, float]]:
         """The hyper-parameters of group i in j steps, as planned; a plan that errs is ignored."""
-        now, at = self.hypers[i], self.taken - self._zero
+        now, at = dict(self.hypers[i]), self.taken - self._zero
         told = {name: curves[min(i, len(curves) - 1)] for name, curves in self._curves.items()}
         if any(now.get(name) != float(curve(at)) for name, curve in told.items()):
-            return dict(now)
-        return {**now, **{name: float(curve(at + j)) for name, curve in told.items()}}
+            told = {}
+        return lambda j: {**now, **{name: float(curve(at + j)) for name, curve in told.items()}}
 
     def settle(self) -> None:
         """Let weights, gradients and state stand in the arenas as without lazy updates."""

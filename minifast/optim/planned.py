@@ -8,6 +8,7 @@ from .arena import Arena
 from .lazy import SMALLEST, LazyForm
 from .steps import adam_step, average_grad, average_sqr_grad, momentum, sgd_step, weight_decay
 
+Coming = Callable[[int], Hypers]
 KINDS: dict[tuple[Any, ...], type[Ahead]] = {
     (weight_decay, momentum, sgd_step): Ahead,
     (weight_decay, average_grad, average_sqr_grad, adam_step): AdamAhead}
@@ -31,15 +32,15 @@ class LazyStores:
         for form in self.forms:
             form.store.settle()
 
-    def step(self, number: int, now: Hypers, coming: Callable[[int], Hypers]) -> None:
+    def step(self, number: int, now: Hypers, foresee: Callable[[], Coming]) -> None:
         """Step those stores whose gradient is of few rows; the others are left to the blocks.
 
-        ``now`` are the hyper-parameters of this step, ``coming(j)`` those j steps from now, as
-        far as one knows.
+        ``now`` are the hyper-parameters of this step, ``foresee()(j)`` those j steps from now,
+        as far as one knows.
         """
         chosen = [form for form in self.forms if form.chosen(self.by_hand)]
         if chosen:
-            k = self._look(number, now, coming)
+            k = self._look(number, now, foresee)
             chosen = [form for form in chosen if self._ahead(form.decays).works]
         for form in self.forms:
             if form.store.awake and form not in chosen:
@@ -59,7 +60,7 @@ class LazyStores:
             self.aheads[decays] = self.kind(self.planned, decays, self.steps, self.nodes)
         return self.aheads[decays]
 
-    def _look(self, number: int, now: Hypers, coming: Callable[[int], Hypers]) -> int:
+    def _look(self, number: int, now: Hypers, foresee: Callable[[], Coming]) -> int:
         """Which step of what was planned this one is; plans anew when it is none.
 
         If all that was planned is still to come, stores stay as they are. If not, the ways that
@@ -69,7 +70,7 @@ class LazyStores:
         known = self.planned[k:k + 1] == [now] and self.steps + k == self._count(k)
         if known and k < self.length:
             return k
-        planned = plan(coming)
+        planned = plan(foresee())
         rest = self.planned[k:]
         if not known or rest != planned[:len(rest)]:
             self.settle()
@@ -82,7 +83,7 @@ class LazyStores:
         return self.arena.steps if self.kind.counts else self.steps + k
 
 
-def plan(coming: Callable[[int], Hypers]) -> list[Hypers]:
+def plan(coming: Coming) -> list[Hypers]:
     """The hyper-parameters of the next LENGTH steps, and as far beyond as momentum reaches."""
     hypers: list[Hypers] = []
     while len(hypers) < (end := LENGTH + (min(reach(hypers), LONGEST) if hypers else 0)):

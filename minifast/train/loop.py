@@ -31,6 +31,8 @@ def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
                 loss = train_batch(model, xb, yb, learn.loss_func, opt, handler)
                 if handler.on_batch_end(loss):
                     break
+            if opt is not None:
+                opt.settle()  # a whole pass over the validation rows is to come, and no step
             val_loss = None if handler.state["skip_validate"] or data.empty_val \
                 else validate(model, data, data.valid_dl, learn.loss_func, handler)
             if handler.on_epoch_end(val_loss):
