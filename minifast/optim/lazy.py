@@ -114,26 +114,34 @@ class LazyForm:
                ) -> Iterator[tuple[Array, Array, Array]]:
         """Rows (n,) with the sum of the ``values`` of each and its weights, in pieces that fit
         into a cache. Few rows come as they are, some perhaps twice; many come once each."""
-        grad, size = self.store.grad, self._rows_at_a_time()
-        grad[rows] = 0
-        add_rows(grad, rows, values)
-        if len(rows) > FEW:
-            first = self._first(rows)
-            rows, w = rows[first], w[first]
+        if len(rows) <= FEW:
+            grad = self.store.grad
+            grad[rows] = 0
+            add_rows(grad, rows, values)
+            yield rows, grad.take(rows, 0), w
+            return
+        first, place = self._first(rows)
+        rows, w, size = rows[first], w[first], self._rows_at_a_time()
+        total = np.zeros_like(values, shape=(len(rows), values.shape[1]))
+        add_rows(total, place, values)
         for piece in (slice(i, i + size) for i in range(0, len(rows), size)):
-            yield rows[piece], grad.take(rows[piece], 0), w[piece]
+            yield rows[piece], total[piece], w[piece]
 
     def _rows_at_a_time(self) -> int:
         return max(BLOCK // max(self.store.width, 1), FEW)
 
-    def _first(self, rows: Array) -> Array:
-        """Of rows that come several times, one: every place writes its number to the seat of
-        its row, and the one that is found there is it."""
+    def _first(self, rows: Array) -> tuple[Array, Array]:
+        """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
+
+        Every place writes its number to the seat of its row; the one that is found there is it.
+        """
         if self.seats is None:
             self.seats = np.zeros(len(self.store.data), np.int32)
         places = np.arange(len(rows), dtype=np.int32)
         self.seats[rows] = places
-        return np.flatnonzero(self.seats.take(rows) == places)
+        first = np.flatnonzero(self.seats.take(rows) == places)
+        self.seats[rows[first]] = places[:len(first)]
+        return first, self.seats.take(rows)
 
     # ---- a step
 
