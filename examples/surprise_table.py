@@ -6,6 +6,7 @@ runs in the same process. The second table builds the dot product model up step 
 chapter 8 of the fastai book does.
 
     python examples/surprise_table.py --only table --folds 2
+    python examples/surprise_table.py --only table --seeds 8
 
 On a busy machine, set OPENBLAS_NUM_THREADS=1: matrix products then wait for no second core.
 """
@@ -46,10 +47,7 @@ LADDER = (("dot product", None, False, 0.), ("+ y_range", Y_RANGE, False, 0.),
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of ours and its training; ``both_ways`` makes it a BothWays.
-
-    ``item`` is the column that names the items: 18 films have two numbers, but one title.
-    """
+    """A model of ours and its training; ``both_ways`` makes it a BothWays."""
 
     name: str
     factors: int
@@ -61,10 +59,11 @@ class Recipe:
     item: str = "movieId"
 
 
+# The notebook's items are titles (18 films have two ids), Surprise's and the others' are ids.
 # Decay acts at every step, so large batches, which make few steps, need more of it. All but the
 # first were tuned on fold 1's training rows alone: 72,000 to train on, 8,000 to choose by.
 RECIPES = (Recipe("dot product, as in the notebook", 40, 5, 6e-3, .1, 64, item="title"),
-           Recipe("dot product, larger batches", 40, 6, 1.5e-2, .6, 512),
+           Recipe("dot product, larger batches", 40, 6, 9e-3, .4, 512),
            Recipe("who rated what, both ways, quick", 16, 6, 4e-2, 1.6, 4096, both_ways=True),
            Recipe("who rated what, both ways", 20, 20, 1e-2, 1.6, 2048, both_ways=True))
 
@@ -78,8 +77,8 @@ class BothWays(Module):
     eq. 15). Items get the same from the users who rated them. Only training rows count.
     """
 
-    def __init__(self, factors: int, data: CollabDataBunch) -> None:
-        rng = np.random.default_rng(SEED)
+    def __init__(self, factors: int, data: CollabDataBunch, seed: int) -> None:
+        rng = np.random.default_rng(seed)
         users, items = (len(column) for column in data.categories)
         self.own = EmbeddingDotBias(factors, users, items, None, rng)
         self.chosen, self.choosers = embedding(items, factors, rng), embedding(users, factors, rng)
@@ -107,52 +106,54 @@ def make_folds(n: int) -> list[Array]:
     return np.array_split(np.random.RandomState(0).permutation(n), FOLDS)
 
 
-def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> CollabLearner:
+def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, seed: int = SEED
+                 ) -> CollabLearner:
     """A learner that has seen no rating of ``test``."""
-    data = CollabDataBunch.from_df(train, 0, "userId", recipe.item, "rating", test, SEED,
+    data = CollabDataBunch.from_df(train, 0, "userId", recipe.item, "rating", test, seed,
                                    bs=min(recipe.bs, len(train)), val_bs=2048)
     if not recipe.both_ways:
-        return collab_learner(data, recipe.factors, y_range=Y_RANGE, wd=recipe.wd, seed=SEED)
-    return CollabLearner(data, BothWays(recipe.factors, data), wd=recipe.wd)
+        return collab_learner(data, recipe.factors, y_range=Y_RANGE, wd=recipe.wd, seed=seed)
+    return CollabLearner(data, BothWays(recipe.factors, data, seed), wd=recipe.wd)
 
 
-def our_predictions(recipe: Recipe, ratings: pd.DataFrame, folds: list[Array]) -> Iterator[Array]:
+def our_predictions(recipe: Recipe, ratings: pd.DataFrame, folds: list[Array], seed: int = SEED
+                    ) -> Iterator[Array]:
     """For each fold, a model trained on the other rows; kept within 1 to 5, as Surprise does."""
     for fold in folds:
         train = np.ones(len(ratings), bool)
         train[fold] = False
-        learn = make_learner(recipe, ratings[train], ratings.iloc[fold])
+        learn = make_learner(recipe, ratings[train], ratings.iloc[fold], seed)
         with learn.no_logging():
             learn.fit_one_cycle(recipe.epochs, recipe.lr)
         yield learn.get_preds(DatasetType.Test)[0].numpy().clip(1, 5)
 
 
-def their_predictions(algorithm: Callable[[], Any], ratings: pd.DataFrame) -> Iterator[Array]:
+def their_predictions(algorithm: Callable[..., Any], ratings: pd.DataFrame, folds: list[Array],
+                      seed: int) -> Iterator[Array]:
     """The same from Surprise, which cuts its folds itself."""
     from surprise import Dataset, Reader
     from surprise.model_selection import KFold
     data = Dataset.load_from_df(ratings[["userId", "movieId", "rating"]], Reader())
-    for train, test in KFold(FOLDS, random_state=0).split(data):
-        yield np.array([p.est for p in algorithm().fit(train).test(test)])
+    for _, (train, test) in zip(folds, KFold(FOLDS, random_state=0).split(data), strict=False):
+        yield np.array([p.est for p in algorithm(random_state=seed).fit(train).test(test)])
 
 
-def their_rows(ratings: pd.DataFrame, svdpp: bool) -> dict[str, Iterator[Array]]:
+def their_algorithms(svdpp: bool) -> dict[str, Callable[..., Any]]:
     """Surprise's SVD and perhaps SVD++ with its own settings; none where it is not installed."""
     try:
         from surprise import SVD, SVDpp
     except ImportError:
         return {}
-    algorithms = {"Surprise's SVD": partial(SVD, random_state=0)}
-    if svdpp:
-        algorithms["Surprise's SVD++"] = partial(SVDpp, cache_ratings=True, random_state=0)
-    return {name: their_predictions(make, ratings) for name, make in algorithms.items()}
+    return {"Surprise's SVD": SVD,
+            **({"Surprise's SVD++": partial(SVDpp, cache_ratings=True)} if svdpp else {})}
 
 
-def timed(predictions: Iterator[Array], folds: list[Array]) -> tuple[list[Array], float]:
-    """The predictions for these folds, and the seconds that it took to make them."""
+def timed(predictions: Callable[[int], Iterator[Array]], seeds: range
+          ) -> tuple[list[list[Array]], float]:
+    """For each seed the predictions for the folds, and how many seconds a seed took."""
     start = perf_counter()
-    made = [next(predictions) for _ in folds]
-    return made, perf_counter() - start
+    made = [list(predictions(seed)) for seed in seeds]
+    return made, (perf_counter() - start) / len(seeds)
 
 
 def rmse(errors: Array) -> float:
@@ -167,31 +168,40 @@ def unknown_rows(ratings: pd.DataFrame, fold: Array) -> Array:
     return np.asarray(~known)
 
 
-def show_row(name: str, errors: list[Array], seconds: float, unknown: Array) -> float:
-    """Print a row of the table; its RMSE."""
-    each, mae = [rmse(e) for e in errors], np.mean([np.abs(e).mean() for e in errors])
-    there = f"{rmse(np.concatenate(errors)[unknown]):>8.2f}" if unknown.any() else ""
-    print(f"{name:<33}{np.mean(each):>7.4f}{'+-':>4} {np.std(each):.4f}{mae:>8.4f}{seconds:>9.1f}",
-          there, flush=True)
-    return float(np.mean(each))
+def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Array) -> float:
+    """Print a row of the table, the means over the seeds; its RMSE."""
+    each = np.array([[rmse(e) for e in of_seed] for of_seed in errors])
+    mae = np.mean([np.abs(e).mean() for of_seed in errors for e in of_seed])
+    seeds = f"{each.mean(1).std(ddof=1):.4f}" if len(each) > 1 else ""
+    there = f"{np.mean([rmse(np.concatenate(e)[unknown]) for e in errors]):>9.2f}" \
+        if unknown.any() else ""
+    print(f"{name:<33}{each.mean():>7.4f}{each.mean(0).std():>11.4f}{seeds:>11}{mae:>8.4f}"
+          f"{seconds:>9.1f}{there}", flush=True)
+    return float(each.mean())
 
 
-def run_table(ratings: pd.DataFrame, folds: list[Array], svdpp: bool, out: Path) -> Path:
+def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bool, out: Path
+              ) -> Path:
     """Surprise's rows and ours, each printed when it is done; error over time as a plot."""
-    print(f"\n== Surprise's protocol, {len(folds)} of {FOLDS} folds (KFold, random_state=0)")
-    print(f"{'':<33}{'RMSE':>7}{'over folds':>11}{'MAE':>8}{'seconds':>9}{'unknown':>9}")
+    print(f"\n== Surprise's protocol, {len(folds)} of {FOLDS} folds (KFold, random_state=0), means "
+          f"over {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    print(f"{'':<33}{'RMSE':>7}{'+- folds':>11}{'+- seeds':>11}{'MAE':>8}{'seconds':>9}"
+          f"{'unknown':>9}")
     unknown = np.concatenate([unknown_rows(ratings, fold) for fold in folds])
-    theirs = their_rows(ratings, svdpp)
-    ours = {recipe.name: our_predictions(recipe, ratings, folds) for recipe in RECIPES}
+    theirs = {name: partial(their_predictions, algorithm, ratings, folds)
+              for name, algorithm in their_algorithms(svdpp).items()}
+    ours = {recipe.name: partial(our_predictions, recipe, ratings, folds) for recipe in RECIPES}
     points, stars = {}, ratings["rating"].to_numpy()
     for name, predictions in {**theirs, **ours}.items():
-        made, seconds = timed(predictions, folds)
-        errors = [p - stars[fold] for p, fold in zip(made, folds, strict=True)]
+        made, seconds = timed(predictions, seeds)
+        errors = [[p - stars[fold] for p, fold in zip(of_seed, folds, strict=True)]
+                  for of_seed in made]
         points[name] = seconds, show_row(name, errors, seconds, unknown)
     print(f"Seconds: all folds, preparation and predictions included, on {os.cpu_count()} cores. "
           f"Unknown: RMSE of\n{unknown.sum()} of {len(unknown):,} test rows, whose user or item is "
           "in no training row. With us row 0 of the tables stands\nin: no gradient reaches it and "
-          "decay keeps it near zero, so that the other side's bias decides alone."
+          "decay keeps it near zero, so that the other side's bias decides alone.\nA seed decides "
+          "initial weights and batches, and so the last digit or two: --seeds N takes means over N."
           + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
     return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
 
@@ -258,6 +268,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                                        "for made-up ratings (default: MovieLens, else planted)")
     parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS,
                         help=f"how many of the {FOLDS} to run (default: all)")
+    parser.add_argument("--seeds", type=int, choices=range(1, 21), default=1, metavar="N",
+                        help=f"the table is of N trainings each, from seed {SEED} on (default: 1)")
     parser.add_argument("--only", choices=["table", "ladder"], help="(default: both)")
     parser.add_argument("--svdpp", action="store_true", help="Surprise's SVD++ too: minutes")
     parser.add_argument("--out", type=Path, default=Path("out"), help="for plots (default: out)")
@@ -292,7 +304,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{name}: {len(ratings):,} ratings, {default_device()}.")
     plots, folds = [], make_folds(len(ratings))[:args.folds]
     if args.only != "ladder":
-        plots.append(run_table(ratings, folds, args.svdpp, args.out))
+        seeds = range(SEED, SEED + args.seeds)
+        plots.append(run_table(ratings, folds, seeds, args.svdpp, args.out))
     if args.only != "table":
         plots.append(run_ladder(ratings, args.out))
     print(f"\nPlots: {', '.join(map(str, plots))}. {perf_counter() - start:.1f} s in all.")
