@@ -26,7 +26,7 @@ def scatter_add(target: Array, index: Any, values: Array) -> None:
         np.add.at(target, index, values)
         return
     (n, width), rows = target.shape, index.reshape(-1)
-    if (product := sparse_product()) is not None and _within(rows, n):
+    if (product := sparse_product()) is not None and within(rows, n):
         ends, ones = _one_hot(len(rows), rows.dtype, target.dtype)
         product(n, len(rows), width, ends, rows, ones, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
@@ -45,9 +45,15 @@ _INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def _within(index: Array, n: int) -> bool:
-    """Whether all of index lies in 0 to n - 1: seen as unsigned, a negative number is huge."""
-    return not index.size or bool(index.view(f"u{index.itemsize}").max() < n)
+def within(ids: Array, n: int) -> bool:
+    """Whether all of these whole numbers lie in 0 to n - 1, by one comparison: seen as unsigned, a
+    negative number is huge.
+
+    >>> within(np.array([0, 2]), 3), within(np.array([-1]), 3)
+    (True, False)
+    """
+    end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
+    return not ids.size or bool(ids.view(f"u{ids.itemsize}").max() < end)
 
 
 @lru_cache(maxsize=8)

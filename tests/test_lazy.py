@@ -11,6 +11,7 @@ import pytest
 from tiny import Spy, fit_quietly
 
 from minifast import Tensor
+from minifast.autograd import Rows
 from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import movielens_100k, planted_ratings
 from minifast.nn import Embedding, MSELossFlat
@@ -197,7 +198,8 @@ def test_spared_biases_and_groups_of_their_own_rates(name: str) -> None:
 
 def counting(method: Any, seen: list[int]) -> Any:
     def counted(self: Any, k: int, *arrays: Array, **more: Array) -> Any:
-        given = (*arrays, *more.values())
+        given = [part for x in (*arrays, *more.values())
+                 for part in (x if isinstance(x, Rows) else [x])]
         seen.append(sum(a.size for a in given if isinstance(a, np.ndarray)))
         return method(self, k, *arrays, **more)
     return counted

@@ -34,7 +34,5 @@ class Rows(NamedTuple):
         parts, width = [self, *others], self.shape[1]
         ids = np.concatenate([part.rows.reshape(-1) for part in parts])
         rows, seats = np.unique(ids, return_inverse=True)
-        total = np.zeros_like(self.values, shape=(len(rows), width))
         values = np.concatenate([part.values.reshape(-1, width) for part in parts])
-        backend_of(total).scatter_add(total, seats, values)
-        return Rows(rows, total, self.shape)
+        return Rows(rows, Rows(seats, values, (len(rows), width)).dense(), self.shape)

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..autograd import Rows, Tensor
 from ..backend import Array, backend_of
+from ..scatter import within
 from .parameter import Parameter
 
 
@@ -75,11 +76,11 @@ class Table(Parameter):
             self.store = None
         _data.__set__(self, array)
 
-    def move_in(self, store: Store, array: Array) -> None:
-        """From now on ``store`` reads for this table, which has ``array`` there."""
-        array[...] = self.data
-        _data.__set__(self, array)
-        self.store = store
+    def move_in(self, store: Store, data: Array, grad: Array) -> None:
+        """From now on ``store`` reads for this table, whose places are ``data`` and ``grad``."""
+        data[...] = self.data
+        _data.__set__(self, data)
+        self.store, self.home = store, grad
 
     @property
     def lazy(self) -> bool:
@@ -147,10 +148,6 @@ class Table(Parameter):
         self.rows = [self.rows[0].together(self.rows[1:])]
         return self.rows[0].values
 
-    def gradient_array(self) -> Array:
-        """The arena's view, or an array of its own while there is no optimizer."""
-        return np.empty_like(self.stored) if self.home is None else self.home
-
 
 def check_ids(ids: Array, n: int, user: str) -> None:
     """Raise TypeError unless ids are whole numbers, IndexError unless they lie in 0 to n - 1.
@@ -161,9 +158,7 @@ def check_ids(ids: Array, n: int, user: str) -> None:
         raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
     if not backend_of(ids).checks_ids:
         return  # the answer would cost a wait; a learner checks its data once, before training
-    # seen as unsigned, a negative id is huge: one comparison finds both ends
-    end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
-    if ids.size and ids.view(f"u{ids.itemsize}").max() >= end:
+    if not within(ids, n):
         wrong = ids[(ids < 0) | (ids >= n)]
         raise IndexError(f"id {wrong.flat[0]} is out of range for {user.format(n=n)} "
                          f"(0 to {n - 1}); {wrong.size} of {ids.size} ids are")

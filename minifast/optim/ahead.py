@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..autograd import Rows
 from ..backend import Array
-from .store import add_rows
 
 Hypers = dict[str, float]
 LENGTH = 512
@@ -51,8 +51,7 @@ class Form(Protocol):
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
-    def summed(self, rows: Array, values: Array, w: Array
-               ) -> Iterator[tuple[Array, Array, Array]]: ...
+    def summed(self, gradient: Rows, w: Array) -> Iterator[tuple[Array, Array, Array]]: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
@@ -93,16 +92,15 @@ class Ahead:
         """How far rows of momentum c u and average square b s will move from before step k on."""
         return u * (c * self.way_per_momentum[k])
 
-    def step(self, k: int, form: Form, rows: Array, values: Array, w: Array | None) -> None:
-        """Step k of the dense optimizer, for rows (n,) with gradients ``values`` (n, width).
+    def step(self, k: int, form: Form, gradient: Rows, w: Array | None) -> None:
+        """Step k of the dense optimizer, for rows with a gradient; ``w`` their weights, if known.
 
         What a gradient changes is in proportion to it, so rows may come twice.
         """
-        form.shrink(rows, float(self.shrink[k]), float(self.mom[k]), 1.)
+        form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
-        z, u = form.arrays
-        add_rows(z, rows, values * -moved)
-        add_rows(u, rows, values * (1 / form.c))
+        for array, share in zip(form.arrays, (-moved, 1 / form.c), strict=True):
+            gradient._replace(values=gradient.values * share).add_to(array)
 
 
 class AdamAhead(Ahead):
@@ -148,17 +146,17 @@ class AdamAhead(Ahead):
         """How far rows of momentum c u and average square b s will move from before step k on."""
         return fractions(self.nodes_of_step[k], u, np.sqrt(s[0]), c, b)
 
-    def step(self, k: int, form: Form, rows: Array, values: Array, w: Array | None) -> None:
-        """Step k of the dense optimizer, for rows (n,) with gradients ``values`` (n, width).
+    def step(self, k: int, form: Form, gradient: Rows, w: Array | None) -> None:
+        """Step k of the dense optimizer, for rows with a gradient; ``w`` their weights, if known.
 
         A row that comes twice is computed twice, with the same result. The step itself is one
         fraction more in the sum that says how far the row will move.
         """
-        w = form.look_up(rows) if w is None else w
+        w = form.look_up(gradient.rows) if w is None else w
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
-        form.shrink(rows, shrink, mom, self.beta)
+        form.shrink(gradient.rows, shrink, mom, self.beta)
         terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]
-        for some, g, z in form.summed(rows, values, w):
+        for some, g, z in form.summed(gradient, w):
             _, u, s = form.take(some)
             u += g * ((1 - mom) / form.c)
             g *= g

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..autograd import Rows
 from ..backend import Array
 from .ahead import Ahead
 from .arena import BLOCK, Arena
-from .store import Part, Store, add_rows
+from .store import Part, Store
 
 SHARE = .1
 """A batch that looks up more than this share of a store's rows does not update it lazily."""
@@ -59,7 +60,7 @@ class LazyForm:
                                           for name in self.kind.state)]
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
-        self.last: tuple[Array, Array] | None = None
+        self.last: Rows | None = None
         for z, *state in self._pieces():
             z -= ahead.way(k, *state)
         self.store.form = self
@@ -76,14 +77,12 @@ class LazyForm:
                 square *= self.b
             z += self.ahead.way(self.k, u, *s)
         if self.last is not None:
-            self._write_gradient(*self.last)
+            self._write_gradient(self.last.dense())
         if self.age < PATIENCE:
             self.wait = PATIENCE
 
-    def _write_gradient(self, rows: Array, values: Array) -> None:
+    def _write_gradient(self, last: Array) -> None:
         """The gradient of the last step, for tables whose next one is not in its place already."""
-        last = np.zeros_like(self.store.grad)
-        add_rows(last, rows, values)
         for table, _, grad in self.store.places:
             if table.only_rows():
                 grad[...] = self.store.part_of(table, last)
@@ -110,20 +109,19 @@ class LazyForm:
         for array, new in zip(self.arrays, values, strict=True):
             array[rows] = new
 
-    def summed(self, rows: Array, values: Array, w: Array
-               ) -> Iterator[tuple[Array, Array, Array]]:
-        """Rows (n,) with the sum of the ``values`` of each and its weights, in pieces that fit
-        into a cache. Few rows come as they are, some perhaps twice; many come once each."""
+    def summed(self, gradient: Rows, w: Array) -> Iterator[tuple[Array, Array, Array]]:
+        """Rows (n,) with the gradient of each and its weights, in pieces that fit into a cache.
+        Few rows come as they are, some perhaps twice; many come once each."""
+        rows, values, _ = gradient
         if len(rows) <= FEW:
             grad = self.store.grad
             grad[rows] = 0
-            add_rows(grad, rows, values)
+            gradient.add_to(grad)
             yield rows, grad.take(rows, 0), w
             return
         first, place = self._first(rows)
         rows, w, size = rows[first], w[first], self._rows_at_a_time()
-        total = np.zeros_like(values, shape=(len(rows), values.shape[1]))
-        add_rows(total, place, values)
+        total = Rows(place, values, (len(rows), values.shape[1])).dense()
         for piece in (slice(i, i + size) for i in range(0, len(rows), size)):
             yield rows[piece], total[piece], w[piece]
 
@@ -159,13 +157,13 @@ class LazyForm:
         """Step k of ``ahead``, with the gradients that wait in the tables."""
         self.ahead, self.k = ahead, k
         parts = self.store.parts()
-        rows, values = self.store.together(parts)
-        ahead.step(k, self, rows, values, self._read(parts, rows))
-        self.k, self.age, self.last = k + 1, self.age + 1, (rows, values)
+        gradient = self.store.together(parts)
+        ahead.step(k, self, gradient, self._read(parts))
+        self.k, self.age, self.last = k + 1, self.age + 1, gradient
         self.store.forget()
 
-    def _read(self, parts: Sequence[Part], rows: Array) -> Array | None:
-        """The weights of the rows, from when the batch looked them up; None if that is over."""
+    def _read(self, parts: Sequence[Part]) -> Array | None:
+        """The weights of their rows, from when the batch looked them up; None if that is over."""
         if not parts or any(part.shelf.ids is not part.ids for part in parts):
             return None
         return np.concatenate([part.shelf.rows for part in parts])

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ..autograd import Rows
 from ..backend import Array, backend_of
 from ..nn.table import Table, check_ids
 from .span import Slab, Span, check_fits
@@ -142,34 +143,34 @@ class Store:
                 part.columns.append((columns, values))
         return list(found.values())
 
-    def together(self, parts: Sequence[Part]) -> tuple[Array, Array]:
-        """Their rows (n,) and gradients (n, width). A row that comes twice counts twice."""
+    def together(self, parts: Sequence[Part]) -> Rows:
+        """The gradient of the whole matrix: rows (n,), some perhaps twice, values (n, width)."""
         rows = [part.shelf.flatten(part.ids) for part in parts]
         values, at = np.zeros_like(self.data, shape=(sum(map(len, rows)), self.width)), 0
         for part in parts:
             place = slice(at, at := at + part.ids.size)
             for columns, some in part.columns:
                 values[place, columns] = some.reshape(part.ids.size, -1)
-        return (np.concatenate(rows) if rows else np.zeros(0, np.int64)), values
+        ids = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return Rows(ids, values, self.data.shape)
 
     def collect(self) -> None:
         """Make sure that data and gradients are in their places before a step."""
         self.move_in()
         if only_rows := self.only_rows():
             self.grad.fill(0)
-            add_rows(self.grad, *self.together(self.parts()))
+            self.together(self.parts()).add_to(self.grad)
         for table, _, grad in self.places:
             if not only_rows and table.grad is not grad:
                 grad[...] = 0 if table.grad is None else table.grad
-            table.home = grad
         self.forget()
 
     def move_in(self) -> None:
         """Take in those tables that have their array elsewhere."""
-        for table, data, _ in self.places:
-            if table.store is not self or table.stored is not data:
+        for table, data, grad in self.places:
+            if table.store is not self:
                 check_fits(table, data)
-                table.move_in(self, data)
+                table.move_in(self, data, grad)
                 self.forget()
 
     def release(self) -> None:
@@ -180,8 +181,3 @@ class Store:
                 table.home = None
             if table.store is self:
                 table.data = data.copy()
-
-
-def add_rows(matrix: Array, rows: Array, values: Array) -> None:
-    """``matrix[rows] += values``, where a row that comes twice counts twice."""
-    backend_of(matrix).scatter_add(matrix, rows, values)

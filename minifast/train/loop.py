@@ -31,10 +31,11 @@ def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
                 loss = train_batch(model, xb, yb, learn.loss_func, opt, handler)
                 if handler.on_batch_end(loss):
                     break
-            if opt is not None:
-                opt.settle()  # a whole pass over the validation rows is to come, and no step
-            val_loss = None if handler.state["skip_validate"] or data.empty_val \
-                else validate(model, data, data.valid_dl, learn.loss_func, handler)
+            val_loss = None
+            if not handler.state["skip_validate"] and not data.empty_val:
+                if opt is not None:
+                    opt.settle()  # a pass over many rows is to come, and no step
+                val_loss = validate(model, data, data.valid_dl, learn.loss_func, handler)
             if handler.on_epoch_end(val_loss):
                 break
     except Exception as error:
