@@ -30,7 +30,7 @@ def scatter_add(target: Array, index: Any, values: Array) -> None:
         ends, ones = _one_hot(len(rows), rows.dtype, target.dtype)
         product(n, len(rows), width, ends, rows, ones, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
-        flat = rows.reshape(-1, 1) * width + np.arange(width)
+        flat = rows.reshape(-1, 1) * np.intp(width) + np.arange(width)  # int32 may overflow
         np.add.at(target.reshape(-1), flat.reshape(-1), values.reshape(-1))
 
 

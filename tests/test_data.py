@@ -357,7 +357,7 @@ def test_a_batch_of_ratings() -> None:
     assert type(data) is CollabDataBunch
     (users, items), y = data.one_batch()
     assert [(t.shape, t.dtype) for t in (users, items, y)] == [
-        ((4,), np.int64), ((4,), np.int64), ((4,), np.float32)]
+        ((4,), np.int32), ((4,), np.int32), ((4,), np.float32)]
     assert data.c == 1
     assert repr(data.loss_func) == repr(MSELossFlat())
     assert data.path == Path(".")

@@ -20,7 +20,7 @@ ROOT = Path(minifast.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in SOURCES}
 HEAVY = {"pandas", "matplotlib", "cupy", "tqdm", "IPython", "pooch", "safetensors", "scipy",
-         "PIL"}
+         "PIL", "pyarrow"}
 
 
 def run_python(code: str) -> Any:

@@ -1,6 +1,7 @@
 """DataBunch: the loaders that a learner trains and validates on."""
 from collections.abc import Iterator, Sized
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -68,15 +69,16 @@ class DataBunch:
         def in_order(ds: ArrayDataset | None) -> DataLoader | None:
             return None if ds is None else DataLoader(ds.to(device), val_bs or bs)
         return cls(DataLoader(train, bs, shuffle=True, drop_last=True, seed=seed),
-                   in_order(valid_ds), in_order(train), in_order(test_ds),
+                   in_order(valid_ds), DataLoader(train, val_bs or bs), in_order(test_ds),
                    device=device, **kwargs)
 
     def to(self: Self, device: str) -> Self:
         """Move all loaders' rows to ``device``; batches come from there from now on."""
         self.device = get_backend(device).name
+        move = cache(lambda ds: ds.to(device))  # training rows have two loaders, and move once
         for dl in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
             if isinstance(dl, DataLoader):
-                dl.dataset = dl.dataset.to(device)
+                dl.dataset = move(dl.dataset)
         return self
 
     @property

@@ -7,9 +7,13 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import Array, backend_of, transfer
 from ..random import generator
+from .split import row_type
 
 Batch: TypeAlias = tuple[Any, Any]
 """(xb, yb): tensors, or lists of tensors."""
+MANY = 1 << 20
+"""Rows from which the order of a pass is kept as int32. That is half as large; NumPy looks up by
+int64, and converting is felt in batches of few rows."""
 
 
 class ArrayDataset:
@@ -77,7 +81,9 @@ class DataLoader:
         """From start and stop of a batch to its rows."""
         if not self.shuffle:
             return slice
-        rows = self.rng.permutation(len(self.dataset))
+        n = len(self.dataset)
+        rows = np.arange(n, dtype=np.int64 if n < MANY else row_type(n))
+        self.rng.shuffle(rows)  # the order of permutation(n), whatever the type
         rows = backend_of(self.dataset.y).from_host(rows)
         return lambda start, stop: rows[start:stop]
 

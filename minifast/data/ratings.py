@@ -1,23 +1,29 @@
-"""Ratings of items by users, from a frame to batches."""
+"""Ratings of items by users, from frames or files to batches."""
 from collections.abc import Iterable, Mapping
+from contextlib import closing
+from inspect import signature
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import Tensor
 from .bunch import DataBunch
-from .categorify import Categories, UnknownColumnError, emb_sz_rule
+from .categorify import Categories, emb_sz_rule
+from .files import PIECE, check_columns, column_names, csv_pieces, parquet_pieces
 from .loader import ArrayDataset
-from .split import random_split
+from .pieces import Codes, LabelColumn, picked, read_numbers
+from .split import Rows, check_share, random_split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class CollabDataBunch(DataBunch):
-    """Ratings of items by users, as batches [users, items], ratings.
+    """Ratings of items by users, as batches [users, items] (bs,) int32, ratings (bs,) float32.
 
-    ``categories`` are the two columns' Categories, users first.
+    Training and validation rows are two parts of the same three arrays. ``categories`` are the
+    two columns' Categories, users first.
     """
 
     categories: list[Categories]
@@ -42,23 +48,71 @@ class CollabDataBunch(DataBunch):
         >>> {name: c.tolist() for name, c in data.classes.items()}
         {'user': ['#na#', '1', '2'], 'item': ['#na#', 'a', 'b']}
         """
-        names = _column_names(ratings, user_name, item_name, rating_name)
-        if test is not None:
-            _check_columns(test, names[:2])
-        y = _numbers(ratings, names[2])
-        train, valid = random_split(len(ratings), valid_pct, seed)
-        columns = [ratings[name].to_numpy() for name in names[:2]]
-        categories = [Categories(name, column[train]) for name, column in
-                      zip(names[:2], columns, strict=True)]
-        codes = [cats.encode(column) for cats, column in zip(categories, columns, strict=True)]
+        return cls.from_pieces([ratings], valid_pct, user_name, item_name, rating_name, test, seed,
+                               path, bs, val_bs, device, source="")
 
-        def rows(chosen: Any) -> ArrayDataset:
-            return ArrayDataset([c[chosen] for c in codes], y[chosen])
-        bunch = cls.create(rows(train), rows(valid), _test_rows(test, names, categories), bs,
+    @classmethod
+    def from_pieces(cls, pieces: "Iterable[pd.DataFrame]", valid_pct: float = .2,
+                    user_name: str | None = None, item_name: str | None = None,
+                    rating_name: str | None = None, test: "pd.DataFrame | None" = None,
+                    seed: int | None = None, path: Any = ".", bs: int = 64,
+                    val_bs: int | None = None, device: str | None = None,
+                    source: str = "the ratings") -> "CollabDataBunch":
+        """From frames that come one after the other; the result is that of ``from_df`` with all
+        of them in one.
+
+        What stays of a frame is 12 bytes a rating, so all of them need never be there at once.
+        Missing labels become 0. ``source`` is what errors call the pieces.
+
+        >>> import pandas as pd
+        >>> halves = (pd.DataFrame({"user": [user] * 2, "item": ["a", "b"], "rating": [5, 3]})
+        ...           for user in (7, 3))
+        >>> CollabDataBunch.from_pieces(halves, valid_pct=0, bs=2).classes["user"].tolist()
+        ['#na#', '3', '7']
+        """
+        check_share(valid_pct)
+        rows = _Ratings([user_name, item_name, rating_name], test, source)
+        for piece in pieces:
+            rows.add(piece)
+        train, valid = random_split(len(rows), valid_pct, seed)
+        n, order = len(train), np.concatenate([train, valid])
+        del train, valid
+        categories, codes, y = rows.finish(order, n)
+
+        def part(place: slice) -> ArrayDataset:
+            return ArrayDataset([c[place] for c in codes], y[place])
+        bunch = cls.create(part(slice(n)), part(slice(n, None)), _test_rows(test, categories), bs,
                            val_bs, device=device, path=path, c=1)
-        bunch.categories, bunch.rating_name = categories, names[2]
+        bunch.categories, bunch.rating_name = categories, rows.names[2]
         bunch.classes = {cats.name: cats.classes for cats in categories}
         return bunch
+
+    @classmethod
+    def from_csv(cls, file: Any, chunksize: int = PIECE, **kwargs: Any) -> "CollabDataBunch":
+        """From a CSV file that is read ``chunksize`` rows at a time; else as ``from_df``.
+
+        ``kwargs`` are those of ``from_df`` and of ``pandas.read_csv``. MovieLens 25M is
+        ``CollabDataBunch.from_csv("ml-25m/ratings.csv", seed=42, bs=4096)``.
+
+        >>> from io import StringIO
+        >>> text = StringIO("1::b::5::978300760\\n1::a::3::978302109\\n2::b::4::978301968")
+        >>> names = ["userId", "movieId", "rating", "timestamp"]
+        >>> data = CollabDataBunch.from_csv(text, valid_pct=0, bs=2, sep="::", header=None,
+        ...                                 names=names, engine="python")
+        >>> data.classes["movieId"].tolist()
+        ['#na#', 'a', 'b']
+        """
+        ours = {name: kwargs.pop(name) for name in _OPTIONS & kwargs.keys()}
+        with closing(csv_pieces(file, chunksize, **kwargs)) as pieces:
+            return cls.from_pieces(pieces, **{"source": _name(file), **ours})
+
+    @classmethod
+    def from_parquet(cls, file: Any, chunksize: int = PIECE, **kwargs: Any) -> "CollabDataBunch":
+        """From a Parquet file that is read ``chunksize`` rows and three columns at a time; else as
+        ``from_df``, whose arguments ``kwargs`` are. Needs pyarrow: ``minifast[parquet]``."""
+        wanted = [kwargs.get(name) for name in ("user_name", "item_name", "rating_name")]
+        with closing(parquet_pieces(file, chunksize, wanted)) as pieces:
+            return cls.from_pieces(pieces, **{"source": _name(file), **kwargs})
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
         """(rows, width) of an embedding for users and one for items; ``sz_dict`` sets widths."""
@@ -91,10 +145,10 @@ class CollabDataBunch(DataBunch):
         names = [self.categories[1].name, self.rating_name]
         if not hasattr(ratings, "columns"):
             ratings = pd.DataFrame(_pairs(ratings), columns=names)
-        _check_columns(ratings, names)
+        check_columns(ratings.columns, names)
         if not len(ratings):
             raise ValueError(f"there are no ratings; give at least one, as {{{names[0]}: rating}}")
-        y = Tensor(_numbers(ratings, names[1])).to(self.device)
+        y = Tensor(read_numbers(ratings[names[1]])).to(self.device)
         return self.encode(ratings[names[0]].tolist(), 1), y
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
@@ -114,46 +168,65 @@ def _pairs(ratings: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _column_names(ratings: "pd.DataFrame", user: str | None, item: str | None,
-                  rating: str | None) -> list[str]:
-    if not len(ratings):
-        raise ValueError("the frame of ratings has 0 rows; look at how it was read and filtered")
-    if len(ratings.columns) < 3:
-        raise ValueError(f"ratings need three columns (user, item, rating), got "
-                         f"{list(ratings.columns)}")
-    names = [given or default for given, default in
-             zip([user, item, rating], ratings.columns[:3], strict=True)]
-    _check_columns(ratings, names)
-    return names
+_OPTIONS = signature(CollabDataBunch.from_pieces).parameters.keys() - {"pieces"}
 
 
-def _check_columns(frame: "pd.DataFrame", names: list[str]) -> None:
-    for name in names:
-        if name not in frame.columns:
-            raise UnknownColumnError(f"no column {name!r}; the frame has "
-                                     f"{', '.join(map(str, frame.columns))}")
+def _name(file: Any) -> str:
+    """What errors call a file: its path, or the type of what it is read from."""
+    return str(file) if isinstance(file, (str, PathLike)) else f"the {type(file).__name__}"
 
 
-def _numbers(ratings: "pd.DataFrame", name: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    column = ratings[name]
-    if column.dtype.kind not in "iufb":
-        raise ValueError(f"ratings must be numbers; column {name!r} holds {column.dtype} "
-                         f"(for example {column.iloc[0]!r}). Convert it with pd.to_numeric, or "
-                         "name another column with rating_name=")
-    values = column.to_numpy(np.float32, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        row = column.index[[bad[0]]].tolist()[0]  # Python's own number or text
-        raise ValueError(f"column {name!r} has {len(bad)} missing or infinite ratings (the first, "
-                         f"{values[bad[0]]}, in row {row!r}); drop the missing "
-                         f"ones with ratings.dropna(subset=[{name!r}])")
-    return values
+class _Ratings:
+    """Ratings as they arrive: three columns, each one array in the end."""
+
+    def __init__(self, wanted: list[str | None], test: "pd.DataFrame | None", source: str) -> None:
+        self.wanted, self.test, self.source = wanted, test, source
+        self.names: list[str] = []
+        self.labels: list[LabelColumn] = []
+        self.y: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+        self.pieces = 0
+
+    def __len__(self) -> int:
+        if not self.y:
+            raise ValueError(f"{self.source or 'the frame of ratings'} has 0 rows; look at how it "
+                             "was read and filtered")
+        return sum(map(len, self.y))
+
+    def add(self, piece: "pd.DataFrame") -> None:
+        """Take what is needed from a frame."""
+        self.pieces += 1
+        where = f"{self.source}, piece {self.pieces}: " if self.source else ""
+        if not hasattr(piece, "columns"):
+            raise TypeError(f"{where}a piece is a frame, got {type(piece).__name__}; one frame "
+                            "alone goes to from_df")
+        if not len(piece):
+            return
+        if not self.names:
+            self._begin(piece, where)
+        check_columns(list(piece.columns), self.names, where)
+        y = read_numbers(piece[self.names[2]], where)
+        for column in self.labels:
+            column.add(piece[column.name], where)
+        self.y.append(y)
+
+    def _begin(self, piece: "pd.DataFrame", where: str) -> None:
+        self.names = column_names(list(piece.columns), self.wanted, where)
+        if self.test is not None:
+            check_columns(list(self.test.columns), self.names[:2])
+        self.labels = [LabelColumn(name) for name in self.names[:2]]
+
+    def finish(self, order: Rows, n_train: int) -> tuple[list[Categories], list[Codes], Any]:
+        """Categories, codes and ratings, rows in this order; what was gathered is given up."""
+        came, self.y = np.concatenate(self.y), []
+        y = picked(came, order)
+        del came
+        categories, codes = zip(*(column.finish(order, n_train) for column in self.labels),
+                                strict=True)
+        return list(categories), list(codes), y
 
 
-def _test_rows(test: "pd.DataFrame | None", names: list[str], categories: list[Categories]
-               ) -> ArrayDataset | None:
+def _test_rows(test: "pd.DataFrame | None", categories: list[Categories]) -> ArrayDataset | None:
     if test is None:
         return None
-    codes = [cats.encode(test[name].to_numpy())
-             for cats, name in zip(categories, names[:2], strict=True)]
+    codes = [cats.encode(test[cats.name].to_numpy()).astype(np.int32) for cats in categories]
     return ArrayDataset(codes, np.zeros(len(test), np.float32))
