@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minifast
-from benchmarks import frozen, gpu, lazy, scatter
+from benchmarks import frozen, gpu, lazy, scale, scatter
 
 pytestmark = pytest.mark.cpu_only("each benchmark is told its device")
 
@@ -136,3 +136,23 @@ def test_lazy_updates_are_timed_and_plotted(
         f"lazy, {n} nodes" for n in (1, 2, 3, 4, 8)]
     assert all(float(share) < 1e-4 for _, share in errors)  # one node is the worst
     assert picture.read_text(encoding="utf-8").count("<svg") == 1
+
+
+# ---------------------------------------------------------------- many ratings
+
+
+def test_stages_of_training_on_many_ratings(capsys: pytest.CaptureFixture[str]) -> None:
+    scale.main(["--ways", "frame", "csv", "--users", "300", "--items", "200", "--ratings", "4000",
+                "--bs", "64", "--steps", "3"])
+    out = capsys.readouterr().out
+    assert "4,000 ratings, 300 users, 200 items, 50 factors, batches of 64" in out
+    stages = re.findall(r"^\| (.*) \| ([\d.]+) \| ([\d,]+) MiB \|$", out, re.M)
+    learner = ["collab_learner", "3 batches train", "3 batches validate"]
+    assert [name for name, _, _ in stages] == [
+        "Python and libraries", "ratings as a frame", "CollabDataBunch.from_df", *learner,
+        "Python and libraries", "CollabDataBunch.from_csv", *learner]
+    for way in (stages[:6], stages[6:]):
+        peaks = [int(peak.replace(",", "")) for _, _, peak in way]
+        assert peaks[0] > 10
+        assert peaks == sorted(peaks)  # it is the peak so far
+    assert out.count("While it trains: frame 0 MiB, ratings 0 MiB, order of a pass 0 MiB, ") == 2

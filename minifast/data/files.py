@@ -37,7 +37,8 @@ def parquet_pieces(file: Any, rows: int = PIECE, wanted: Sequence[str | None] = 
     with _named(file, hint):
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
-    with _named(file, hint), parquet.ParquetFile(file) as table:
+    # a buffer would keep all that was read, to the end of the file
+    with _named(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
             piece = batch.to_pandas().reset_index()[names]  # a column may have been the index
             piece.index = pd.RangeIndex(start, start := start + len(piece))

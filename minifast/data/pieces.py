@@ -43,6 +43,36 @@ def picked(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
     return out
 
 
+class Growing:
+    """An array that grows at its end, in place: a list of pieces to be joined is there twice.
+
+    >>> column = Growing(np.float32)
+    >>> column.append(np.ones(2)), column.append(np.zeros(1)), len(column)
+    (None, None, 3)
+    >>> column.whole()
+    array([1., 1., 0.], dtype=float32)
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self._array, self._n = np.empty(0, dtype), 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, values: "np.ndarray[Any, Any]") -> None:
+        """Copy ``values`` to the end."""
+        start, self._n = self._n, self._n + len(values)
+        if self._n > len(self._array):  # a quarter more, so that many small pieces take few moves
+            self._array.resize(max(self._n, len(self._array) * 5 // 4), refcheck=False)
+        self._array[start:self._n] = values
+
+    def whole(self) -> "np.ndarray[Any, Any]":
+        """The array, given away: this is empty afterwards."""
+        self._array.resize(self._n, refcheck=False)
+        whole, self._array, self._n = self._array, self._array[:0].copy(), 0
+        return whole
+
+
 class LabelColumn:
     """A column of labels: numbered from 0 as they come, and by their order once all are there.
 
@@ -59,7 +89,7 @@ class LabelColumn:
         self.name = name
         self._numbers: dict[Hashable, int] = {}
         self._labels: list[pd.Index[Any]] = []
-        self._codes: list[Codes] = []
+        self._codes = Growing(np.int32)
         self._kind = ""
 
     def add(self, column: "pd.Series[Any]", where: str = "") -> None:
@@ -103,8 +133,7 @@ class LabelColumn:
         ``order`` says which rows come in which place; the first ``n_train`` train. What was
         gathered is given up.
         """
-        came, self._codes = np.concatenate(self._codes), []
-        codes = picked(came, order)
+        codes = picked(self._codes.whole(), order)
         labels = self._all_labels()
         seen = np.zeros(len(labels) + 1, bool)
         for part in slices(n_train):

@@ -12,7 +12,7 @@ from .bunch import DataBunch
 from .categorify import Categories, emb_sz_rule
 from .files import PIECE, check_columns, column_names, csv_pieces, parquet_pieces
 from .loader import ArrayDataset
-from .pieces import Codes, LabelColumn, picked, read_numbers
+from .pieces import Codes, Growing, LabelColumn, picked, read_numbers
 from .split import Rows, check_share, random_split
 
 if TYPE_CHECKING:
@@ -183,14 +183,14 @@ class _Ratings:
         self.wanted, self.test, self.source = wanted, test, source
         self.names: list[str] = []
         self.labels: list[LabelColumn] = []
-        self.y: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+        self.y = Growing(np.float32)
         self.pieces = 0
 
     def __len__(self) -> int:
-        if not self.y:
+        if not len(self.y):
             raise ValueError(f"{self.source or 'the frame of ratings'} has 0 rows; look at how it "
                              "was read and filtered")
-        return sum(map(len, self.y))
+        return len(self.y)
 
     def add(self, piece: "pd.DataFrame") -> None:
         """Take what is needed from a frame."""
@@ -217,9 +217,7 @@ class _Ratings:
 
     def finish(self, order: Rows, n_train: int) -> tuple[list[Categories], list[Codes], Any]:
         """Categories, codes and ratings, rows in this order; what was gathered is given up."""
-        came, self.y = np.concatenate(self.y), []
-        y = picked(came, order)
-        del came
+        y = picked(self.y.whole(), order)
         categories, codes = zip(*(column.finish(order, n_train) for column in self.labels),
                                 strict=True)
         return list(categories), list(codes), y
