@@ -143,7 +143,7 @@ def test_all_that_a_module_names_is_there(module: Any) -> None:
 
 # ------------------------------------------------------------------------- arrows point downwards
 
-FLOORS = [{"backend", "defaults", "memory", "random", "scatter", "notebook", "fakecuda"},
+FLOORS = [{"backend", "defaults", "memory", "random", "scatter", "threads", "notebook", "fakecuda"},
           {"autograd"}, {"nn"}, {"optim"}, {"data"}, {"train"},
           {"star", "tabular", "collab", "newcomer", "vision"},
           {"doctor", "__init__", "__main__"}]

@@ -5,7 +5,7 @@ the rates is known, so is this way: ``Ahead.way(k, m, v)`` is how far a row with
 (and average square v) will yet move from before step k on, in weights of that time, if it
 never gets another gradient. docs/lazy.md derives the formulas.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, log, sqrt
 from typing import Protocol
 
@@ -13,12 +13,17 @@ import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
+from ..threads import for_each
 
 Hypers = dict[str, float]
 LENGTH = 512
 """Steps for which coefficients are made at a time."""
 LONGEST = 2400
 """Steps to look ahead at most: enough for a momentum of .99."""
+
+FEW = 1024
+"""Rows up to which threads do not pay, and up to which it is faster to compute one twice than to
+find out that it comes twice."""
 
 
 def reach(hypers: Sequence[Hypers]) -> int:
@@ -47,11 +52,9 @@ class Form(Protocol):
 
     def look_up(self, rows: Array) -> Array: ...
 
-    def take(self, rows: Array) -> list[Array]: ...
+    def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]: ...
 
-    def put(self, rows: Array, *values: Array) -> None: ...
-
-    def summed(self, gradient: Rows, w: Array) -> Iterator[tuple[Array, Array, Array]]: ...
+    def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
@@ -99,8 +102,12 @@ class Ahead:
         """
         form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
-        for array, share in zip(form.arrays, (-moved, 1 / form.c), strict=True):
+
+        def add(to: tuple[Array, float]) -> None:
+            array, share = to
             gradient._replace(values=gradient.values * share).add_to(array)
+        for_each(list(zip(form.arrays, (-moved, 1 / form.c), strict=True)), add,
+                 crew=1 if len(gradient.rows) <= FEW else 2)
 
 
 class AdamAhead(Ahead):
@@ -156,15 +163,20 @@ class AdamAhead(Ahead):
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
         form.shrink(gradient.rows, shrink, mom, self.beta)
         terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]
-        for some, g, z in form.summed(gradient, w):
-            _, u, s = form.take(some)
+        rows, gradients, w = form.summed(gradient, w)
+
+        def move(piece: slice) -> None:
+            some, g, z = rows[piece], gradients[piece], w[piece]
+            u, s = (array.take(some, 0) for array in form.arrays[1:])
             u += g * ((1 - mom) / form.c)
             g *= g
             g *= (1 - self.beta) / form.b
             s += g
             z *= shrink / form.a
             z -= fractions(terms, u, np.sqrt(s), form.c / form.a, form.b)
-            form.put(some, z, u, s)
+            for array, new in zip(form.arrays, (z, u, s), strict=True):
+                array[some] = new
+        form.in_pieces(rows, move)
 
 
 def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: float, b: float

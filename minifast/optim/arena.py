@@ -1,5 +1,5 @@
 """Arena: the trainable parameters of a layer group, end to end in one array."""
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -7,10 +7,11 @@ import numpy as np
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.table import Table
+from ..threads import for_each, n_threads
 from .span import Span, check_fits, lay_out
 from .store import Store
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Elements updated at a time on a processor with caches: parameters, gradient and state of a
 block stay in the cache while all the steps pass over it."""
 
@@ -18,18 +19,18 @@ block stay in the cache while all the steps pass over it."""
 class Block:
     """A stretch of an arena: what a step function is given.
 
-    ``data`` and ``grad`` are views of the parameters and their gradient, ``scratch`` is room for
-    intermediate results, ``decays`` says whether weight decay concerns these parameters.
-    ``block["name"]`` is an array of state of the same length, zero at first; ``steps`` counts
-    the updates.
+    ``data`` and ``grad`` are views of the parameters and their gradient, ``decays`` says whether
+    weight decay concerns these parameters. ``scratch`` is room for intermediate results, until
+    the steps of this block are over. ``block["name"]`` is an array of state of the same length,
+    zero at first; ``steps`` counts the updates.
     """
 
     __slots__ = ("_arena", "_place", "_state", "data", "decays", "grad", "scratch", "steps")
 
-    def __init__(self, arena: "Arena", place: slice, decays: bool) -> None:
+    def __init__(self, arena: "Arena", place: slice, decays: bool, scratch: Array) -> None:
         self._arena, self._place, self.decays = arena, place, decays
         self.data, self.grad = arena.data[place], arena.grad[place]
-        self.scratch: Array = arena.scratch[:place.stop - place.start]
+        self.scratch: Array = scratch[:place.stop - place.start]
         self._state: dict[str, Array] = {}
         self.steps = 0
 
@@ -76,8 +77,9 @@ class Arena:
         self.places = [(p, span(self.data), span(self.grad)) for p, span in self.spans()
                        if not isinstance(p, Table)]
         self.lazy: LazyStores | None = None
-        self.block = BLOCK if backend_of(self.data).in_pieces else max(length, 1)
-        self.scratch = np.empty_like(self.data[:self.block])
+        in_pieces = backend_of(self.data).in_pieces
+        self.block, self.crew = (BLOCK, n_threads()) if in_pieces else (max(length, 1), 1)
+        self.scratch = np.empty_like(self.data, shape=(self.crew, self.block))
         self.blocks: list[Block] = []
         self._steps = 0
         self.leave_out([])
@@ -98,22 +100,27 @@ class Arena:
 
     def leave_out(self, places: Sequence[slice]) -> None:
         """Cut the blocks anew so that the steps pass over all but these stretches."""
-        steps, self.blocks, start = self.steps, [], 0
+        steps, pieces, start = self.steps, [], 0
         for place in [*sorted(places, key=lambda p: p.start), slice(len(self.data), None)]:
             between = min(max(self.boundary, start), place.start)
-            self.blocks += self._cut(start, between, True)
-            self.blocks += self._cut(between, place.start, False)
+            pieces += [(piece, True) for piece in self._cut(start, between)]
+            pieces += [(piece, False) for piece in self._cut(between, place.start)]
             start = place.stop
+        self.blocks = [Block(self, piece, decays, self.scratch[i % self.crew])
+                       for i, (piece, decays) in enumerate(pieces)]
         self.steps = steps
 
-    def _cut(self, start: int, stop: int, decays: bool) -> Iterator[Block]:
-        for at in range(start, stop, self.block):
-            yield Block(self, slice(at, min(at + self.block, stop)), decays)
+    def _cut(self, start: int, stop: int) -> list[slice]:
+        return [slice(at, min(at + self.block, stop)) for at in range(start, stop, self.block)]
+
+    def each_block(self, work: Callable[[Block], None]) -> None:
+        """Call ``work`` with all blocks; on a processor several at a time, a thread each."""
+        for_each(self.blocks, work, self.crew)
 
     def whole(self, name: str) -> Array:
         """The state array ``name`` of all parameters."""
         if name not in self.state:
-            self.state[name] = np.zeros_like(self.data)
+            self.state.setdefault(name, np.zeros_like(self.data))  # blocks may ask at once
         return self.state[name]
 
     @property

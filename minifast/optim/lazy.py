@@ -8,13 +8,14 @@ its momentum and the schedule (``ahead.py``). So what is stored is where the row
 with A, C, B the products of all factors by which weights, momentum and average square shrink at a
 step. All three stay as they are on rows that the batch does not touch. docs/lazy.md derives this.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
-from .ahead import Ahead
+from ..threads import cut, for_each
+from .ahead import FEW, Ahead
 from .arena import BLOCK, Arena
 from .store import Part, Store
 
@@ -24,8 +25,6 @@ SMALLEST = 1 << 15
 """Elements from which a store is worth it."""
 PATIENCE = 16
 """A store whose values were asked for after fewer steps than this is dense for as many steps."""
-FEW = 1024
-"""Rows up to which it is faster to compute one twice than to find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 
@@ -45,11 +44,10 @@ class LazyForm:
         self.k = self.age = self.wait = 0
         self.a = self.c = self.b = 1.
 
-    def _pieces(self) -> Iterator[tuple[Array, ...]]:
-        """z, u, s in pieces that fit into a cache."""
+    def _throughout(self, work: Callable[..., None]) -> None:
+        """Call ``work`` with z, u, s in pieces that fit into a cache."""
         flat = [a.reshape(-1) for a in self.arrays]
-        for start in range(0, len(flat[0]), BLOCK):
-            yield tuple(a[start:start + BLOCK] for a in flat)
+        for_each(cut(len(flat[0]), BLOCK), lambda piece: work(*(a[piece] for a in flat)))
 
     # ---- from the dense form and back
 
@@ -61,8 +59,10 @@ class LazyForm:
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
         self.last: Rows | None = None
-        for z, *state in self._pieces():
+
+        def to_rest(z: Array, *state: Array) -> None:
             z -= ahead.way(k, *state)
+        self._throughout(to_rest)
         self.store.form = self
         self.store.forget()
 
@@ -70,12 +70,14 @@ class LazyForm:
         """Write down weights, state and the last gradient as the dense optimizer has them."""
         self.store.form = None
         self.store.forget()
-        for z, u, *s in self._pieces():
+
+        def as_they_are(z: Array, u: Array, *s: Array) -> None:
             u *= self.c
             z *= self.a
             for square in s:
                 square *= self.b
             z += self.ahead.way(self.k, u, *s)
+        self._throughout(as_they_are)
         if self.last is not None:
             self._write_gradient(self.last.dense())
         if self.age < PATIENCE:
@@ -91,42 +93,41 @@ class LazyForm:
 
     def look_up(self, rows: Array) -> Array:
         """The weights of these rows (n,) as they are now: copies (n, width)."""
-        size = self._rows_at_a_time()
-        if len(rows) > size:
-            return np.concatenate([self.look_up(rows[i:i + size])
-                                   for i in range(0, len(rows), size)])
-        w, *state = self.take(rows)
+        if len(rows) <= FEW:
+            return self._weights(rows)
+        found = np.empty((len(rows), self.store.width), self.store.data.dtype)
+
+        def look(piece: slice) -> None:
+            found[piece] = self._weights(rows[piece])
+        self.in_pieces(rows, look)
+        return found
+
+    def _weights(self, rows: Array) -> Array:
+        w, *state = (array.take(rows, 0) for array in self.arrays)
         w *= self.a
         w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
         return w
 
-    def take(self, rows: Array) -> list[Array]:
-        """z, u and for Adam s of these rows: copies."""
-        return [array.take(rows, 0) for array in self.arrays]
-
-    def put(self, rows: Array, *values: Array) -> None:
-        """New z, u, s of these rows. A row may come twice, if its values are the same twice."""
-        for array, new in zip(self.arrays, values, strict=True):
-            array[rows] = new
-
-    def summed(self, gradient: Rows, w: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """Rows (n,) with the gradient of each and its weights, in pieces that fit into a cache.
-        Few rows come as they are, some perhaps twice; many come once each."""
+    def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]:
+        """Rows (n,) with the gradient of each and its weights. Few rows come as they are, some
+        perhaps twice; many come once each."""
         rows, values, _ = gradient
         if len(rows) <= FEW:
             grad = self.store.grad
             grad[rows] = 0
             gradient.add_to(grad)
-            yield rows, grad.take(rows, 0), w
-            return
+            return rows, grad.take(rows, 0), w
         first, place = self._first(rows)
-        rows, w, size = rows[first], w[first], self._rows_at_a_time()
-        total = Rows(place, values, (len(rows), values.shape[1])).dense()
-        for piece in (slice(i, i + size) for i in range(0, len(rows), size)):
-            yield rows[piece], total[piece], w[piece]
+        total = Rows(place, values, (len(first), values.shape[1])).dense()
+        return rows[first], total, w[first]
 
-    def _rows_at_a_time(self) -> int:
-        return max(BLOCK // max(self.store.width, 1), FEW)
+    def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:
+        """Call ``work`` for all of these rows, in pieces that fit into a cache, several at a time.
+        Few rows, of which one may come twice, are one piece."""
+        if len(rows) <= FEW:
+            work(slice(None))
+        else:
+            for_each(cut(len(rows), max(BLOCK // max(self.store.width, 1), FEW)), work)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.

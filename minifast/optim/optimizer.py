@@ -8,7 +8,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
-from .arena import Arena
+from .arena import Arena, Block
 from .planned import KINDS, lazy_stores
 from .steps import (
     adam_step,
@@ -95,11 +95,13 @@ class Optimizer:
             if arena.lazy is not None:
                 arena.lazy.step(self.taken, hypers, partial(self._coming, i))
             arena.collect()
-            for block in arena.blocks:
-                block.start()
-                for step in self.steps:
-                    step(block, **hypers)
+            arena.each_block(partial(self._update, hypers))
         self.taken += 1
+
+    def _update(self, hypers: Mapping[str, float], block: Block) -> None:
+        block.start()
+        for step in self.steps:
+            step(block, **hypers)
 
     def plan(self, at: int = 0, **curves: Sequence[Callable[[int], float]]) -> None:
         """Tell what the hyper-parameters will be, for lazy updates: a curve for each group.

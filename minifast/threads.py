@@ -1,0 +1,70 @@
+"""Work on long arrays, shared among the cores of the machine.
+
+NumPy lets other threads go on while it computes, so that pieces of an array can be worked on at
+the same time. Every number is computed as it would be on one thread, and so the results are the
+same to the bit.
+"""
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+@cache
+def n_threads() -> int:
+    """How many threads work: as many as there are cores, or OMP_NUM_THREADS if that is fewer,
+    the setting that BLAS and torch obey too."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") \
+        else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(told)) if told.isdecimal() and int(told) else cores
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads(), "minifast")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # a fork takes no threads along
+
+
+def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 << 10) -> None:
+    """Call ``work`` with each of ``items``, several at a time; of n threads the first has items
+    0, n, 2 n ... ``n_threads()`` is the most that n can be, ``crew`` another limit.
+
+    No two calls may write to the same place. An error is raised when all threads are done.
+
+    >>> sizes = {}
+    >>> for_each(["a", "bb"], lambda item: sizes.update({item: len(item)}))
+    >>> sorted(sizes.items())
+    [('a', 1), ('bb', 2)]
+    """
+    crew = max(1, min(n_threads(), crew, len(items)))
+
+    def share(first: int) -> None:
+        for item in items[first::crew]:
+            work(item)
+    others = [_helpers().submit(copy_context().run, share, i) for i in range(1, crew)]
+    try:
+        share(0)
+    finally:
+        errors = [error for other in others if (error := other.exception())]  # waits for it
+    if errors:
+        raise errors[0]
+
+
+def cut(n: int, size: int) -> list[slice]:
+    """``n`` rows in pieces of at most ``size``; if several, as many for each thread.
+
+    >>> cut(3, 8)
+    [slice(0, 3, None)]
+    """
+    if (pieces := -(-n // size)) > 1:
+        crew = min(n_threads(), pieces)
+        size = -(-n // (-(-pieces // crew) * crew))
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

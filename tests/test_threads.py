@@ -1,0 +1,160 @@
+"""Work shared among threads: each piece once, errors heard, and not one bit different."""
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from threading import Barrier, get_ident
+from typing import Any
+
+import numpy as np
+import pytest
+from test_lazy import MAKERS, Training
+
+from minifast import threads
+from minifast.optim import Adam, RMSProp, ahead, arena, lazy
+from minifast.threads import cut, for_each
+
+pytestmark = pytest.mark.cpu_only("a GPU is told what to do by one thread")
+Threads = Callable[[int], None]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
+    """Work on so many threads, whatever the machine has; small pieces."""
+    monkeypatch.setattr(arena, "BLOCK", 100)
+    monkeypatch.setattr(lazy, "BLOCK", 100)
+    for place in (lazy, ahead):
+        monkeypatch.setattr(place, "FEW", 10)
+
+    def set_number(n: int) -> None:
+        threads._helpers.cache_clear()
+        for place in (threads, arena):
+            monkeypatch.setattr(place, "n_threads", lambda: n)
+    yield set_number
+    threads._helpers.cache_clear()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_every_item_has_its_turn_and_its_thread(n: int, use: Threads) -> None:
+    use(n)
+    who: dict[int, int] = {}
+    meeting = Barrier(min(n, 5))  # nobody goes on alone: they do work at the same time
+
+    def work(item: int) -> None:
+        if item < min(n, 5):
+            meeting.wait(10)
+        who[item] = get_ident()
+    for_each(range(5), work)
+    assert sorted(who) == [0, 1, 2, 3, 4]
+    assert who[0] == get_ident()
+    assert len(set(who.values())) == min(n, 5)
+    assert all(who[i] == who[i % n] for i in who)
+    who.clear()
+    for_each([], work)
+    for_each([5, 6], work, crew=1)
+    assert who == {5: get_ident(), 6: get_ident()}
+
+
+def test_pieces_are_whole_and_even(use: Threads) -> None:
+    for n_threads in (1, 2, 3):
+        use(n_threads)
+        for n in (0, 1, 9, 10, 11, 40, 101):
+            pieces = cut(n, 10)
+            assert [i for piece in pieces for i in range(n)[piece]] == list(range(n))
+            sizes = [piece.stop - piece.start for piece in pieces]
+            assert max(sizes, default=0) <= 10
+            assert all(piece.stop <= n for piece in pieces)
+    use(2)
+    assert cut(11, 10) == [slice(0, 6), slice(6, 11)]
+    assert len(cut(21, 10)) == 4  # two for each, not three
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_an_error_is_raised_when_all_are_done(wrong: int, use: Threads) -> None:
+    use(3)
+    done = []
+
+    def work(item: int) -> None:
+        if item == wrong:
+            raise ValueError(f"item {item}")
+        done.append(item)
+    with pytest.raises(ValueError, match=f"^item {wrong}$"):
+        for_each([0, 1, 2], work)
+    assert sorted(done) == [i for i in range(3) if i != wrong]
+
+
+def test_numpy_s_error_handling_is_the_caller_s(use: Threads) -> None:
+    use(2)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        for_each([1., 0.], lambda x: np.divide(1., np.array([x])))
+
+
+def run(code: str, **env: str) -> str:
+    """What Python prints."""
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, timeout=60,
+                          capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+def test_omp_num_threads_is_obeyed() -> None:
+    ask = "from minifast.threads import n_threads; print(n_threads())"
+    cores = int(run(ask, OMP_NUM_THREADS=""))
+    assert 1 <= cores <= (os.cpu_count() or 1)
+    told = {"1": 1, "100000": cores, "0": cores, "many": cores, "2,1": cores}
+    assert {text: int(run(ask, OMP_NUM_THREADS=text)) for text in told} == told
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """It would wait for ever for those that stayed behind."""
+    assert run("""
+import os, warnings
+from minifast import threads
+warnings.simplefilter("ignore")  # Python 3.12 warns of forks where threads are
+threads.n_threads = lambda: 2
+found = []
+threads.for_each([1, 2], found.append)
+child = os.fork()
+if not child:
+    threads.for_each([3, 4], found.append)
+    os._exit(sorted(found) != [1, 2, 3, 4])
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""") == "0"
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("is_lazy", [True, False])
+def test_threads_change_no_bit(name: str, is_lazy: bool, use: Threads) -> None:
+    def trained(n: int) -> dict[str, Any]:
+        use(n)
+        training = Training(name, is_lazy, steps=30).step(30)
+        assert all(training.awake) == is_lazy
+        store, = training.opt.arenas[0].stores  # type: ignore[union-attr]
+        assert len(store.data) > 2000
+        return {**training.model.state_dict(), **training.opt.state_dict()}
+    alone = trained(1)
+    for n in (2, 5):
+        together = trained(n)
+        assert together.keys() == alone.keys()
+        for key, array in alone.items():
+            assert together[key].tobytes() == array.tobytes(), (n, key)
+
+
+def test_blocks_that_ask_at_once_get_one_state(use: Threads) -> None:
+    """Each thread finds no array yet; all but one have to drop theirs."""
+    use(8)
+    for make in (Adam, RMSProp) * 10:
+        training = Training("Adam", False, steps=1)
+        opt = make(training.model.parameters(), lr=1e-3)
+        training.backward()
+        opt.step()
+        home, = opt.arenas
+        assert home is not None
+        for block in home.blocks:
+            for name in home.state:
+                assert np.shares_memory(block[name], home.state[name])
+        assert home.state["square"].any()
