@@ -64,7 +64,7 @@ def movielens25m(options: Options) -> Iterator[Case]:
            ours("SGD"), floor("SGD"), torch("SGD", "fused")]
     for bs in options.bs or (4096, 65536):
         job = Job("dot", bs=bs, lr=6e-3, wd=.1)
-        steps = options.steps or max(3, 40_960 // bs)
+        steps = options.steps or max(5, 163_840 // bs)
         yield Case(f"{n_users} users, {n_items} items, batch {bs}", job, who, "movielens25m",
                    partial(write, n_users, n_items, n_ratings, FACTORS), steps, big=True)
 

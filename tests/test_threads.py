@@ -11,7 +11,7 @@ import pytest
 from test_lazy import MAKERS, Training
 
 from minifast import threads
-from minifast.optim import Adam, RMSProp, ahead, arena, lazy
+from minifast.optim import Adam, RMSProp, arena, lazy
 from minifast.threads import cut, for_each
 
 pytestmark = pytest.mark.cpu_only("a GPU is told what to do by one thread")
@@ -23,8 +23,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
     """Work on so many threads, whatever the machine has; small pieces."""
     monkeypatch.setattr(arena, "BLOCK", 100)
     monkeypatch.setattr(lazy, "BLOCK", 100)
-    for place in (lazy, ahead):
-        monkeypatch.setattr(place, "FEW", 10)
+    monkeypatch.setattr(lazy, "FEW", 10)
 
     def set_number(n: int) -> None:
         threads._helpers.cache_clear()

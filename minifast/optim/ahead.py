@@ -13,17 +13,12 @@ import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
-from ..threads import for_each
 
 Hypers = dict[str, float]
 LENGTH = 512
 """Steps for which coefficients are made at a time."""
 LONGEST = 2400
 """Steps to look ahead at most: enough for a momentum of .99."""
-
-FEW = 1024
-"""Rows up to which threads do not pay, and up to which it is faster to compute one twice than to
-find out that it comes twice."""
 
 
 def reach(hypers: Sequence[Hypers]) -> int:
@@ -69,6 +64,8 @@ class Ahead:
 
     state: tuple[str, ...] = ("average",)
     counts = False
+    crew = 1
+    """Threads that share the work: where little is computed, rows that change cores cost more."""
 
     def __init__(self, hypers: Sequence[Hypers], decays: bool, steps: int = 0,
                  nodes: int = 4) -> None:
@@ -102,12 +99,8 @@ class Ahead:
         """
         form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
-
-        def add(to: tuple[Array, float]) -> None:
-            array, share = to
+        for array, share in zip(form.arrays, (-moved, 1 / form.c), strict=True):
             gradient._replace(values=gradient.values * share).add_to(array)
-        for_each(list(zip(form.arrays, (-moved, 1 / form.c), strict=True)), add,
-                 crew=1 if len(gradient.rows) <= FEW else 2)
 
 
 class AdamAhead(Ahead):
@@ -118,6 +111,7 @@ class AdamAhead(Ahead):
 
     state = ("average", "square")
     counts = True
+    crew = 8
 
     def _fit(self) -> bool:
         first = self.hypers[0]

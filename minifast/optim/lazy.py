@@ -15,7 +15,7 @@ import numpy as np
 from ..autograd import Rows
 from ..backend import Array
 from ..threads import cut, for_each
-from .ahead import FEW, Ahead
+from .ahead import Ahead
 from .arena import BLOCK, Arena
 from .store import Part, Store
 
@@ -25,6 +25,9 @@ SMALLEST = 1 << 15
 """Elements from which a store is worth it."""
 PATIENCE = 16
 """A store whose values were asked for after fewer steps than this is dense for as many steps."""
+FEW = 1024
+"""Rows up to which threads do not pay, and up to which it is faster to compute one twice than to
+find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 
@@ -127,7 +130,8 @@ class LazyForm:
         if len(rows) <= FEW:
             work(slice(None))
         else:
-            for_each(cut(len(rows), max(BLOCK // max(self.store.width, 1), FEW)), work)
+            pieces = cut(len(rows), max(BLOCK // max(self.store.width, 1), FEW))
+            for_each(pieces, work, self.kind.crew)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
