@@ -127,21 +127,47 @@ class AdamAhead(Ahead):
         if not self.rate.any() or not self.mom.any():  # nothing moves on
             self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
             return
-        heights, places = gauss(*self._terms(), self.nodes)
+        heights, places = self._rules()
         self.nodes_of_step = [list(zip(h, e, strict=True)) for h, e in
                               zip(heights.tolist(), (places * self.eps).tolist(), strict=True)]
 
-    def _terms(self) -> tuple[Array, Array]:
-        """Before step k, what each of the coming steps j will add: (k, j) heights and places.
+    def _rules(self) -> tuple[Array, Array]:
+        """Heights and places of the nodes before each step, (length + 1, nodes).
 
-        Step j moves a row by rate_j m_j / (sqrt(v_j) + eps bias_j) where m_j and v_j have shrunk;
-        taken out of the root, beta^(1/2) a step moves the place and makes the height larger.
+        From all that will come at every 32nd step only; in between, the terms up to there and the
+        nodes that stand for the rest are the same to a rule.
         """
-        k, j = np.ogrid[:self.length + 1, :len(self.hypers) - self.length]
+        window = len(self.hypers) - self.length
+        every = min(32, window)
+        ends = np.arange(self.length % every, self.length + 1, every)
+        rest = gauss(*self._terms(ends[:, None], np.arange(window)), self.nodes)
+        k, j = np.ogrid[:self.length + 1, :every]
+        which = np.searchsorted(ends, k[:, 0])
+        gap = ends[which] - k[:, 0]
+        near = self._terms(k, j)
+        far = (factor[:, None] * some[which] for factor, some in
+               zip(self._scale(k[:, 0], gap), rest, strict=True))
+        heights, places = (np.concatenate(both, 1) for both in zip(near, far, strict=True))
+        heights[:, :every] *= j < gap[:, None]
+        return gauss(heights, places, self.nodes)
+
+    def _scale(self, k: Array, n: Array) -> tuple[Array, Array]:
+        """By how much heights and places change that are seen from n steps earlier, from step k.
+
+        m and v shrink in these steps; taken out of the root, beta^(1/2) a step moves the place
+        and makes the height larger.
+        """
         shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
-        grown = self.beta ** (-(j + 1) / 2)
-        return (self.rate[k + j] * np.exp(shrunk[k + j + 1] - shrunk[k]) * grown,
-                self.bias[k + j] * grown)
+        grown = self.beta ** (-n / 2)
+        return np.exp(shrunk[k + n] - shrunk[k]) * grown, grown
+
+    def _terms(self, k: Array, j: Array) -> tuple[Array, Array]:
+        """Before step k, what step k + j will add: heights and places.
+
+        Step i moves a row by rate_i m_i / (sqrt(v_i) + eps bias_i) where m_i and v_i have shrunk.
+        """
+        height, place = self._scale(k, j + 1)
+        return self.rate[k + j] * height, self.bias[k + j] * place
 
     def way(self, k: int, u: Array, *s: Array, c: float = 1., b: float = 1.) -> Array:
         """How far rows of momentum c u and average square b s will move from before step k on."""

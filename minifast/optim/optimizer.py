@@ -228,7 +228,7 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
 
 
 def _one_per_group(name: str, value: Any, n: int) -> list[float]:
-    if not np.ndim(value):
+    if isinstance(value, float) or not np.ndim(value):  # asking NumPy takes its time
         return [float(value)] * n
     if len(value) != n:
         raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "

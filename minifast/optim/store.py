@@ -146,9 +146,11 @@ class Store:
     def together(self, parts: Sequence[Part]) -> Rows:
         """The gradient of the whole matrix: rows (n,), some perhaps twice, values (n, width)."""
         rows = [part.shelf.flatten(part.ids) for part in parts]
-        values, at = np.zeros_like(self.data, shape=(sum(map(len, rows)), self.width)), 0
+        values, at = np.empty_like(self.data, shape=(sum(map(len, rows)), self.width)), 0
         for part in parts:
             place = slice(at, at := at + part.ids.size)
+            if sum(some.shape[-1] for _, some in part.columns) < self.width:
+                values[place] = 0
             for columns, some in part.columns:
                 values[place, columns] = some.reshape(part.ids.size, -1)
         ids = np.concatenate(rows) if rows else np.zeros(0, np.int64)
