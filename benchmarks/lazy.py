@@ -167,8 +167,9 @@ def errors(name: str, steps: int = 2500, rows: int = 5000, bs: int = 64) -> dict
             training.step(k)
         return training.weights()
     truth = run(False, np.float64)
-    forms: dict[str, dict[str, Any]] = {f"lazy, {n} nodes": {"nodes": n} for n in (1, 2, 3, 4, 8)} \
-        if name == "AdamW" else {"lazy": {}}
+    forms: dict[str, dict[str, Any]] = {"lazy": {}}
+    if name == "AdamW":
+        forms |= {f"lazy, {n} nodes": {"nodes": n} for n in (1, 2, 3, 4, 8)}
     found = {"dense": run(False)} | {form: run(True, **options) for form, options in forms.items()}
     return {form: float(np.linalg.norm(w - truth) / np.linalg.norm(truth))
             for form, w in found.items()}

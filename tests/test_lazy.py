@@ -16,7 +16,7 @@ from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, co
 from minifast.data import movielens_100k, planted_ratings
 from minifast.nn import Embedding, MSELossFlat
 from minifast.optim import SGD, Adam, Optimizer, RMSProp, one_cycle, planned
-from minifast.optim.ahead import AdamAhead, Ahead, gauss, reach
+from minifast.optim.ahead import ERROR, AdamAhead, Ahead, gauss, reach
 from minifast.train import callbacks as cbs
 
 pytestmark = pytest.mark.cpu_only("lazy updates are NumPy's; elsewhere tables stay dense")
@@ -128,6 +128,21 @@ def test_more_nodes_come_closer(nodes: int, bound: float) -> None:
     ours, theirs = (Training("Adam", lazy, np.float64, nodes=nodes, eps=1e-5).step(300)
                     for lazy in (True, False))
     assert bound / 100 < distance(ours.model, theirs.model) < bound
+
+
+def test_as_many_nodes_as_it_takes() -> None:
+    """Hardly more than two, save in the first steps; and much closer than two everywhere."""
+    ours, dense, two = (
+        Training("Adam", lazy, np.float64, nodes=nodes, eps=1e-5, steps=600).step(600)
+        for lazy, nodes in ((True, None), (False, None), (True, 2)))
+    assert 1e-9 < distance(ours.model, dense.model) < 1e-7
+    assert distance(ours.model, dense.model) < distance(two.model, dense.model) / 20
+    arena, = ours.opt.arenas
+    assert arena is not None
+    assert isinstance(arena.lazy, planned.LazyStores)
+    ahead, = arena.lazy.aheads.values()  # from step 512 on
+    assert isinstance(ahead, AdamAhead)
+    assert {len(rule) for rule in ahead.nodes_of_step} <= {2, 3}
 
 
 def a_hundred_steps(kind: type[Training], name: str, wd: float) -> None:
@@ -595,6 +610,26 @@ def test_nodes_are_exact_for_powers_of_the_place() -> None:
         for power in range(1 - n, n + 1):
             np.testing.assert_allclose((weights * nodes**power).sum(1),
                                        (heights * places**power).sum(1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [0, 100])
+@pytest.mark.parametrize("nodes", [2, 4, 8, None])
+def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps: int) -> None:
+    """And left to itself, its error is as small as it promises, whatever v is."""
+    lr, mom = one_cycle(1400, 5e-3)
+    hypers = [{"lr": lr(steps + i), "mom": mom(steps + i), "wd": .1, "beta": .99, "eps": 1e-8}
+              for i in range(1200)]
+    ahead = AdamAhead(hypers, True, steps, nodes)
+    ends = [0, 1, 7, ahead.length - 33, ahead.length - 1, ahead.length]
+    heights, places = ahead._terms(np.array(ends)[:, None], np.arange(1200 - ahead.length))
+    for root in (0, .01, .3, 1, 3, 100):
+        truth = (heights / (root + places)).sum(1)
+        found = [sum(h / (root + e / 1e-8) for h, e in ahead.nodes_of_step[k]) for k in ends]
+        if nodes is None:
+            np.testing.assert_allclose(found, truth, rtol=2 * ERROR)
+        else:
+            h, e = gauss(heights, places, nodes)
+            np.testing.assert_allclose(found, (h / (root + e)).sum(1), rtol=1e-9)
 
 
 def test_how_far_momentum_reaches() -> None:

@@ -20,6 +20,12 @@ LENGTH = 512
 LONGEST = 2400
 """Steps to look ahead at most: enough for a momentum of .99."""
 
+EVERY = 32
+"""Steps from one look at all that is to come to the next."""
+ERROR, MOST = 1e-4, 8
+"""How far a rule may be off, as a share of the way, and the most nodes it gets. After thousands of
+steps it makes 1e-7 of the weights, far less than the rounding of float32 does (docs/lazy.md)."""
+
 
 def reach(hypers: Sequence[Hypers]) -> int:
     """After how many steps what momentum does is below 1e-10 of what it did at first.
@@ -35,6 +41,7 @@ def reach(hypers: Sequence[Hypers]) -> int:
     if not all(0 <= ratio < 1 for ratio in ratios):
         return LONGEST + 1
     return ceil(log(1e-10) / log(largest)) if (largest := max(ratios)) > 0 else 1
+
 
 
 class Form(Protocol):
@@ -68,7 +75,7 @@ class Ahead:
     """Threads that share the work: where little is computed, rows that change cores cost more."""
 
     def __init__(self, hypers: Sequence[Hypers], decays: bool, steps: int = 0,
-                 nodes: int = 4) -> None:
+                 nodes: int | None = None) -> None:
         self.hypers, self.steps, self.nodes = hypers, steps, nodes
         self.lr, self.mom, wd = (np.array([h[name] for h in hypers])
                                  for name in ("lr", "mom", "wd"))
@@ -106,7 +113,8 @@ class Ahead:
 class AdamAhead(Ahead):
     """The ways ahead for AdamW: ``m sum_i H_i / (root + E_i)``, a Gauss rule with few nodes.
 
-    ``steps`` is how many steps Adam has counted so far.
+    ``steps`` is how many steps Adam has counted so far, ``nodes`` how many nodes there are; None
+    is as many as it takes.
     """
 
     state = ("average", "square")
@@ -127,29 +135,49 @@ class AdamAhead(Ahead):
         if not self.rate.any() or not self.mom.any():  # nothing moves on
             self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
             return
-        heights, places = self._rules()
-        self.nodes_of_step = [list(zip(h, e, strict=True)) for h, e in
-                              zip(heights.tolist(), (places * self.eps).tolist(), strict=True)]
+        self.nodes_of_step = self._rules()
 
-    def _rules(self) -> tuple[Array, Array]:
-        """Heights and places of the nodes before each step, (length + 1, nodes).
+    def _rules(self) -> list[list[tuple[float, float]]]:
+        """(height, place) of the nodes before each step."""
+        heights, places, n = self._gathered()
+        rules: list[list[tuple[float, float]]] = [[]] * len(n)
+        for few in np.unique(n):
+            steps = np.flatnonzero(n == few)
+            h, e = gauss(heights[steps], places[steps], int(few))
+            for k, *pairs in zip(steps.tolist(), h.tolist(), (e * self.eps).tolist(), strict=True):
+                rules[k] = list(zip(*pairs, strict=True))
+        return rules
 
-        From all that will come at every 32nd step only; in between, the terms up to there and the
-        nodes that stand for the rest are the same to a rule.
+    def _gathered(self) -> tuple[Array, Array, Array]:
+        """Terms that stand for all that is to come before each step, and how many nodes do.
+
+        All of it is looked at before some steps only. In between, the terms up to the next of
+        them, and the nodes that stand for the rest, are the same to a rule.
         """
         window = len(self.hypers) - self.length
-        every = min(32, window)
-        ends = np.arange(self.length % every, self.length + 1, every)
-        rest = gauss(*self._terms(ends[:, None], np.arange(window)), self.nodes)
+        every = min(EVERY, window)
+        ends = np.unique([0, *range(self.length, 0, -every)])
+        terms = self._terms(ends[:, None], np.arange(window))
+        enough = self._enough(*terms)
         k, j = np.ogrid[:self.length + 1, :every]
-        which = np.searchsorted(ends, k[:, 0])
-        gap = ends[which] - k[:, 0]
-        near = self._terms(k, j)
-        far = (factor[:, None] * some[which] for factor, some in
-               zip(self._scale(k[:, 0], gap), rest, strict=True))
-        heights, places = (np.concatenate(both, 1) for both in zip(near, far, strict=True))
+        end = np.searchsorted(ends, k[:, 0])
+        gap = ends[end] - k[:, 0]
+        later = (factor[:, None] * rule[end] for factor, rule in
+                 zip(self._scale(k[:, 0], gap), gauss(*terms, self.nodes or MOST), strict=True))
+        heights, places = (np.concatenate(both, 1) for both in
+                           zip(self._terms(k, j), later, strict=True))
         heights[:, :every] *= j < gap[:, None]
-        return gauss(heights, places, self.nodes)
+        return heights, places, np.maximum(enough, np.roll(enough, 1))[end]
+
+    def _enough(self, heights: Array, places: Array) -> Array:
+        """With how many nodes a rule errs by ERROR at most, (rows,), if that is left to us."""
+        enough = np.full(len(heights), self.nodes or MOST)
+        if self.nodes is None:
+            truth = _at_roots(heights, places)
+            for n in range(MOST - 1, 0, -1):
+                error = np.abs(_at_roots(*gauss(heights, places, n)) / truth - 1).max(0)
+                enough[error <= ERROR] = n
+        return enough
 
     def _scale(self, k: Array, n: Array) -> tuple[Array, Array]:
         """By how much heights and places change that are seen from n steps earlier, from step k.
@@ -216,6 +244,11 @@ def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: fl
         total += np.divide(height, term, out=term)
     total *= u
     return total
+
+
+def _at_roots(heights: Array, places: Array) -> Array:
+    """Sums of height / (root + place) for roots around 1, where rules err most: (roots, rows)."""
+    return np.array([(heights / (root + places)).sum(1) for root in np.geomspace(.1, 10, 9)])
 
 
 def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:

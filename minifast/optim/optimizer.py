@@ -48,8 +48,8 @@ class Optimizer:
     value of every hyper-parameter. A parameter that does not require a gradient is left alone,
     to the bit: it lies in no arena, so no step can reach it. ``lazy`` says whether large tables
     are updated only at the rows that were looked up, with the same results (docs/lazy.md); None
-    is where it pays. ``nodes`` is how closely, for Adam. fastai v2's ``Optimizer``, v1's
-    ``OptimWrapper``.
+    is where it pays. ``nodes`` is how closely, for Adam, and None is closely enough for float32.
+    fastai v2's ``Optimizer``, v1's ``OptimWrapper``.
 
     >>> w = Parameter(np.ones(2, np.float32))
     >>> opt = SGD([w], lr=.5)
@@ -60,7 +60,7 @@ class Optimizer:
     lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
 
     def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
-                 lazy: bool | None = None, nodes: int = 4,
+                 lazy: bool | None = None, nodes: int | None = None,
                  **hypers: float | Sequence[float]) -> None:
         self.groups = _as_groups(groups)
         self.lazy, self.nodes, self.taken = lazy, nodes, 0
@@ -267,7 +267,7 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
 def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
          beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
          true_wd: bool = True, bn_wd: bool = True, lazy: bool | None = None,
-         nodes: int = 4) -> Optimizer:
+         nodes: int | None = None) -> Optimizer:
     """Averages of gradient and squared gradient; v1's default optimizer (it says ``AdamW``).
 
     ``mom`` and ``beta`` are torch's two betas; fastai's second one is 0.99.

@@ -18,7 +18,7 @@ KINDS: dict[tuple[Any, ...], type[Ahead]] = {
 class LazyStores:
     """The stores of one arena that may be updated lazily."""
 
-    def __init__(self, arena: Arena, kind: type[Ahead], by_hand: bool, nodes: int) -> None:
+    def __init__(self, arena: Arena, kind: type[Ahead], by_hand: bool, nodes: int | None) -> None:
         self.arena, self.kind, self.by_hand, self.nodes = arena, kind, by_hand, nodes
         self.forms = [LazyForm(store, arena, kind) for store in arena.stores
                       if by_hand or store.data.size >= SMALLEST]
@@ -91,7 +91,7 @@ def plan(coming: Coming) -> list[Hypers]:
     return hypers
 
 
-def lazy_stores(arena: Arena, steps: Sequence[Any], by_hand: bool, nodes: int
+def lazy_stores(arena: Arena, steps: Sequence[Any], by_hand: bool, nodes: int | None
                 ) -> LazyStores | None:
     """The stores of an arena that may be updated lazily; None if there are none.
 
