@@ -14,8 +14,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def scatter_add(target: Array, index: Any, values: Array) -> None:
-    """``target[index] += values``, in place; an index that comes twice counts twice.
+def scatter_add(target: Array, index: Any, values: Array, share: float = 1.) -> None:
+    """``target[index] += values * share``, in place; an index that comes twice counts twice.
 
     >>> table = np.zeros((3, 2))
     >>> scatter_add(table, np.array([2, 0, 2]), np.ones((3, 2)))
@@ -23,13 +23,15 @@ def scatter_add(target: Array, index: Any, values: Array) -> None:
     [[1.0, 1.0], [0.0, 0.0], [2.0, 2.0]]
     """
     if not _are_rows(target, index, values):
-        np.add.at(target, index, values)
+        np.add.at(target, index, values if share == 1 else values * share)
         return
     (n, width), rows = target.shape, index.reshape(-1)
     if (product := sparse_product()) is not None and within(rows, n):
         ends, ones = _one_hot(len(rows), rows.dtype, target.dtype)
-        product(n, len(rows), width, ends, rows, ones, values.reshape(-1), target.reshape(-1))
+        shares = ones if share == 1 else ones * target.dtype.type(share)
+        product(n, len(rows), width, ends, rows, shares, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
+        values = values if share == 1 else values * target.dtype.type(share)
         flat = rows.reshape(-1, 1) * np.intp(width) + np.arange(width)  # int32 may overflow
         np.add.at(target.reshape(-1), flat.reshape(-1), values.reshape(-1))
 

@@ -20,16 +20,19 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("ids", [np.int32, np.int64, np.uint8, np.int16])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("shape", [(50,), (5, 10), (0,), (1,)])
-def test_rows_add_up(scipy: bool, ids: type, dtype: type, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("share", [1., -.3])
+def test_rows_add_up(scipy: bool, ids: type, dtype: type, shape: tuple[int, ...], share: float
+                     ) -> None:
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 7, shape).astype(ids)
     values = rng.normal(size=(*shape, 3)).astype(dtype)
     table = rng.normal(size=(7, 3)).astype(dtype)
     expected = table.astype(np.float64)
     for row, value in zip(rows.reshape(-1), values.reshape(-1, 3), strict=True):
-        expected[row] += value
-    scatter_add(table, rows, values)
+        expected[row] += value * share
+    scatter_add(table, rows, values, share)
     np.testing.assert_allclose(table, expected, atol=5e-2 if dtype is np.float16 else 3e-6)
+    assert table.dtype == dtype
 
 
 @both_ways
@@ -50,7 +53,9 @@ def test_views_masks_slices_and_values_of_another_shape(scipy: bool) -> None:
     assert whole.sum() == whole[2, 1:3].sum() == 4
     scatter_add(whole, whole.sum(1) > 0, np.float32(1))
     assert whole[2].tolist() == [1, 3, 3, 1, 1]
-    scatter_add(whole, slice(0, 1), np.ones((1, 5), np.float32))
+    scatter_add(whole, slice(0, 1), np.ones((1, 5), np.float32), 1.)
+    scatter_add(whole, slice(0, 1), np.ones((1, 5), np.float32), .5)
+    scatter_add(whole, slice(0, 1), np.ones((1, 5), np.float32), -.5)
     scatter_add(whole, np.array([0, 0]), np.ones(5, np.float32))
     assert whole[0].tolist() == [3] * 5
     turned = np.zeros((3, 4), np.float32).T

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
+from ..scatter import scatter_add
 
 Hypers = dict[str, float]
 LENGTH = 512
@@ -52,7 +53,7 @@ class Form(Protocol):
     c: float
     b: float
 
-    def look_up(self, rows: Array) -> Array: ...
+    def weights(self, rows: Array) -> Array: ...
 
     def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]: ...
 
@@ -99,15 +100,15 @@ class Ahead:
         """How far rows of momentum c u and average square b s will move from before step k on."""
         return u * (c * self.way_per_momentum[k])
 
-    def step(self, k: int, form: Form, gradient: Rows, w: Array | None) -> None:
-        """Step k of the dense optimizer, for rows with a gradient; ``w`` their weights, if known.
+    def step(self, k: int, form: Form, gradient: Rows) -> None:
+        """Step k of the dense optimizer, for rows with a gradient.
 
         What a gradient changes is in proportion to it, so rows may come twice.
         """
         form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
         for array, share in zip(form.arrays, (-moved, 1 / form.c), strict=True):
-            gradient._replace(values=gradient.values * share).add_to(array)
+            scatter_add(array, gradient.rows, gradient.values, share)
 
 
 class AdamAhead(Ahead):
@@ -201,13 +202,13 @@ class AdamAhead(Ahead):
         """How far rows of momentum c u and average square b s will move from before step k on."""
         return fractions(self.nodes_of_step[k], u, np.sqrt(s[0]), c, b)
 
-    def step(self, k: int, form: Form, gradient: Rows, w: Array | None) -> None:
-        """Step k of the dense optimizer, for rows with a gradient; ``w`` their weights, if known.
+    def step(self, k: int, form: Form, gradient: Rows) -> None:
+        """Step k of the dense optimizer, for rows with a gradient.
 
         A row that comes twice is computed twice, with the same result. The step itself is one
         fraction more in the sum that says how far the row will move.
         """
-        w = form.look_up(gradient.rows) if w is None else w
+        w = form.weights(gradient.rows)
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
         form.shrink(gradient.rows, shrink, mom, self.beta)
         terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]

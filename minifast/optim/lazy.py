@@ -42,6 +42,7 @@ class LazyForm:
         self.store, self.arena, self.kind = store, arena, kind
         self.decays = store.place.stop <= arena.boundary
         self.arrays: list[Array] = []
+        self.parts: Sequence[Part] = []
         self.ahead: Ahead
         self.seats: Array = None
         self.k = self.age = self.wait = 0
@@ -111,6 +112,13 @@ class LazyForm:
         w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
         return w
 
+    def weights(self, rows: Array) -> Array:
+        """The weights of the rows of this step, copies: as the batch has looked them up, if it
+        has just done so."""
+        if not self.parts or any(part.shelf.ids is not part.ids for part in self.parts):
+            return self.look_up(rows)
+        return np.concatenate([part.shelf.rows for part in self.parts])
+
     def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]:
         """Rows (n,) with the gradient of each and its weights. Few rows come as they are, some
         perhaps twice; many come once each."""
@@ -161,17 +169,11 @@ class LazyForm:
     def step(self, ahead: Ahead, k: int) -> None:
         """Step k of ``ahead``, with the gradients that wait in the tables."""
         self.ahead, self.k = ahead, k
-        parts = self.store.parts()
-        gradient = self.store.together(parts)
-        ahead.step(k, self, gradient, self._read(parts))
+        self.parts = self.store.parts()
+        gradient = self.store.together(self.parts)
+        ahead.step(k, self, gradient)
         self.k, self.age, self.last = k + 1, self.age + 1, gradient
         self.store.forget()
-
-    def _read(self, parts: Sequence[Part]) -> Array | None:
-        """The weights of their rows, from when the batch looked them up; None if that is over."""
-        if not parts or any(part.shelf.ids is not part.ids for part in parts):
-            return None
-        return np.concatenate([part.shelf.rows for part in parts])
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None:
         """Let all rows shrink by these factors: three numbers, and the arrays once in a while."""

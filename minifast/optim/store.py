@@ -115,7 +115,7 @@ class Store:
         shelf.read_by.append(table)
         rows: Array = shelf.rows[:, columns]
         if self.form is not None:
-            rows = rows.copy()  # the form needs its own once more
+            rows = rows.copy()  # the form reads its own once more
         return rows if ids.ndim == 1 else rows.reshape(*ids.shape, -1)
 
     def _look_up(self, ids: Array) -> Array:
