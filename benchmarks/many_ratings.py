@@ -76,7 +76,7 @@ def scaling(options: Options) -> Iterator[Case]:
     bs = (options.bs or (1024,))[0]
     for rows in (options.sized(n, 100) for n in ROWS):
         job = Job("dot", bs=bs, lr=6e-3, wd=.1)
-        steps = options.steps or max(3, min(100, 10_000_000 // rows))
+        steps = options.steps or max(20, min(100, 10_000_000 // rows))
         yield Case(f"{rows} rows, batch {bs}", job, who, f"scaling-{rows}",
                    partial(write, rows // 2, rows - rows // 2, options.sized(SOME_RATINGS, 2000),
                            FEW_FACTORS), steps, big=True)
