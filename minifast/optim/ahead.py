@@ -96,8 +96,8 @@ class Ahead:
             self.way_per_momentum.append(mom / shrink * (lr + self.way_per_momentum[-1]))
         self.way_per_momentum = [float(d) for d in self.way_per_momentum[::-1]]
 
-    def way(self, k: int, u: Array, *s: Array, c: float = 1., b: float = 1.) -> Array:
-        """How far rows of momentum c u and average square b s will move from before step k on."""
+    def way(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
+        """How far rows of momentum c u and average square b r^2 will move from before step k on."""
         return u * (c * self.way_per_momentum[k])
 
     def step(self, k: int, form: Form, gradient: Rows) -> None:
@@ -198,9 +198,9 @@ class AdamAhead(Ahead):
         height, place = self._scale(k, j + 1)
         return self.rate[k + j] * height, self.bias[k + j] * place
 
-    def way(self, k: int, u: Array, *s: Array, c: float = 1., b: float = 1.) -> Array:
-        """How far rows of momentum c u and average square b s will move from before step k on."""
-        return fractions(self.nodes_of_step[k], u, np.sqrt(s[0]), c, b)
+    def way(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
+        """How far rows of momentum c u and average square b r^2 will move from before step k on."""
+        return fractions(self.nodes_of_step[k], u, r[0], c, b)
 
     def step(self, k: int, form: Form, gradient: Rows) -> None:
         """Step k of the dense optimizer, for rows with a gradient.
@@ -216,14 +216,16 @@ class AdamAhead(Ahead):
 
         def move(piece: slice) -> None:
             some, g, z = rows[piece], gradients[piece], w[piece]
-            u, s = (array.take(some, 0) for array in form.arrays[1:])
+            u, r = (array.take(some, 0) for array in form.arrays[1:])
             u += g * ((1 - mom) / form.c)
             g *= g
             g *= (1 - self.beta) / form.b
-            s += g
+            r *= r
+            r += g
+            np.sqrt(r, out=r)
             z *= shrink / form.a
-            z -= fractions(terms, u, np.sqrt(s), form.c / form.a, form.b)
-            for array, new in zip(form.arrays, (z, u, s), strict=True):
+            z -= fractions(terms, u, r, form.c / form.a, form.b)
+            for array, new in zip(form.arrays, (z, u, r), strict=True):
                 array[some] = new
         form.in_pieces(rows, move)
 

@@ -3,12 +3,13 @@
 The results are the dense optimizer's. A row without gradient goes a way that is known from
 its momentum and the schedule (``ahead.py``). So what is stored is where the row will come to rest:
 
-    z = (w - way) / A,   u = m / C,   s = v / B,
+    z = (w - way) / A,   u = m / C,   r = sqrt(v / B),
 
 with A, C, B the products of all factors by which weights, momentum and average square shrink at a
 step. All three stay as they are on rows that the batch does not touch. docs/lazy.md derives this.
 """
 from collections.abc import Callable, Sequence
+from math import sqrt
 
 import numpy as np
 
@@ -35,7 +36,7 @@ SMALL = 1e-28
 class LazyForm:
     """The form of lazy updates for one store of an arena: in use while the store is ``awake``.
 
-    The numbers z, u, s stand in the arena's own arrays, in the places of w, m, v.
+    The numbers z, u, r stand in the arena's own arrays, in the places of w, m, v.
     """
 
     def __init__(self, store: Store, arena: Arena, kind: type[Ahead]) -> None:
@@ -49,7 +50,7 @@ class LazyForm:
         self.a = self.c = self.b = 1.
 
     def _throughout(self, work: Callable[..., None]) -> None:
-        """Call ``work`` with z, u, s in pieces that fit into a cache."""
+        """Call ``work`` with z, u, r in pieces that fit into a cache."""
         flat = [a.reshape(-1) for a in self.arrays]
         for_each(cut(len(flat[0]), BLOCK), lambda piece: work(*(a[piece] for a in flat)))
 
@@ -64,8 +65,10 @@ class LazyForm:
         self.touched: Array | None = None
         self.last: Rows | None = None
 
-        def to_rest(z: Array, *state: Array) -> None:
-            z -= ahead.way(k, *state)
+        def to_rest(z: Array, u: Array, *r: Array) -> None:
+            for square in r:
+                np.sqrt(square, out=square)
+            z -= ahead.way(k, u, *r)
         self._throughout(to_rest)
         self.store.form = self
         self.store.forget()
@@ -75,12 +78,14 @@ class LazyForm:
         self.store.form = None
         self.store.forget()
 
-        def as_they_are(z: Array, u: Array, *s: Array) -> None:
+        def as_they_are(z: Array, u: Array, *r: Array) -> None:
             u *= self.c
             z *= self.a
-            for square in s:
-                square *= self.b
-            z += self.ahead.way(self.k, u, *s)
+            for root in r:
+                root *= sqrt(self.b)
+            z += self.ahead.way(self.k, u, *r)
+            for root in r:
+                np.square(root, out=root)
         self._throughout(as_they_are)
         if self.last is not None:
             self._write_gradient(self.last.dense())
@@ -102,15 +107,15 @@ class LazyForm:
         found = np.empty((len(rows), self.store.width), self.store.data.dtype)
 
         def look(piece: slice) -> None:
-            found[piece] = self._weights(rows[piece])
+            self._weights(rows[piece], out=found[piece])
         self.in_pieces(rows, look)
         return found
 
-    def _weights(self, rows: Array) -> Array:
+    def _weights(self, rows: Array, out: Array | None = None) -> Array:
         w, *state = (array.take(rows, 0) for array in self.arrays)
         w *= self.a
-        w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
-        return w
+        way = self.ahead.way(self.k, *state, c=self.c, b=self.b)
+        return np.add(w, way, out=w if out is None else out)
 
     def weights(self, rows: Array) -> Array:
         """The weights of the rows of this step, copies: as the batch has looked them up, if it
@@ -178,7 +183,7 @@ class LazyForm:
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None:
         """Let all rows shrink by these factors: three numbers, and the arrays once in a while."""
         self.a, self.c, self.b = self.a * a, self.c * c, self.b * b
-        z, u, *s = self.arrays
+        z, u, *r = self.arrays
         if not c:  # no momentum: it is nowhere but on the rows of the last step
             u[... if self.touched is None else self.touched] = 0
             self.c = 1.
@@ -190,5 +195,5 @@ class LazyForm:
             u *= self.c
             self.c = 1.
         if self.b < SMALL:
-            s[0] *= self.b
+            r[0] *= sqrt(self.b)
             self.b = 1.
