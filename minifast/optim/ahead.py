@@ -57,6 +57,8 @@ class Form(Protocol):
 
     def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]: ...
 
+    def put(self, rows: Array, *values: Array) -> None: ...
+
     def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
@@ -225,8 +227,7 @@ class AdamAhead(Ahead):
             np.sqrt(r, out=r)
             z *= shrink / form.a
             z -= fractions(terms, u, r, form.c / form.a, form.b)
-            for array, new in zip(form.arrays, (z, u, r), strict=True):
-                array[some] = new
+            form.put(some, z, u, r)
         form.in_pieces(rows, move)
 
 

@@ -61,6 +61,7 @@ class LazyForm:
         self.store.move_in()
         self.arrays = [self.store.data, *(self.store.matrix(self.arena.whole(name))
                                           for name in self.kind.state)]
+        self.row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
         self.last: Rows | None = None
@@ -136,6 +137,14 @@ class LazyForm:
         first, place = self._first(rows)
         total = Rows(place, values, (len(first), values.shape[1])).dense()
         return rows[first], total, w[first]
+
+    def put(self, rows: Array, *values: Array) -> None:
+        """New z, u, r of these rows. A row may come twice, if its values are the same twice.
+
+        Taken as single things, rows are written in half the time.
+        """
+        for array, new in zip(self.arrays, values, strict=True):
+            array.view(self.row).put(rows, new.view(self.row))
 
     def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:
         """Call ``work`` for all of these rows, in pieces that fit into a cache, several at a time.
