@@ -103,6 +103,7 @@ class LazyForm:
 
     def look_up(self, rows: Array) -> Array:
         """The weights of these rows (n,) as they are now: copies (n, width)."""
+        rows = rows.astype(np.intp, copy=False)  # else each lookup would do it
         if len(rows) <= FEW:
             return self._weights(rows)
         found = np.empty((len(rows), self.store.width), self.store.data.dtype)
@@ -136,7 +137,7 @@ class LazyForm:
             return rows, grad.take(rows, 0), w
         first, place = self._first(rows)
         total = Rows(place, values, (len(first), values.shape[1])).dense()
-        return rows[first], total, w[first]
+        return rows.take(first), total, w.take(first, 0)
 
     def put(self, rows: Array, *values: Array) -> None:
         """New z, u, r of these rows. A row may come twice, if its values are the same twice.
@@ -185,6 +186,7 @@ class LazyForm:
         self.ahead, self.k = ahead, k
         self.parts = self.store.parts()
         gradient = self.store.together(self.parts)
+        gradient = gradient._replace(rows=gradient.rows.astype(np.intp, copy=False))
         ahead.step(k, self, gradient)
         self.k, self.age, self.last = k + 1, self.age + 1, gradient
         self.store.forget()
