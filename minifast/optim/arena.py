@@ -77,8 +77,9 @@ class Arena:
         self.places = [(p, span(self.data), span(self.grad)) for p, span in self.spans()
                        if not isinstance(p, Table)]
         self.lazy: LazyStores | None = None
-        in_pieces = backend_of(self.data).in_pieces
-        self.block, self.crew = (BLOCK, n_threads()) if in_pieces else (max(length, 1), 1)
+        size = max(length, 1)
+        self.block = min(BLOCK, size) if backend_of(self.data).in_pieces else size
+        self.crew = min(n_threads(), -(-size // self.block))
         self.scratch = np.empty_like(self.data, shape=(self.crew, self.block))
         self.blocks: list[Block] = []
         self._steps = 0
