@@ -16,7 +16,8 @@ from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, co
 from minifast.data import movielens_100k, planted_ratings
 from minifast.nn import Embedding, MSELossFlat
 from minifast.optim import SGD, Adam, Optimizer, RMSProp, one_cycle, planned
-from minifast.optim.ahead import ERROR, AdamAhead, Ahead, gauss, reach
+from minifast.optim.ahead import AdamAhead, Ahead, reach
+from minifast.optim.quadrature import ERROR, gauss
 from minifast.train import callbacks as cbs
 
 pytestmark = pytest.mark.cpu_only("lazy updates are NumPy's; elsewhere tables stay dense")
@@ -630,6 +631,14 @@ def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps:
         else:
             h, e = gauss(heights, places, nodes)
             np.testing.assert_allclose(found, (h / (root + e)).sum(1), rtol=1e-9)
+
+
+def test_a_rate_of_zero_is_a_way_of_zero() -> None:
+    hypers = [{"lr": 5e-3 * (i < 700), "mom": .9, "wd": .1, "beta": .99, "eps": 1e-8}
+              for i in range(1200)]
+    rules = AdamAhead(hypers, True).nodes_of_step
+    assert sum(h for h, _ in rules[699]) > 0
+    assert max(sum(h for h, _ in rule) for rule in rules[700:]) < 1e-290
 
 
 def test_how_far_momentum_reaches() -> None:

@@ -14,18 +14,15 @@ import numpy as np
 from ..autograd import Rows
 from ..backend import Array
 from ..scatter import scatter_add
+from .quadrature import MOST, enough, gauss
 
 Hypers = dict[str, float]
 LENGTH = 512
 """Steps for which coefficients are made at a time."""
 LONGEST = 2400
 """Steps to look ahead at most: enough for a momentum of .99."""
-
 EVERY = 32
 """Steps from one look at all that is to come to the next."""
-ERROR, MOST = 1e-4, 8
-"""How far a rule may be off, as a share of the way, and the most nodes it gets. After thousands of
-steps it makes 1e-7 of the weights, far less than the rounding of float32 does (docs/lazy.md)."""
 
 
 def reach(hypers: Sequence[Hypers]) -> int:
@@ -161,7 +158,7 @@ class AdamAhead(Ahead):
         every = min(EVERY, window)
         ends = np.unique([0, *range(self.length, 0, -every)])
         terms = self._terms(ends[:, None], np.arange(window))
-        enough = self._enough(*terms)
+        n = np.full(len(ends), self.nodes) if self.nodes else enough(*terms)
         k, j = np.ogrid[:self.length + 1, :every]
         end = np.searchsorted(ends, k[:, 0])
         gap = ends[end] - k[:, 0]
@@ -170,17 +167,7 @@ class AdamAhead(Ahead):
         heights, places = (np.concatenate(both, 1) for both in
                            zip(self._terms(k, j), later, strict=True))
         heights[:, :every] *= j < gap[:, None]
-        return heights, places, np.maximum(enough, np.roll(enough, 1))[end]
-
-    def _enough(self, heights: Array, places: Array) -> Array:
-        """With how many nodes a rule errs by ERROR at most, (rows,), if that is left to us."""
-        enough = np.full(len(heights), self.nodes or MOST)
-        if self.nodes is None:
-            truth = _at_roots(heights, places)
-            for n in range(MOST - 1, 0, -1):
-                error = np.abs(_at_roots(*gauss(heights, places, n)) / truth - 1).max(0)
-                enough[error <= ERROR] = n
-        return enough
+        return heights, places, np.maximum(n, np.roll(n, 1))[end]
 
     def _scale(self, k: Array, n: Array) -> tuple[Array, Array]:
         """By how much heights and places change that are seen from n steps earlier, from step k.
@@ -248,40 +235,3 @@ def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: fl
         total += np.divide(height, term, out=term)
     total *= u
     return total
-
-
-def _at_roots(heights: Array, places: Array) -> Array:
-    """Sums of height / (root + place) for roots around 1, where rules err most: (roots, rows)."""
-    return np.array([(heights / (root + places)).sum(1) for root in np.geomspace(.1, 10, 9)])
-
-
-def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
-    """Few weights at few nodes that stand for many, row by row: (rows, n) of each.
-
-    They have the same sum of height * place^p for p from 1 - n to n. The negative powers are
-    what ``1 / (root + place)`` is made of where the root is small, the others where it is large.
-
-    Lanczos' way to Gauss's rule: the matrix of the places, seen from the vector of the roots of
-    the weights, is tridiagonal after n steps; its eigenvalues are the nodes. For given weights it
-    is exact for powers 0 to 2 n - 1 (Golub and Welsch 1969), here for heights * place^(1 - n).
-
-    >>> weights, nodes = gauss(np.ones((1, 9)), np.arange(1., 10)[None], 2)
-    >>> float((weights * nodes ** 2).sum().round(6)), sum(i ** 2 for i in range(1, 10))
-    (285.0, 285)
-    """
-    heights = heights * places ** (1. - n)
-    total = np.maximum(heights.sum(1), 1e-300)
-    q = np.sqrt(heights / total[:, None])
-    before, link = np.zeros_like(q), np.zeros(len(q))
-    matrix = np.zeros((len(q), n, n))
-    for i in range(n):
-        r = places * q
-        matrix[:, i, i] = middle = (r * q).sum(1)
-        r -= middle[:, None] * q + link[:, None] * before
-        link = np.sqrt((r * r).sum(1)) + 1e-300
-        before, q = q, r / link[:, None]
-        if i + 1 < n:
-            matrix[:, i, i + 1] = matrix[:, i + 1, i] = link
-    nodes, vectors = np.linalg.eigh(matrix)
-    nodes = np.clip(nodes, places.min(1, keepdims=True), places.max(1, keepdims=True))
-    return total[:, None] * vectors[:, 0, :] ** 2 * nodes ** (n - 1.), nodes
