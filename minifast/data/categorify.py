@@ -27,6 +27,20 @@ class UnknownColumnError(_PlainKeyError):
     """A column that the frame does not have."""
 
 
+def check_columns(columns: Iterable[Any], names: Iterable[Any], where: str = "",
+                  have: str = "the frame has") -> None:
+    """UnknownColumnError, a KeyError, for the first name that is not among ``columns``; ``where``
+    begins the message, ``have`` introduces those that are.
+
+    >>> check_columns(["user", "item"], ["item"])
+    """
+    columns = list(columns)
+    for name in names:
+        if name not in columns:
+            raise UnknownColumnError(f"{where}no column {name!r}; {have} "
+                                     f"{', '.join(map(str, columns)) or 'none'}")
+
+
 class Categories:
     """The labels of one column, in sorted order, numbered from 1; 0 is ``#na#``.
 

@@ -3,7 +3,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .categorify import UnknownColumnError
+from .categorify import check_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,14 +82,3 @@ def column_names(columns: Sequence[Any], wanted: Sequence[str | None], where: st
              for given, default in zip(wanted, columns, strict=False)]
     check_columns(columns, names, where)
     return names
-
-
-def check_columns(columns: Sequence[Any], names: Sequence[str], where: str = "") -> None:
-    """UnknownColumnError for a name that is not among ``columns``.
-
-    >>> check_columns(["user", "item"], ["item"])
-    """
-    for name in names:
-        if name not in columns:
-            raise UnknownColumnError(f"{where}no column {name!r}; the frame has "
-                                     f"{', '.join(map(str, columns))}")

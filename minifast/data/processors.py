@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .categorify import Categories, UnknownColumnError
+from .categorify import Categories, check_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +210,7 @@ class TabularProcessor:
     def _own(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         import pandas as pd
         cats, conts = self.inputs
-        check_columns(rows, [*cats, *conts])
+        check_columns(rows.columns, [*cats, *conts], have="there are")
         return pd.DataFrame({**{name: rows[name].to_numpy() for name in cats},
                              **{name: finite_or_missing(rows[name]) for name in conts}},
                             index=range(len(rows)))
@@ -243,14 +243,6 @@ def _made(proc: Any) -> TabularProc:
         raise TypeError(f"procs are classes or objects such as FillMissing, Categorify, Normalize; "
                         f"got {proc!r}")
     return made
-
-
-def check_columns(frame: "pd.DataFrame", names: Iterable[str]) -> None:
-    """UnknownColumnError, a KeyError, for the first name that is no column of ``frame``."""
-    for name in names:
-        if name not in frame.columns:
-            raise UnknownColumnError(f"no column {name!r}; there are "
-                                     f"{', '.join(map(str, frame.columns)) or 'none'}")
 
 
 def finite_or_missing(column: "pd.Series[Any]") -> "np.ndarray[Any, np.dtype[np.float64]]":

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..autograd import Tensor
 from .bunch import DataBunch
-from .categorify import Categories, emb_sz_rule
-from .files import PIECE, check_columns, column_names, csv_pieces, parquet_pieces
+from .categorify import Categories, check_columns, emb_sz_rule
+from .files import PIECE, column_names, csv_pieces, parquet_pieces
 from .loader import ArrayDataset
 from .pieces import Codes, Growing, LabelColumn, picked, read_numbers
 from .split import Rows, check_share, random_split
@@ -203,7 +203,7 @@ class _Ratings:
             return
         if not self.names:
             self._begin(piece, where)
-        check_columns(list(piece.columns), self.names, where)
+        check_columns(piece.columns, self.names, where)
         y = read_numbers(piece[self.names[2]], where)
         for column in self.labels:
             column.add(piece[column.name], where)
@@ -212,7 +212,7 @@ class _Ratings:
     def _begin(self, piece: "pd.DataFrame", where: str) -> None:
         self.names = column_names(list(piece.columns), self.wanted, where)
         if self.test is not None:
-            check_columns(list(self.test.columns), self.names[:2])
+            check_columns(self.test.columns, self.names[:2])
         self.labels = [LabelColumn(name) for name in self.names[:2]]
 
     def finish(self, order: Rows, n_train: int) -> tuple[list[Categories], list[Codes], Any]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .bunch import DataBunch
-from .categorify import Categories, UnknownColumnError, emb_sz_rule
+from .categorify import Categories, UnknownColumnError, check_columns, emb_sz_rule
 from .loader import ArrayDataset, to_tensors
-from .processors import Proc, TabularProcessor, check_columns
+from .processors import Proc, TabularProcessor
 from .split import Rows, random_split
 from .targets import Targets, make_targets
 
@@ -190,7 +190,7 @@ def _checked_rows(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var
     if not isinstance(dep_var, Hashable):
         raise TypeError(f"the targets are one column, got {dep_var!r}; give its name")
     names = [*cats, *conts, dep_var]
-    check_columns(df, names)
+    check_columns(df.columns, names, have="there are")
     twice = [name for name in names if names.count(name) > 1 or df[name].ndim > 1]
     if twice:
         raise ValueError(f"column {twice[0]!r} is named twice: cat_names {cats}, cont_names "
