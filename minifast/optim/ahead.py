@@ -50,9 +50,7 @@ class Form(Protocol):
     c: float
     b: float
 
-    def weights(self, rows: Array) -> Array: ...
-
-    def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]: ...
+    def summed(self, gradient: Rows) -> tuple[Array, Array, Array]: ...
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
@@ -135,6 +133,7 @@ class AdamAhead(Ahead):
         if not self.rate.any() or not self.mom.any():  # nothing moves on
             self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
             return
+        self.shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
         self.nodes_of_step = self._rules()
 
     def _rules(self) -> list[list[tuple[float, float]]]:
@@ -175,9 +174,8 @@ class AdamAhead(Ahead):
         m and v shrink in these steps; taken out of the root, beta^(1/2) a step moves the place
         and makes the height larger.
         """
-        shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
         grown = self.beta ** (-n / 2)
-        return np.exp(shrunk[k + n] - shrunk[k]) * grown, grown
+        return np.exp(self.shrunk[k + n] - self.shrunk[k]) * grown, grown
 
     def _terms(self, k: Array, j: Array) -> tuple[Array, Array]:
         """Before step k, what step k + j will add: heights and places.
@@ -197,11 +195,10 @@ class AdamAhead(Ahead):
         A row that comes twice is computed twice, with the same result. The step itself is one
         fraction more in the sum that says how far the row will move.
         """
-        w = form.weights(gradient.rows)
+        rows, gradients, w = form.summed(gradient)
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
         form.shrink(gradient.rows, shrink, mom, self.beta)
         terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]
-        rows, gradients, w = form.summed(gradient, w)
 
         def move(piece: slice) -> None:
             some, g, z = rows[piece], gradients[piece], w[piece]

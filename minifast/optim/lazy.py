@@ -119,17 +119,18 @@ class LazyForm:
         way = self.ahead.way(self.k, *state, c=self.c, b=self.b)
         return np.add(w, way, out=w if out is None else out)
 
-    def weights(self, rows: Array) -> Array:
+    def _known(self, rows: Array) -> Array:
         """The weights of the rows of this step, copies: as the batch has looked them up, if it
         has just done so."""
         if not self.parts or any(part.shelf.ids is not part.ids for part in self.parts):
             return self.look_up(rows)
         return np.concatenate([part.shelf.rows for part in self.parts])
 
-    def summed(self, gradient: Rows, w: Array) -> tuple[Array, Array, Array]:
+    def summed(self, gradient: Rows) -> tuple[Array, Array, Array]:
         """Rows (n,) with the gradient of each and its weights. Few rows come as they are, some
         perhaps twice; many come once each."""
         rows, values, _ = gradient
+        w = self._known(rows)
         if len(rows) <= FEW:
             grad = self.store.grad
             grad[rows] = 0
@@ -188,7 +189,7 @@ class LazyForm:
         gradient = self.store.together(self.parts)
         gradient = gradient._replace(rows=gradient.rows.astype(np.intp, copy=False))
         ahead.step(k, self, gradient)
-        self.k, self.age, self.last = k + 1, self.age + 1, gradient
+        self.k, self.age, self.last, self.parts = k + 1, self.age + 1, gradient, ()
         self.store.forget()
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None:
