@@ -15,7 +15,7 @@ import numpy as np
 
 from .memory import keep_memory
 from .random import hashed_uniform
-from .scatter import scatter_add
+from .scatter import scaled, scatter_add
 
 Array: TypeAlias = Any
 """An array of the library that the device uses: ``np.ndarray`` on the CPU, ``cupy.ndarray``."""
@@ -43,8 +43,9 @@ class Backend:
     """An array to NumPy; waits for the device."""
     gather: Callable[[Array, Array], Array]
     """(table, rows): ``table[rows]``."""
-    scatter_add: Callable[[Array, Any, Array], None]
-    """(target, index, values): ``target[index] += values``, where a repeated index adds up."""
+    scatter_add: Callable[..., None]
+    """(target, index, values, share=1.): ``target[index] += values * share``, where a repeated
+    index adds up; share is a number or one for each row of values."""
     row_dot: Callable[[Array, Array], Array] = _row_dot
     """(a, b): the sum of a * b along the last axis."""
     random: Callable[[np.random.Generator, Array], Array] = hashed_uniform
@@ -74,6 +75,13 @@ NUMPY = Backend(
 
 
 # ---------------------------------------------------------------- CuPy
+
+def adding(add_at: Callable[[Array, Any, Array], None]) -> Callable[..., None]:
+    """A backend's ``scatter_add`` by means of its ``add.at``."""
+    def scatter_add(target: Array, index: Any, values: Array, share: float | Array = 1.) -> None:
+        add_at(target, index, scaled(values, share))
+    return scatter_add
+
 
 class CudaState(NamedTuple):
     """Whether CUDA can be used: ``missing``, ``broken``, ``no device`` or ``ok``, and why."""
@@ -129,7 +137,7 @@ def _cupy_backend() -> Backend:
     return Backend(
         name="cuda", array_type=cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
         gather=lambda table, rows: cupy.take(table, rows, axis=0),
-        scatter_add=cupy.add.at, synchronize=lambda: cupy.cuda.Device().synchronize(),
+        scatter_add=adding(cupy.add.at), synchronize=lambda: cupy.cuda.Device().synchronize(),
         out_of_memory=cupy.cuda.memory.OutOfMemoryError)
 
 

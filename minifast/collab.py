@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .autograd import Tensor, apply, cat, no_grad, ops
+from .autograd import Tensor, cat, no_grad
 from .data import CollabDataBunch
 from .newcomer import check_within, learn_rows, user_tables
-from .nn import Embedding, Module, embedding, sigmoid_range
+from .nn import Embedding, Module, dot_bias, embedding, sigmoid_range
 from .nn.activation import check_range
 from .nn.init import Seed
 from .random import generator
@@ -59,8 +59,7 @@ class EmbeddingDotBias(Module):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """users (bs,), items (bs,) to ratings (bs,)."""
-        res = apply(ops.row_dot_bias, self.u_weight(users), self.i_weight(items),
-                    self.u_bias(users), self.i_bias(items))
+        res = dot_bias((users, self.u_weight, self.u_bias), (items, self.i_weight, self.i_bias))
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
     @property

@@ -14,8 +14,10 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def scatter_add(target: Array, index: Any, values: Array, share: float = 1.) -> None:
+def scatter_add(target: Array, index: Any, values: Array, share: float | Array = 1.) -> None:
     """``target[index] += values * share``, in place; an index that comes twice counts twice.
+
+    ``share`` is a number, or one for each row of values.
 
     >>> table = np.zeros((3, 2))
     >>> scatter_add(table, np.array([2, 0, 2]), np.ones((3, 2)))
@@ -23,17 +25,28 @@ def scatter_add(target: Array, index: Any, values: Array, share: float = 1.) -> 
     [[1.0, 1.0], [0.0, 0.0], [2.0, 2.0]]
     """
     if not _are_rows(target, index, values):
-        np.add.at(target, index, values if share == 1 else values * share)
+        np.add.at(target, index, scaled(values, share))
         return
     (n, width), rows = target.shape, index.reshape(-1)
     if (product := sparse_product()) is not None and within(rows, n):
         ends, ones = _one_hot(len(rows), rows.dtype, target.dtype)
-        shares = ones if share == 1 else ones * target.dtype.type(share)
+        shares = np.multiply(ones, share, dtype=target.dtype)
         product(n, len(rows), width, ends, rows, shares, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
-        values = values if share == 1 else values * target.dtype.type(share)
+        values = scaled(values, share)
         flat = rows.reshape(-1, 1) * np.intp(width) + np.arange(width)  # int32 may overflow
         np.add.at(target.reshape(-1), flat.reshape(-1), values.reshape(-1))
+
+
+def scaled(values: Any, share: Any) -> Any:
+    """``values`` times ``share``, a number or one for each row.
+
+    >>> scaled(np.ones((2, 1)), np.array([1., 2.])).tolist()
+    [[1.0], [2.0]]
+    """
+    if isinstance(share, float):
+        return values if share == 1 else values * share
+    return values * share.astype(values.dtype, copy=False)[:, None]
 
 
 def _are_rows(target: Array, index: Any, values: Array) -> bool:
@@ -47,6 +60,9 @@ _INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
 def within(ids: Array, n: int) -> bool:
     """Whether all of these whole numbers lie in 0 to n - 1, by one comparison: seen as unsigned, a
     negative number is huge.
@@ -54,8 +70,12 @@ def within(ids: Array, n: int) -> bool:
     >>> within(np.array([0, 2]), 3), within(np.array([-1]), 3)
     (True, False)
     """
-    end = n if ids.dtype.kind == "u" else min(n, 1 << 8 * ids.itemsize - 1)
-    return not ids.size or bool(ids.view(f"u{ids.itemsize}").max() < end)
+    if not ids.size:
+        return True
+    unsigned = _UNSIGNED.get(ids.dtype)
+    if unsigned is None:
+        return bool(ids.max() < n)
+    return bool(np.maximum.reduce(ids.view(unsigned), None) < min(n, 1 << 8 * ids.itemsize - 1))
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minifast import GradientError, Primitive, Tensor, apply, gradcheck, primitive, tensor
-from minifast.autograd import Rows, normalize, ops, windows
+from minifast.autograd import Rows, normalize, ops, pairs, windows
 
 Array = np.ndarray
 
@@ -131,6 +131,7 @@ CASES: dict[str, Case] = {
     "row_dot": Case(ops.row_dot, (A, B)),
     "row_dot_bias": Case(ops.row_dot_bias, (A, B, A[:, :1], B[:, 1:2])),
     "row_dot, one row": Case(ops.row_dot, (A, ROW)),
+    "pair_dot_bias": Case(pairs.pair_dot_bias, (normal(6, 4), np.arange(6)), {"shape": (6, 4)}),
     "lookup": Case(ops.lookup, (normal(5, 2), IDS)),
     "lookup, two axes": Case(ops.lookup, (normal(5, 2), IDS.reshape(2, 2))),
     "batch_norm": OwnStatistics(normalize.batch_norm, (normal(5, 3), positive(3), normal(3))),
@@ -169,7 +170,7 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 # ------------------------------------------------------------------------------ finite differences
 
 def test_no_primitive_is_left_out() -> None:
-    defined = {op for module in (ops, windows, normalize) for op in vars(module).values()
+    defined = {op for module in (ops, windows, normalize, pairs) for op in vars(module).values()
                if isinstance(op, Primitive)}
     assert len(defined) >= 36
     assert {op.name for op in defined - {case.op for case in CASES.values()}} == set()

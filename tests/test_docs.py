@@ -15,7 +15,7 @@ from scripts import load_example
 
 import minifast
 from minifast import Primitive, Tensor, backend
-from minifast.autograd import normalize, ops, windows
+from minifast.autograd import normalize, ops, pairs, windows
 from minifast.data import planted_ratings
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def test_the_map_names_every_file_once() -> None:
 
 
 def test_the_table_of_primitives_is_complete() -> None:
-    exist = {name for module in (ops, windows, normalize) for name, op in vars(module).items()
+    exist = {name for module in (ops, windows, normalize, pairs) for name, op in vars(module).items()
              if isinstance(op, Primitive)}
     assert sorted(first_column("operations.md", "Primitives")) == sorted(exist)
 

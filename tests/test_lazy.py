@@ -623,6 +623,8 @@ def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps:
     ahead = AdamAhead(hypers, True, steps, nodes)
     ends = [0, 1, 7, ahead.length - 33, ahead.length - 1, ahead.length]
     heights, places = ahead._terms(np.array(ends)[:, None], np.arange(1200 - ahead.length))
+    decayed = ahead._scale(np.array(ends)[:, None], np.array([1]))  # seen from the step's middle
+    heights, places = heights / decayed[0], places / decayed[1]
     for root in (0, .01, .3, 1, 3, 100):
         truth = (heights / (root + places)).sum(1)
         found = [sum(h / (root + e / 1e-8) for h, e in ahead.nodes_of_step[k]) for k in ends]

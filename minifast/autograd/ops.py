@@ -107,7 +107,10 @@ def relu(a: Array) -> Array:
 
 def _sigmoid(a: Array) -> Array:
     e = np.exp(-np.abs(a))  # at most 1, so it cannot overflow
-    return np.where(a >= 0, 1, e) / (1 + e)
+    y = np.where(a >= 0, 1, e)
+    e += 1
+    y /= e
+    return y
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
@@ -117,7 +120,10 @@ def sigmoid(a: Array) -> Array:
 
 @primitive(lambda g, y, a, low, high: g * (y - low) * (high - y) * (1 / (high - low)))
 def sigmoid_range(a: Array, low: float, high: float) -> Array:
-    return _sigmoid(a) * (high - low) + low
+    y = _sigmoid(a)
+    y *= high - low
+    y += low
+    return y
 
 
 @primitive(lambda g, y, a, low, high: g * (y == a))

@@ -11,17 +11,20 @@ class Rows(NamedTuple):
     """A gradient that is zero save for ``values`` at ``rows``; a row that comes twice counts twice.
 
     ids ``rows`` (bs, ...), ``values`` (bs, ..., width), ``shape`` (n_rows, width): what
-    ``torch.nn.Embedding(sparse=True)`` gives, before it is coalesced.
+    ``torch.nn.Embedding(sparse=True)`` gives, before it is coalesced. With a ``share`` (bs, ...)
+    each row of values counts as many times.
     """
 
     rows: Array
     values: Array
     shape: tuple[int, ...]
+    share: Array | None = None
 
-    def add_to(self, table: Array) -> None:
-        """Sum the rows into ``table``, in place."""
-        width = self.shape[1]
-        backend_of(table).scatter_add(table, self.rows.reshape(-1), self.values.reshape(-1, width))
+    def add_to(self, table: Array, times: float = 1.) -> None:
+        """Sum the rows into ``table``, in place, or so many times the rows."""
+        share = times if self.share is None else self.share.reshape(-1) * times
+        backend_of(table).scatter_add(table, self.rows.reshape(-1),
+                                      self.values.reshape(-1, self.shape[1]), share)
 
     def dense(self) -> Array:
         """The gradient as a table."""
@@ -29,10 +32,16 @@ class Rows(NamedTuple):
         self.add_to(table)
         return table
 
+    def flat(self) -> "Rows":
+        """The same with rows (n,), values (n, width) and no share."""
+        values = self.values.reshape(-1, self.shape[1])
+        if self.share is not None:
+            values = values * self.share.reshape(-1, 1)
+        return Rows(self.rows.reshape(-1), values, self.shape)
+
     def together(self, others: "Sequence[Rows]") -> "Rows":
         """The sum with ``others`` of the same table, each row once, in arrays of its own."""
-        parts, width = [self, *others], self.shape[1]
-        ids = np.concatenate([part.rows.reshape(-1) for part in parts])
-        rows, seats = np.unique(ids, return_inverse=True)
-        values = np.concatenate([part.values.reshape(-1, width) for part in parts])
-        return Rows(rows, Rows(seats, values, (len(rows), width)).dense(), self.shape)
+        parts = [part.flat() for part in (self, *others)]
+        rows, seats = np.unique(np.concatenate([p.rows for p in parts]), return_inverse=True)
+        values = np.concatenate([part.values for part in parts])
+        return Rows(rows, Rows(seats, values, (len(rows), self.shape[1])).dense(), self.shape)

@@ -259,7 +259,7 @@ def record(op: Primitive, inputs: tuple[Any, ...], arrays: list[Any], output: Ar
     """``output`` as a tensor, with a node on the tape if an input requires a gradient."""
     result = Tensor(output)
     for x in inputs:
-        if isinstance(x, Tensor) and x.requires_grad:
+        if getattr(x, "requires_grad", False):
             if recording.get():
                 result.requires_grad = True
                 result.node = Node(op, inputs, arrays, output, options)

@@ -29,6 +29,7 @@ from .losses import (
 )
 from .module import Module, StateDictError, UnknownNameError
 from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
+from .pairs import dot_bias
 from .parameter import Buffer, Parameter
 from .pool import (
     AdaptiveAvgPool2d,
@@ -79,6 +80,7 @@ __all__ = [
     "bn_drop_lin",
     "conv_layer",
     "cross_entropy",
+    "dot_bias",
     "embedding",
     "kaiming_normal_",
     "kaiming_uniform_",

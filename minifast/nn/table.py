@@ -1,4 +1,5 @@
 """Table: the weights of an embedding, of which a batch looks up a few rows."""
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,13 +10,31 @@ from ..scatter import within
 from .parameter import Parameter
 
 
+class Shelf(Protocol):
+    """Tables side by side, for which one id means one row."""
+
+    @property
+    def tables(self) -> "Sequence[Table]": ...
+
+
 class Store(Protocol):
     """Where an optimizer keeps tables: side by side, and perhaps in a form of its own."""
+
+    data: Array
 
     @property
     def awake(self) -> bool: ...
 
+    @property
+    def shelves(self) -> Sequence[Shelf]: ...
+
     def read(self, table: "Table", ids: Array) -> Array: ...
+
+    def rows_of(self, ids: Sequence[Array]) -> Array: ...
+
+    def look_up(self, rows: Array) -> Array: ...
+
+    def hand_out(self) -> None: ...
 
     def settle(self) -> None: ...
 
@@ -73,13 +92,14 @@ class Table(Parameter):
     def data(self, array: Array) -> None:
         if self.store is not None:
             self.store.settle()
+            self.store.hand_out()
             self.store = None
         _data.__set__(self, array)
 
     def move_in(self, store: Store, data: Array, grad: Array) -> None:
         """From now on ``store`` reads for this table, whose places are ``data`` and ``grad``."""
         data[...] = self.data
-        _data.__set__(self, data)
+        self.data = data
         self.store, self.home = store, grad
 
     @property
@@ -116,6 +136,7 @@ class Table(Parameter):
     @property
     def grad(self) -> Array | None:
         """The gradient as an array, or None."""
+        self._fetch()
         if self.rows:
             rows, self.rows = self.rows, []
             for part in rows:
@@ -124,8 +145,14 @@ class Table(Parameter):
 
     @grad.setter
     def grad(self, array: Array | None) -> None:
+        self._fetch()
         self.rows = []
         _grad.__set__(self, array)
+
+    def _fetch(self) -> None:
+        """Get what waits in the store."""
+        if self.store is not None:
+            self.store.hand_out()
 
     def accumulate(self, gradient: Array | Rows) -> None:
         """Add to the gradient; rows wait until someone asks for it."""
@@ -143,6 +170,7 @@ class Table(Parameter):
 
         On a GPU all of it always: to find the rows that came twice, one would have to wait.
         """
+        self._fetch()
         if not self.rows or not self.only_rows() or not backend_of(self.stored).checks_ids:
             return self.grad
         self.rows = [self.rows[0].together(self.rows[1:])]

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
-from ..scatter import scatter_add
 from .quadrature import MOST, enough, gauss
 
 Hypers = dict[str, float]
@@ -104,8 +103,8 @@ class Ahead:
         """
         form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
-        for array, share in zip(form.arrays, (-moved, 1 / form.c), strict=True):
-            scatter_add(array, gradient.rows, gradient.values, share)
+        for array, times in zip(form.arrays, (-moved, 1 / form.c), strict=True):
+            gradient.add_to(array, times)
 
 
 class AdamAhead(Ahead):
@@ -130,15 +129,20 @@ class AdamAhead(Ahead):
         count = self.steps + np.arange(1, len(self.hypers) + 1)
         self.bias = np.sqrt(1 - self.beta ** count)
         self.rate = self.lr * self.bias / (1 - self.mom ** count)
-        if not self.rate.any() or not self.mom.any():  # nothing moves on
-            self.nodes_of_step = [[(0., self.eps)]] * (self.length + 1)
+        if not self.rate.any() or not self.mom.any():  # nothing moves on after a step
+            self.nodes_of_step = [[pair] for pair in zip(
+                self.rate.tolist(), (self.eps * self.bias).tolist(), strict=True)]
             return
         self.shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
         self.nodes_of_step = self._rules()
 
     def _rules(self) -> list[list[tuple[float, float]]]:
-        """(height, place) of the nodes before each step."""
+        """(height, place) of the nodes that stand for each step and all that follow, seen from
+        its middle: weights and averages have decayed, and a gradient has joined, if there is one.
+        """
         heights, places, n = self._gathered()
+        height, place = self._scale(np.arange(len(n)), np.ones(1, int))
+        heights, places = heights / height[:, None], places / place
         rules: list[list[tuple[float, float]]] = [[]] * len(n)
         for few in np.unique(n):
             steps = np.flatnonzero(n == few)
@@ -187,21 +191,22 @@ class AdamAhead(Ahead):
 
     def way(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
         """How far rows of momentum c u and average square b r^2 will move from before step k on."""
-        return fractions(self.nodes_of_step[k], u, r[0], c, b)
+        return fractions(self.nodes_of_step[k], u, r[0],
+                         c * float(self.mom[k] / self.shrink[k]), b * self.beta)
 
     def step(self, k: int, form: Form, gradient: Rows) -> None:
         """Step k of the dense optimizer, for rows with a gradient.
 
-        A row that comes twice is computed twice, with the same result. The step itself is one
-        fraction more in the sum that says how far the row will move.
+        It joins the averages. The row's weight is the same as before, what it will yet move is
+        not, and so it will rest elsewhere. A row that comes twice is computed twice, with the
+        same result.
         """
         rows, gradients, w = form.summed(gradient)
         shrink, mom = float(self.shrink[k]), float(self.mom[k])
         form.shrink(gradient.rows, shrink, mom, self.beta)
-        terms = [(float(self.rate[k]), self.eps * float(self.bias[k])), *self.nodes_of_step[k + 1]]
 
         def move(piece: slice) -> None:
-            some, g, z = rows[piece], gradients[piece], w[piece]
+            some, g = rows[piece], gradients[piece]
             u, r = (array.take(some, 0) for array in form.arrays[1:])
             u += g * ((1 - mom) / form.c)
             g *= g
@@ -209,8 +214,8 @@ class AdamAhead(Ahead):
             r *= r
             r += g
             np.sqrt(r, out=r)
-            z *= shrink / form.a
-            z -= fractions(terms, u, r, form.c / form.a, form.b)
+            z = w[piece] * (shrink / form.a)
+            z -= fractions(self.nodes_of_step[k], u, r, form.c / form.a, form.b)
             form.put(some, z, u, r)
         form.in_pieces(rows, move)
 
@@ -223,12 +228,11 @@ def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: fl
     array([7.5])
     """
     outer = sqrt(b)
-    scaled = [(height * c / outer, place / outer) for height, place in terms]
-    total = root + scaled[0][1]
-    np.divide(scaled[0][0], total, out=total)
-    term = np.empty_like(root)
-    for height, place in scaled[1:]:
-        np.add(root, place, out=term)
-        total += np.divide(height, term, out=term)
+    (height, place), *others = terms
+    total = root + place / outer
+    np.divide(height * c / outer, total, total)
+    for height, place in others:
+        term = root + place / outer
+        total += np.divide(height * c / outer, term, term)
     total *= u
     return total

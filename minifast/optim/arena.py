@@ -155,6 +155,11 @@ class Arena:
             if not store.awake:
                 store.collect()
 
+    def zero_grad(self) -> None:
+        """Forget the gradients that wait in stores."""
+        for store in self.stores:
+            store.pending = []
+
     def settle(self) -> None:
         """Make sure that data and state are what they would be without lazy updates."""
         if self.lazy is not None:

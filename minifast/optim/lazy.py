@@ -8,7 +8,7 @@ its momentum and the schedule (``ahead.py``). So what is stored is where the row
 with A, C, B the products of all factors by which weights, momentum and average square shrink at a
 step. All three stay as they are on rows that the batch does not touch. docs/lazy.md derives this.
 """
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..backend import Array
 from ..threads import cut, for_each
 from .ahead import Ahead
 from .arena import BLOCK, Arena
-from .store import Part, Store
+from .store import Store
 
 SHARE = .1
 """A batch that looks up more than this share of a store's rows does not update it lazily."""
@@ -31,6 +31,7 @@ FEW = 1024
 find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
+NOTHING: tuple[Array, Array] = (None, None)
 
 
 class LazyForm:
@@ -43,7 +44,8 @@ class LazyForm:
         self.store, self.arena, self.kind = store, arena, kind
         self.decays = store.place.stop <= arena.boundary
         self.arrays: list[Array] = []
-        self.parts: Sequence[Part] = []
+        self.things: list[Array] = []
+        self.read: tuple[Array, Array] = NOTHING
         self.ahead: Ahead
         self.seats: Array = None
         self.k = self.age = self.wait = 0
@@ -61,7 +63,8 @@ class LazyForm:
         self.store.move_in()
         self.arrays = [self.store.data, *(self.store.matrix(self.arena.whole(name))
                                           for name in self.kind.state)]
-        self.row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
+        row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
+        self.things = [array.view(row) for array in self.arrays]
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
         self.last: Rows | None = None
@@ -72,12 +75,10 @@ class LazyForm:
             z -= ahead.way(k, u, *r)
         self._throughout(to_rest)
         self.store.form = self
-        self.store.forget()
 
     def settle(self) -> None:
         """Write down weights, state and the last gradient as the dense optimizer has them."""
-        self.store.form = None
-        self.store.forget()
+        self.store.form, self.read = None, NOTHING
 
         def as_they_are(z: Array, u: Array, *r: Array) -> None:
             u *= self.c
@@ -103,41 +104,29 @@ class LazyForm:
 
     def look_up(self, rows: Array) -> Array:
         """The weights of these rows (n,) as they are now: copies (n, width)."""
-        rows = rows.astype(np.intp, copy=False)  # else each lookup would do it
-        if len(rows) <= FEW:
-            return self._weights(rows)
         found = np.empty((len(rows), self.store.width), self.store.data.dtype)
 
         def look(piece: slice) -> None:
-            self._weights(rows[piece], out=found[piece])
+            w, *state = (array.take(rows[piece], 0) for array in self.arrays)
+            w *= self.a
+            way = self.ahead.way(self.k, *state, c=self.c, b=self.b)
+            np.add(w, way, out=found[piece])
         self.in_pieces(rows, look)
+        self.read = rows, found
         return found
 
-    def _weights(self, rows: Array, out: Array | None = None) -> Array:
-        w, *state = (array.take(rows, 0) for array in self.arrays)
-        w *= self.a
-        way = self.ahead.way(self.k, *state, c=self.c, b=self.b)
-        return np.add(w, way, out=w if out is None else out)
-
-    def _known(self, rows: Array) -> Array:
-        """The weights of the rows of this step, copies: as the batch has looked them up, if it
-        has just done so."""
-        if not self.parts or any(part.shelf.ids is not part.ids for part in self.parts):
-            return self.look_up(rows)
-        return np.concatenate([part.shelf.rows for part in self.parts])
-
     def summed(self, gradient: Rows) -> tuple[Array, Array, Array]:
-        """Rows (n,) with the gradient of each and its weights. Few rows come as they are, some
-        perhaps twice; many come once each."""
-        rows, values, _ = gradient
-        w = self._known(rows)
+        """Rows (n,) with the gradient of each, and its weight as the batch looked it up. Few rows
+        come as they are, some perhaps twice; many come once each."""
+        rows = gradient.rows
+        w = self.read[1] if self.read[0] is rows else self.look_up(rows)
         if len(rows) <= FEW:
             grad = self.store.grad
             grad[rows] = 0
             gradient.add_to(grad)
             return rows, grad.take(rows, 0), w
         first, place = self._first(rows)
-        total = Rows(place, values, (len(first), values.shape[1])).dense()
+        total = gradient._replace(rows=place, shape=(len(first), self.store.width)).dense()
         return rows.take(first), total, w.take(first, 0)
 
     def put(self, rows: Array, *values: Array) -> None:
@@ -145,8 +134,8 @@ class LazyForm:
 
         Taken as single things, rows are written in half the time.
         """
-        for array, new in zip(self.arrays, values, strict=True):
-            array.view(self.row).put(rows, new.view(self.row))
+        for things, new in zip(self.things, values, strict=True):
+            things.put(rows, new.view(things.dtype))
 
     def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:
         """Call ``work`` for all of these rows, in pieces that fit into a cache, several at a time.
@@ -185,12 +174,9 @@ class LazyForm:
     def step(self, ahead: Ahead, k: int) -> None:
         """Step k of ``ahead``, with the gradients that wait in the tables."""
         self.ahead, self.k = ahead, k
-        self.parts = self.store.parts()
-        gradient = self.store.together(self.parts)
-        gradient = gradient._replace(rows=gradient.rows.astype(np.intp, copy=False))
+        gradient = self.store.gradient()
         ahead.step(k, self, gradient)
-        self.k, self.age, self.last, self.parts = k + 1, self.age + 1, gradient, ()
-        self.store.forget()
+        self.k, self.age, self.last, self.read = k + 1, self.age + 1, gradient, NOTHING
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None:
         """Let all rows shrink by these factors: three numbers, and the arrays once in a while."""

@@ -128,6 +128,9 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
+        for arena in self.arenas:
+            if arena is not None:
+                arena.zero_grad()
         for group in self.groups:
             for p in group:
                 p.grad = None

@@ -17,48 +17,29 @@ from .span import Slab, Span, check_fits
 class Form(Protocol):
     """Another form for the values of a store: lazy updates."""
 
-    def look_up(self, ids: Array) -> Array: ...
+    def look_up(self, rows: Array) -> Array: ...
 
     def settle(self) -> None: ...
 
 
-class Shelf:
-    """Where a slab stands: its tables are the rows from ``first`` on. It remembers the last
-    lookup, so that what lies side by side is read once."""
+class Shelf(NamedTuple):
+    """Where a slab stands: its tables are the rows from ``first`` to ``first + n``."""
 
-    __slots__ = ("first", "flat", "ids", "n", "read_by", "rows")
-
-    def __init__(self, first: int, n: int) -> None:
-        self.first, self.n = first, n
-        self.forget()
-
-    def forget(self) -> None:
-        """The values have changed."""
-        self.ids: Array | None = None
-        self.flat: Array = None
-        self.rows: Array = None
-        self.read_by: list[Table] = []
-
-    def flatten(self, ids: Array) -> Array:
-        """Numbers (n,) of rows of the store for ids (bs, ...) of the tables here."""
-        if self.ids is ids:
-            return self.flat
-        return ids.reshape(-1) + self.first if self.first else ids.reshape(-1)
-
-
-class Part(NamedTuple):
-    """Gradients that came from one lookup: its ids, and for some columns the values."""
-
-    shelf: Shelf
-    ids: Array
-    columns: list[tuple[slice, Array]]
+    first: int
+    n: int
+    tables: Slab
 
 
 class Store:
     """Tables with their ``spans``; the rows of all are the rows of one matrix ``data``.
 
-    ``form`` is None while the values stand there as they are.
+    ``form`` is None while the values stand there as they are. A batch that looks up rows of all
+    tables is one lookup in the store, which is a leaf of the tape then: gradients for whole rows
+    wait in ``pending``, until the optimizer takes them or someone asks for a table's gradient.
     """
+
+    node = None
+    requires_grad = True
 
     def __init__(self, slabs: Sequence[Slab], spans: Mapping[int, Span], data: Array,
                  grad: Array) -> None:
@@ -68,17 +49,17 @@ class Store:
         self.data, self.grad = self.matrix(data), self.matrix(grad)
         self.places = [(t, spans[id(t)](data), spans[id(t)](grad)) for t in self.tables]
         self.form: Form | None = None
-        self.shelves: list[Shelf] = []
-        self._seats: dict[int, tuple[Shelf, slice]] = {}
-        for slab in slabs:
-            row = self.shelves[-1].first + self.shelves[-1].n if self.shelves else 0
-            self.shelves.append(Shelf(row, slab[0].shape[0]))
-            self._seats |= {id(t): (self.shelves[-1], spans[id(t)].columns) for t in slab}
+        self.pending: list[Rows] = []
+        ends = np.cumsum([0, *(slab[0].shape[0] for slab in slabs)]).tolist()
+        self.shelves = [Shelf(start, stop - start, slab)
+                        for slab, start, stop in zip(slabs, ends, ends[1:], strict=False)]
+        self._shelf = {id(t): shelf for shelf in self.shelves for t in shelf.tables}
+        self._columns = {id(t): spans[id(t)].columns for t in self.tables}
 
     def part_of(self, table: Table, matrix: Array) -> Array:
         """Those rows and columns of a matrix like ``data`` that are the table's."""
-        shelf, columns = self._seats[id(table)]
-        return matrix[shelf.first:shelf.first + shelf.n, columns]
+        shelf = self._shelf[id(table)]
+        return matrix[shelf.first:shelf.first + shelf.n, self._columns[id(table)]]
 
     def matrix(self, whole: Array) -> Array:
         """The store's part (rows, width) of an array of the whole arena."""
@@ -96,33 +77,41 @@ class Store:
         if self.form is not None:
             self.form.settle()
 
-    def forget(self) -> None:
-        """The values have changed: what was read before is old."""
-        for shelf in self.shelves:
-            shelf.forget()
-
     def read(self, table: Table, ids: Array) -> Array:
-        """The rows (bs, ..., width) of a table; what lies beside it is read on the way.
-
-        It goes to whoever asks with the same ids, once: who asks again may have changed it.
-        """
-        shelf, columns = self._seats[id(table)]
-        if shelf.ids is not ids or any(t is table for t in shelf.read_by):
-            check_ids(ids, shelf.n, "an Embedding of {n} rows")
-            shelf.forget()
-            shelf.flat, shelf.ids = shelf.flatten(ids), ids
-            shelf.rows = self._look_up(shelf.flat)
-        shelf.read_by.append(table)
-        rows: Array = shelf.rows[:, columns]
-        if self.form is not None:
-            rows = rows.copy()  # the form reads its own once more
+        """The rows (bs, ..., width) of a table."""
+        shelf = self._shelf[id(table)]
+        check_ids(ids, shelf.n, "an Embedding of {n} rows")
+        rows: Array = self.look_up(ids.reshape(-1) + shelf.first)[:, self._columns[id(table)]]
         return rows if ids.ndim == 1 else rows.reshape(*ids.shape, -1)
 
-    def _look_up(self, ids: Array) -> Array:
-        return backend_of(self.data).gather(self.data, ids) if self.form is None \
-            else self.form.look_up(ids)
+    def look_up(self, rows: Array) -> Array:
+        """Rows (n,) of the store: (n, width)."""
+        return backend_of(self.data).gather(self.data, rows) if self.form is None \
+            else self.form.look_up(rows)
+
+    def rows_of(self, ids: Sequence[Array]) -> Array:
+        """Numbers (bs k,) of rows for ids (bs,) of each of the k shelves, sample by sample."""
+        rows = np.empty_like(ids[0], shape=(len(ids[0]), len(ids)), dtype=np.intp)
+        for column, (some, shelf) in enumerate(zip(ids, self.shelves, strict=True)):
+            check_ids(some, shelf.n, "an Embedding of {n} rows")
+            np.add(some, shelf.first, out=rows[:, column])
+        return rows.reshape(-1)
 
     # ---- gradients
+
+    def accumulate(self, gradient: Rows) -> None:
+        """Take in a gradient for rows of the store."""
+        self.pending.append(gradient)
+
+    def hand_out(self) -> None:
+        """Give to each table its part of the gradients that wait for all of them."""
+        pending, self.pending = self.pending, []
+        for rows, values, _, _ in (part.flat() for part in pending):
+            for shelf in self.shelves:
+                mine = np.flatnonzero((rows >= shelf.first) & (rows < shelf.first + shelf.n))
+                ids, some = rows[mine] - shelf.first, values[mine]
+                for table in shelf.tables:
+                    table.accumulate(Rows(ids, some[:, self._columns[id(table)]], table.shape))
 
     def only_rows(self) -> bool:
         """Whether the gradients of all tables are zero save for some rows, as far as one knows."""
@@ -130,42 +119,42 @@ class Store:
 
     def share(self) -> float:
         """How much of the store has a gradient, at most: ids count as often as they come."""
-        touched = sum(int(part.values.size) for table in self.tables for part in table.rows)
-        return touched / max(int(self.data.size), 1)
+        waiting = [*self.pending, *(part for table in self.tables for part in table.rows)]
+        return sum(int(part.values.size) for part in waiting) / max(int(self.data.size), 1)
 
-    def parts(self) -> list[Part]:
-        """The gradients of rows that wait; those of one lookup together."""
-        found: dict[tuple[int, int, int], Part] = {}
-        for table in self.tables:
-            shelf, columns = self._seats[id(table)]
-            for turn, (ids, values, _) in enumerate(table.rows):
-                part = found.setdefault((turn, id(ids), shelf.first), Part(shelf, ids, []))
-                part.columns.append((columns, values))
-        return list(found.values())
+    def gradient(self) -> Rows:
+        """All that waits, for the whole matrix: rows (n,), some perhaps twice."""
+        waiting = self.pending.copy()
+        for shelf in self.shelves:
+            lookups: dict[tuple[int, int], list[tuple[Table, Rows]]] = {}
+            for table in shelf.tables:
+                for turn, part in enumerate(table.rows):
+                    lookups.setdefault((turn, id(part.rows)), []).append((table, part))
+            waiting += [self._side_by_side(shelf, parts) for parts in lookups.values()]
+        if len(waiting) == 1:
+            return waiting[0]
+        none = Rows(np.zeros(0, np.intp), self.data[:0], self.data.shape)
+        rows, values = (np.concatenate([part.flat()[i] for part in waiting or [none]])
+                        for i in (0, 1))
+        return Rows(rows, values, self.data.shape)
 
-    def together(self, parts: Sequence[Part]) -> Rows:
-        """The gradient of the whole matrix: rows (n,), some perhaps twice, values (n, width)."""
-        rows = [part.shelf.flatten(part.ids) for part in parts]
-        values, at = np.empty_like(self.data, shape=(sum(map(len, rows)), self.width)), 0
-        for part in parts:
-            place = slice(at, at := at + part.ids.size)
-            if sum(some.shape[-1] for _, some in part.columns) < self.width:
-                values[place] = 0
-            for columns, some in part.columns:
-                values[place, columns] = some.reshape(part.ids.size, -1)
-        ids = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        return Rows(ids, values, self.data.shape)
+    def _side_by_side(self, shelf: Shelf, parts: Sequence[tuple[Table, Rows]]) -> Rows:
+        """Gradients for the same ids of some tables of a shelf; zeros for the others."""
+        ids = parts[0][1].rows.reshape(-1)
+        values = np.zeros_like(self.data, shape=(len(ids), self.width))
+        for table, part in parts:
+            values[:, self._columns[id(table)]] = part.values.reshape(len(ids), -1)
+        return Rows(ids.astype(np.intp) + shelf.first, values, self.data.shape)
 
     def collect(self) -> None:
         """Make sure that data and gradients are in their places before a step."""
         self.move_in()
         if only_rows := self.only_rows():
             self.grad.fill(0)
-            self.together(self.parts()).add_to(self.grad)
+            self.gradient().add_to(self.grad)
         for table, _, grad in self.places:
             if not only_rows and table.grad is not grad:
                 grad[...] = 0 if table.grad is None else table.grad
-        self.forget()
 
     def move_in(self) -> None:
         """Take in those tables that have their array elsewhere."""
@@ -173,7 +162,6 @@ class Store:
             if table.store is not self:
                 check_fits(table, data)
                 table.move_in(self, data, grad)
-                self.forget()
 
     def release(self) -> None:
         """Let the tables have arrays of their own again."""
