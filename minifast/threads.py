@@ -44,7 +44,11 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
     >>> sorted(sizes.items())
     [('a', 1), ('bb', 2)]
     """
-    crew = max(1, min(n_threads(), crew, len(items)))
+    crew = min(n_threads(), crew, len(items))
+    if crew < 2:
+        for item in items:
+            work(item)
+        return
 
     def share(first: int) -> None:
         for item in items[first::crew]:

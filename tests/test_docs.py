@@ -103,7 +103,8 @@ def test_the_map_names_every_file_once() -> None:
 
 
 def test_the_table_of_primitives_is_complete() -> None:
-    exist = {name for module in (ops, windows, normalize, pairs) for name, op in vars(module).items()
+    modules = (ops, windows, normalize, pairs)
+    exist = {name for module in modules for name, op in vars(module).items()
              if isinstance(op, Primitive)}
     assert sorted(first_column("operations.md", "Primitives")) == sorted(exist)
 

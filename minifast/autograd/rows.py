@@ -22,7 +22,9 @@ class Rows(NamedTuple):
 
     def add_to(self, table: Array, times: float = 1.) -> None:
         """Sum the rows into ``table``, in place, or so many times the rows."""
-        share = times if self.share is None else self.share.reshape(-1) * times
+        share = times if self.share is None else self.share.reshape(-1)
+        if self.share is not None and times != 1:
+            share = share * times
         backend_of(table).scatter_add(table, self.rows.reshape(-1),
                                       self.values.reshape(-1, self.shape[1]), share)
 

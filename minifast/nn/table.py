@@ -21,6 +21,7 @@ class Store(Protocol):
     """Where an optimizer keeps tables: side by side, and perhaps in a form of its own."""
 
     data: Array
+    pending: list[Rows]
 
     @property
     def awake(self) -> bool: ...
@@ -151,7 +152,7 @@ class Table(Parameter):
 
     def _fetch(self) -> None:
         """Get what waits in the store."""
-        if self.store is not None:
+        if self.store is not None and self.store.pending:
             self.store.hand_out()
 
     def accumulate(self, gradient: Array | Rows) -> None:

@@ -16,6 +16,8 @@ from ..backend import Array
 from .quadrature import MOST, enough, gauss
 
 Hypers = dict[str, float]
+Nodes = tuple[list[float], list[float]]
+"""Heights and places: what a rule has for ``sum_i height_i / (x + place_i)``."""
 LENGTH = 512
 """Steps for which coefficients are made at a time."""
 LONGEST = 2400
@@ -63,7 +65,8 @@ class Ahead:
 
     ``hypers`` are those of the coming steps, LENGTH and as many as momentum reaches beyond;
     ``decays`` says whether weight decay concerns the table. ``works`` is False for a schedule
-    to which the formulas do not apply; then the table has to be updated densely.
+    to which the formulas do not apply; then the table has to be updated densely. ``length`` is
+    for how many steps there are coefficients.
     """
 
     state: tuple[str, ...] = ("average",)
@@ -72,12 +75,13 @@ class Ahead:
     """Threads that share the work: where little is computed, rows that change cores cost more."""
 
     def __init__(self, hypers: Sequence[Hypers], decays: bool, steps: int = 0,
-                 nodes: int | None = None) -> None:
+                 nodes: int | None = None, length: int | None = None) -> None:
         self.hypers, self.steps, self.nodes = hypers, steps, nodes
         self.lr, self.mom, wd = (np.array([h[name] for h in hypers])
                                  for name in ("lr", "mom", "wd"))
         self.shrink = 1 - self.lr * wd if decays else np.ones(len(hypers))
-        self.length = len(hypers) - reach(hypers)
+        self.factors = list(zip(self.mom.tolist(), self.shrink.tolist(), strict=True))
+        self.length = len(hypers) - reach(hypers) if length is None else length
         self.works = self.length >= LENGTH and self._fit()
         if self.works:
             self._prepare()
@@ -101,7 +105,8 @@ class Ahead:
 
         What a gradient changes is in proportion to it, so rows may come twice.
         """
-        form.shrink(gradient.rows, float(self.shrink[k]), float(self.mom[k]), 1.)
+        mom, shrink = self.factors[k]
+        form.shrink(gradient.rows, shrink, mom, 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
         for array, times in zip(form.arrays, (-moved, 1 / form.c), strict=True):
             gradient.add_to(array, times)
@@ -130,25 +135,24 @@ class AdamAhead(Ahead):
         self.bias = np.sqrt(1 - self.beta ** count)
         self.rate = self.lr * self.bias / (1 - self.mom ** count)
         if not self.rate.any() or not self.mom.any():  # nothing moves on after a step
-            self.nodes_of_step = [[pair] for pair in zip(
+            self.nodes_of_step = [([h], [e]) for h, e in zip(
                 self.rate.tolist(), (self.eps * self.bias).tolist(), strict=True)]
             return
         self.shrunk = np.concatenate([[0.], np.cumsum(np.log(self.mom) - np.log(self.shrink))])
         self.nodes_of_step = self._rules()
 
-    def _rules(self) -> list[list[tuple[float, float]]]:
-        """(height, place) of the nodes that stand for each step and all that follow, seen from
-        its middle: weights and averages have decayed, and a gradient has joined, if there is one.
-        """
+    def _rules(self) -> list[Nodes]:
+        """The nodes that stand for each step and all that follow, seen from its middle: weights
+        and averages have decayed, and a gradient has joined, if there is one."""
         heights, places, n = self._gathered()
         height, place = self._scale(np.arange(len(n)), np.ones(1, int))
         heights, places = heights / height[:, None], places / place
-        rules: list[list[tuple[float, float]]] = [[]] * len(n)
+        rules: list[Nodes] = [([], [])] * len(n)
         for few in np.unique(n):
             steps = np.flatnonzero(n == few)
             h, e = gauss(heights[steps], places[steps], int(few))
-            for k, *pairs in zip(steps.tolist(), h.tolist(), (e * self.eps).tolist(), strict=True):
-                rules[k] = list(zip(*pairs, strict=True))
+            for k, *nodes in zip(steps.tolist(), h.tolist(), (e * self.eps).tolist(), strict=True):
+                rules[k] = (nodes[0], nodes[1])
         return rules
 
     def _gathered(self) -> tuple[Array, Array, Array]:
@@ -191,8 +195,8 @@ class AdamAhead(Ahead):
 
     def way(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
         """How far rows of momentum c u and average square b r^2 will move from before step k on."""
-        return fractions(self.nodes_of_step[k], u, r[0],
-                         c * float(self.mom[k] / self.shrink[k]), b * self.beta)
+        mom, shrink = self.factors[k]
+        return fractions(self.nodes_of_step[k], u, r[0], c * mom / shrink, b * self.beta)
 
     def step(self, k: int, form: Form, gradient: Rows) -> None:
         """Step k of the dense optimizer, for rows with a gradient.
@@ -202,7 +206,7 @@ class AdamAhead(Ahead):
         same result.
         """
         rows, gradients, w = form.summed(gradient)
-        shrink, mom = float(self.shrink[k]), float(self.mom[k])
+        mom, shrink = self.factors[k]
         form.shrink(gradient.rows, shrink, mom, self.beta)
 
         def move(piece: slice) -> None:
@@ -220,19 +224,16 @@ class AdamAhead(Ahead):
         form.in_pieces(rows, move)
 
 
-def fractions(terms: Sequence[tuple[float, float]], u: Array, root: Array, c: float, b: float
-              ) -> Array:
+def fractions(nodes: Nodes, u: Array, root: Array, c: float, b: float) -> Array:
     """c u sum_i height_i / (sqrt(b) root + place_i), with the numbers drawn out of the arrays.
 
-    >>> fractions([(1., 1.), (2., 0.)], np.array([6.]), np.array([.5]), .5, 4.)
+    >>> fractions(([1., 2.], [1., 0.]), np.array([6.]), np.array([.5]), .5, 4.)
     array([7.5])
     """
-    outer = sqrt(b)
-    (height, place), *others = terms
-    total = root + place / outer
-    np.divide(height * c / outer, total, total)
-    for height, place in others:
+    outer, total = sqrt(b), None
+    for height, place in zip(*nodes, strict=True):
         term = root + place / outer
-        total += np.divide(height * c / outer, term, term)
+        np.divide(height * c / outer, term, term)
+        total = term if total is None else np.add(total, term, total)
     total *= u
     return total

@@ -64,7 +64,8 @@ class LazyForm:
         self.arrays = [self.store.data, *(self.store.matrix(self.arena.whole(name))
                                           for name in self.kind.state)]
         row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
-        self.things = [array.view(row) for array in self.arrays]
+        self.things = [array.view(row) for array in (*self.arrays, self.store.grad)]
+        self.zero = np.zeros(1, row)
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
         self.last: Rows | None = None
@@ -122,7 +123,7 @@ class LazyForm:
         w = self.read[1] if self.read[0] is rows else self.look_up(rows)
         if len(rows) <= FEW:
             grad = self.store.grad
-            grad[rows] = 0
+            self.things[-1].put(rows, self.zero)
             gradient.add_to(grad)
             return rows, grad.take(rows, 0), w
         first, place = self._first(rows)
@@ -134,7 +135,7 @@ class LazyForm:
 
         Taken as single things, rows are written in half the time.
         """
-        for things, new in zip(self.things, values, strict=True):
+        for things, new in zip(self.things, values, strict=False):
             things.put(rows, new.view(things.dtype))
 
     def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:

@@ -57,7 +57,8 @@ class LazyStores:
 
     def _ahead(self, decays: bool) -> Ahead:
         if decays not in self.aheads:
-            self.aheads[decays] = self.kind(self.planned, decays, self.steps, self.nodes)
+            self.aheads[decays] = self.kind(self.planned, decays, self.steps, self.nodes,
+                                            self.length)
         return self.aheads[decays]
 
     def _look(self, number: int, now: Hypers, foresee: Callable[[], Coming]) -> int:
@@ -70,12 +71,12 @@ class LazyStores:
         known = self.planned[k:k + 1] == [now] and self.steps + k == self._count(k)
         if known and k < self.length:
             return k
-        planned = plan(foresee())
+        planned, length = plan(foresee())
         rest = self.planned[k:]
         if not known or rest != planned[:len(rest)]:
             self.settle()
         self.planned, self.aheads, self.base = planned, {}, number
-        self.steps, self.length = self.arena.steps, len(planned) - reach(planned)
+        self.steps, self.length = self.arena.steps, length
         return 0
 
     def _count(self, k: int) -> int:
@@ -83,12 +84,16 @@ class LazyStores:
         return self.arena.steps if self.kind.counts else self.steps + k
 
 
-def plan(coming: Coming) -> list[Hypers]:
-    """The hyper-parameters of the next LENGTH steps, and as far beyond as momentum reaches."""
+def plan(coming: Coming) -> tuple[list[Hypers], int]:
+    """The hyper-parameters of the next LENGTH steps, and as far beyond as momentum reaches; for
+    how many of these steps all of that is there."""
     hypers: list[Hypers] = []
-    while len(hypers) < (end := LENGTH + (min(reach(hypers), LONGEST) if hypers else 0)):
-        hypers += [coming(j) for j in range(len(hypers), end)]
-    return hypers
+    reaches, missing = 0, LENGTH
+    while missing > 0:
+        more = [coming(j) for j in range(len(hypers), len(hypers) + missing)]
+        hypers, reaches = hypers + more, max(reaches, reach(more))
+        missing = LENGTH + min(reaches, LONGEST) - len(hypers)
+    return hypers, len(hypers) - reaches
 
 
 def lazy_stores(arena: Arena, steps: Sequence[Any], by_hand: bool, nodes: int | None

@@ -46,14 +46,15 @@ def enough(heights: Array, places: Array) -> Array:
     >>> enough(np.ones((2, 3)), np.array([[1., 1, 1], [1, 10, 100]])).tolist()
     [1, 3]
     """
-    few = np.full(len(heights), MOST)
+    few, n = np.full(len(heights), MOST), 1
     truth = _sums(heights, places)
-    for n in range(MOST - 1, 0, -1):
+    while n < MOST and (few == MOST).any():
         error = np.abs(_sums(*gauss(heights, places, n)) - truth)
-        few[(error <= ERROR * truth).all(0)] = n
+        few[(few == MOST) & (error <= ERROR * truth).all(0)] = n
+        n += 1
     return few
 
 
 def _sums(heights: Array, places: Array) -> Array:
     """Sums of height / (x + place) for x around 1, where Adam's rules err most: (n_x, rows)."""
-    return np.array([(heights / (x + places)).sum(1) for x in np.geomspace(.1, 10, 9)])
+    return np.array([(heights / (x + places)).sum(1) for x in 10 ** np.linspace(-1, 1, 9)])

@@ -124,6 +124,8 @@ class Store:
 
     def gradient(self) -> Rows:
         """All that waits, for the whole matrix: rows (n,), some perhaps twice."""
+        if len(self.pending) == 1 and not any(table.rows for table in self.tables):
+            return self.pending[0]
         waiting = self.pending.copy()
         for shelf in self.shelves:
             lookups: dict[tuple[int, int], list[tuple[Table, Rows]]] = {}
@@ -131,8 +133,6 @@ class Store:
                 for turn, part in enumerate(table.rows):
                     lookups.setdefault((turn, id(part.rows)), []).append((table, part))
             waiting += [self._side_by_side(shelf, parts) for parts in lookups.values()]
-        if len(waiting) == 1:
-            return waiting[0]
         none = Rows(np.zeros(0, np.intp), self.data[:0], self.data.shape)
         rows, values = (np.concatenate([part.flat()[i] for part in waiting or [none]])
                         for i in (0, 1))

@@ -29,7 +29,7 @@ class CallbackHandler:
         state = self.state
         for listener in (*self._measure[event], *self._hear[event]) if measured \
                 else self._hear[event]:
-            changes = listener(**state, **extra)
+            changes = listener(**state, **extra) if extra else listener(**state)
             if changes:
                 self._take_in(listener, changes)
 

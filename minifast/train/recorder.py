@@ -57,10 +57,10 @@ class Recorder(LearnerCallback):
 
     def on_batch_begin(self, train: bool = True, **state: Any) -> Changes:
         if train:
-            hypers = self.learn.optimizer.hypers[-1]
-            self.lrs.append(hypers["lr"])
-            self.group_lrs.append(self.learn.optimizer.get_hyper("lr"))
-            self.moms.append(hypers.get("mom", 0.))
+            hypers = self.learn.optimizer.hypers
+            self.group_lrs.append([of_group["lr"] for of_group in hypers])
+            self.lrs.append(hypers[-1]["lr"])
+            self.moms.append(hypers[-1].get("mom", 0.))
         return None
 
     def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
