@@ -5,7 +5,7 @@ from ..backend import Array
 
 ERROR, MOST = 1e-4, 8
 """How far a rule may be off, as a share of the way, and the most nodes it gets. After thousands of
-steps it makes 1e-7 of the weights, far less than the rounding of float32 does (docs/lazy.md)."""
+steps it makes 2e-7 of the weights, far less than the rounding of float32 does (docs/lazy.md)."""
 
 
 def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
