@@ -154,7 +154,8 @@ def test_a_hook_sees_its_layer() -> None:
 
 
 def test_tables_that_stand_otherwise() -> None:
-    """As many users as items; groups of their own; a table too many; a layer of another class."""
+    """As many users as items; groups of their own; a table too many; a layer of another class;
+    three tables beside one."""
     same = model_of(n_items=5)
     same.i_weight.weight.data[:] = host(same.u_weight.weight.data)[0, 0]
     apart, more, other = model_of(), model_of(), model_of()
@@ -167,11 +168,16 @@ def test_tables_that_stand_otherwise() -> None:
     doubled.weight = other.i_bias.weight
     other.i_bias = doubled
     extra = Embedding(9, 4).weight
-    SGD(same.parameters()), SGD([[p] for p in apart.parameters()])
-    SGD([*more.parameters(), extra]), SGD(other.parameters())
+    for groups in (same.parameters(), [[p] for p in apart.parameters()],
+                   [*more.parameters(), extra], other.parameters()):
+        SGD(groups).step()
     for model in (same, apart, more):
         out = model(tensor([1, 4]), tensor([0, 3]))
         assert nodes(out) == {"row_dot_bias", "lookup"}
+    alone, *three = (Embedding(n, width, seed=n) for n, width in [(5, 4), (7, 1), (7, 2), (7, 1)])
+    SGD([layer.weight for layer in (alone, *three)]).step()
+    scored = dot_bias((tensor([1]), alone, three[0]), (tensor([6]), Embedding(7, 4), three[2]))
+    assert nodes(scored) == {"row_dot_bias", "lookup"}
     expected = host(one_by_one(other))
     np.testing.assert_allclose(host(scores(other)), expected, rtol=1e-6)
 
@@ -179,7 +185,7 @@ def test_tables_that_stand_otherwise() -> None:
 def test_ids_out_of_range() -> None:
     """Each side has its own range, though both are rows of one matrix."""
     users, items = (Embedding(5, 2), Embedding(5, 1)), (Embedding(7, 2), Embedding(7, 1))
-    SGD([layer.weight for layer in (*users, *items)])
+    SGD([layer.weight for layer in (*users, *items)]).step()
     for u, i, told in [(5, 0, "id 5 .* of 5 rows"), (-1, 0, "id -1 .* of 5 rows"),
                        (0, 7, "id 7 .* of 7 rows"), (0, -1, "id -1 .* of 7 rows")]:
         if users[0].weight.device == "cpu":

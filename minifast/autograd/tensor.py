@@ -32,8 +32,7 @@ class Tensor(Operators):
     __array_priority__ = 1000
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        plain = isinstance(data, np.generic) or not hasattr(data, "dtype")
-        self.data: Array = np.asarray(data) if plain else data
+        self.data: Array = data if type(data) is np.ndarray else _as_array(data)
         self.grad: Array | None = None
         self.node: Node | None = None
         self.requires_grad = requires_grad
@@ -209,6 +208,11 @@ class Tensor(Operators):
         centred = self.data - self.data.mean(0)
         directions = np.linalg.svd(centred.T, full_matrices=False)[0]
         return Tensor(centred @ directions[:, :k])
+
+
+def _as_array(data: Any) -> Array:
+    """An array of any library as it is; one of NumPy's for its numbers, and for lists."""
+    return np.asarray(data) if isinstance(data, np.generic) or not hasattr(data, "dtype") else data
 
 
 _UFUNCS = {"add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,

@@ -26,23 +26,21 @@ def dot_bias(users: Side, items: Side) -> Tensor:
     if (store := _common_store(users, items)) is None:
         rows = [layers[i](ids) for i in (0, 1) for ids, *layers in (users, items)]
         return apply(ops.row_dot_bias, *rows)
-    numbers = store.rows_of([ids.data for ids, *_ in (users, items)])
+    numbers = store.rows_of([users[0].data, items[0].data])
     arrays, options = [store.look_up(numbers), numbers], {"shape": store.data.shape}
     scores = pair_dot_bias.forward(*arrays, **options)
     return record(pair_dot_bias, (store, numbers), arrays, scores, options)
 
 
-def _common_store(*sides: Side) -> Store | None:
+def _common_store(users: Side, items: Side) -> Store | None:
     """Where an optimizer keeps just these tables, if it does and they may be read as one."""
-    store: Store | None = getattr(getattr(sides[0][1], "weight", None), "store", None)
-    if store is None or len(store.shelves) != len(sides):
+    layers = (*users[1:], *items[1:])
+    store: Store | None = getattr(getattr(layers[0], "weight", None), "store", None)
+    if store is None or [len(shelf.tables) for shelf in store.shelves] != [2, 2]:
         return None
-    for (ids, *layers), shelf in zip(sides, store.shelves, strict=True):
-        alike = isinstance(ids, Tensor) and ids.ndim == 1 and len(layers) == len(shelf.tables)
-        if not (alike and all(map(_is_plainly, layers, shelf.tables))):
+    for layer, table in zip(layers, store.tables, strict=True):
+        if layer.weight is not table or layer.forward_hooks or not table.requires_grad \
+                or type(layer) is not Embedding:
             return None
-    return store
-
-
-def _is_plainly(layer: Embedding, table: Tensor) -> bool:
-    return layer.weight is table and table.requires_grad and not layer.forward_hooks
+    return store if isinstance(users[0], Tensor) and isinstance(items[0], Tensor) \
+        and users[0].ndim == items[0].ndim == 1 else None

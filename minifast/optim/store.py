@@ -43,7 +43,7 @@ class Store:
 
     def __init__(self, slabs: Sequence[Slab], spans: Mapping[int, Span], data: Array,
                  grad: Array) -> None:
-        self.tables = [table for slab in slabs for table in slab]
+        self.tables: Sequence[Table] = [table for slab in slabs for table in slab]
         first, last = (spans[id(self.tables[i])] for i in (0, -1))
         self.place, self.width = slice(first.place.start, last.place.stop), first.width
         self.data, self.grad = self.matrix(data), self.matrix(grad)
