@@ -203,3 +203,20 @@ def test_a_second_walk_back() -> None:
     out.backward()
     for name, gradient in gradients(model).items():
         np.testing.assert_allclose(gradient, 2 * once[name], rtol=1e-6)
+
+
+@ways
+def test_a_walk_back_after_the_step(lazy: bool, make: Any) -> None:
+    """The graph has the rows as they were at the lookup."""
+    model, opt = kept(lazy, make)
+    scores(model).sum().backward()
+    opt.step()
+    opt.zero_grad()
+    out = scores(model).sum()
+    out.backward(retain_graph=True)
+    before = [part.flat().values for part in opt.arenas[0].stores[0].pending]
+    opt.step()
+    opt.zero_grad()
+    out.backward()
+    for part, values in zip(opt.arenas[0].stores[0].pending, before, strict=True):
+        np.testing.assert_array_equal(host(part.flat().values), host(values))

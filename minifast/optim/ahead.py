@@ -51,7 +51,7 @@ class Form(Protocol):
     c: float
     b: float
 
-    def summed(self, gradient: Rows) -> tuple[Array, Array, Array]: ...
+    def summed(self, gradient: Rows) -> tuple[Array, Array, list[Array]]: ...
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
@@ -205,22 +205,23 @@ class AdamAhead(Ahead):
         not, and so it will rest elsewhere. A row that comes twice is computed twice, with the
         same result.
         """
-        rows, gradients, w = form.summed(gradient)
+        rows, gradients, known = form.summed(gradient)
         mom, shrink = self.factors[k]
-        form.shrink(gradient.rows, shrink, mom, self.beta)
+        form.shrink(rows, shrink, mom, self.beta)
 
         def move(piece: slice) -> None:
-            some, g = rows[piece], gradients[piece]
-            u, r = (array.take(some, 0) for array in form.arrays[1:])
+            g, (w, u, r) = gradients[piece], (array[piece] for array in known)
+            if not mom:
+                u.fill(0)
             u += g * ((1 - mom) / form.c)
             g *= g
             g *= (1 - self.beta) / form.b
             r *= r
             r += g
             np.sqrt(r, out=r)
-            z = w[piece] * (shrink / form.a)
+            z = w * (shrink / form.a)  # the model may still have w
             z -= fractions(self.nodes_of_step[k], u, r, form.c / form.a, form.b)
-            form.put(some, z, u, r)
+            form.put(rows[piece], z, u, r)
         form.in_pieces(rows, move)
 
 

@@ -31,7 +31,7 @@ FEW = 1024
 find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
-NOTHING: tuple[Array, Array] = (None, None)
+NOTHING: tuple[Array, list[Array]] = (None, [])
 
 
 class LazyForm:
@@ -45,7 +45,7 @@ class LazyForm:
         self.decays = store.place.stop <= arena.boundary
         self.arrays: list[Array] = []
         self.things: list[Array] = []
-        self.read: tuple[Array, Array] = NOTHING
+        self.read: tuple[Array, list[Array]] = NOTHING
         self.ahead: Ahead
         self.seats: Array = None
         self.k = self.age = self.wait = 0
@@ -105,30 +105,32 @@ class LazyForm:
 
     def look_up(self, rows: Array) -> Array:
         """The weights of these rows (n,) as they are now: copies (n, width)."""
-        found = np.empty((len(rows), self.store.width), self.store.data.dtype)
+        shape = len(rows), self.store.width
+        found = [np.empty(shape, array.dtype) for array in self.arrays]
 
         def look(piece: slice) -> None:
-            w, *state = (array.take(rows[piece], 0) for array in self.arrays)
+            w, *state = (array.take(rows[piece], 0, copies[piece], "clip")  # the fastest mode
+                         for array, copies in zip(self.arrays, found, strict=True))
             w *= self.a
-            way = self.ahead.way(self.k, *state, c=self.c, b=self.b)
-            np.add(w, way, out=found[piece])
+            w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
         self.in_pieces(rows, look)
         self.read = rows, found
-        return found
+        return found[0]
 
-    def summed(self, gradient: Rows) -> tuple[Array, Array, Array]:
-        """Rows (n,) with the gradient of each, and its weight as the batch looked it up. Few rows
-        come as they are, some perhaps twice; many come once each."""
+    def summed(self, gradient: Rows) -> tuple[Array, Array, list[Array]]:
+        """Rows (n,) with the gradient of each, and weights and state as the batch has read them:
+        copies. Few rows come as they are, some perhaps twice; many come once each."""
         rows = gradient.rows
-        w = self.read[1] if self.read[0] is rows else self.look_up(rows)
+        if self.read[0] is not rows:
+            self.look_up(rows)
+        known = self.read[1]
         if len(rows) <= FEW:
-            grad = self.store.grad
             self.things[-1].put(rows, self.zero)
-            gradient.add_to(grad)
-            return rows, grad.take(rows, 0), w
+            gradient.add_to(self.store.grad)
+            return rows, self.store.grad.take(rows, 0), known
         first, place = self._first(rows)
         total = gradient._replace(rows=place, shape=(len(first), self.store.width)).dense()
-        return rows.take(first), total, w.take(first, 0)
+        return rows.take(first), total, [copies.take(first, 0) for copies in known]
 
     def put(self, rows: Array, *values: Array) -> None:
         """New z, u, r of these rows. A row may come twice, if its values are the same twice.
@@ -177,16 +179,20 @@ class LazyForm:
         self.ahead, self.k = ahead, k
         gradient = self.store.gradient()
         ahead.step(k, self, gradient)
+        self._start_anew()
         self.k, self.age, self.last, self.read = k + 1, self.age + 1, gradient, NOTHING
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None:
-        """Let all rows shrink by these factors: three numbers, and the arrays once in a while."""
+        """Let all rows shrink by these factors, before what is done to ``rows``."""
         self.a, self.c, self.b = self.a * a, self.c * c, self.b * b
-        z, u, *r = self.arrays
         if not c:  # no momentum: it is nowhere but on the rows of the last step
-            u[... if self.touched is None else self.touched] = 0
+            self.arrays[1][... if self.touched is None else self.touched] = 0
             self.c = 1.
         self.touched = None if c else rows
+
+    def _start_anew(self) -> None:
+        """Products that have become small are multiplied into the arrays."""
+        z, u, *r = self.arrays
         if self.a < .001:
             z *= self.a
             self.a = 1.

@@ -95,7 +95,8 @@ class Optimizer:
             if arena.lazy is not None:
                 arena.lazy.step(self.taken, hypers, partial(self._coming, i))
             arena.collect()
-            arena.each_block(partial(self._update, hypers))
+            if arena.blocks:
+                arena.each_block(partial(self._update, hypers))
         self.taken += 1
 
     def _update(self, hypers: Mapping[str, float], block: Block) -> None:
