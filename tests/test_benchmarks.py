@@ -40,8 +40,9 @@ def test_the_gpu_kit_runs_and_writes_its_report(
         assert torch == ["-", "-"]
         assert int(launches) > 0
         assert moved == "0"  # no step moves anything between host and device
-    launches_of_notebook, = {int(row[4]) for row in table[:3]}  # the same whatever the batch
-    assert launches_of_notebook <= 60
+    launches = [int(row[4]) for row in table[:3]]  # of the notebook's model
+    assert max(launches) - min(launches) <= 3  # a large batch has three gathers to itself
+    assert max(launches) <= 60
 
 
 def test_torch_is_asked_only_for_a_card() -> None:

@@ -18,6 +18,7 @@ from minifast.data import (
     DataLoader,
     DatasetType,
     emb_sz_rule,
+    loader,
     movielens_100k,
     random_split,
 )
@@ -199,7 +200,9 @@ def test_numpys_seed_fixes_the_order_where_none_is_given() -> None:
     assert first() == first()
 
 
-def test_a_batch_is_one_gather_for_each_array(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("block", "sizes"), [(1, [8, 8, 4]), (400, [16, 4]), (10**6, [20])])
+def test_a_batch_is_one_gather_for_each_array_or_part_of_one(
+        block: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     gathered: list[int] = []
     table = backend.backend_of(Tensor(np.zeros(1)).data)
 
@@ -207,9 +210,11 @@ def test_a_batch_is_one_gather_for_each_array(monkeypatch: pytest.MonkeyPatch) -
         gathered.append(len(rows))
         return table.gather(array, rows)
     monkeypatch.setitem(backend._BY_TYPE, np.ndarray, replace(table, gather=gather))
-    for _ in DataLoader(numbers(20), 8, shuffle=True):
-        pass
-    assert gathered == [8] * 3 + [8] * 3 + [4] * 3  # two inputs, one target
+    monkeypatch.setattr(loader, "BLOCK", block)
+    batches = [yb.tolist() for _, yb in DataLoader(numbers(20), 8, shuffle=True)]
+    assert gathered == [n for n in sizes for _ in range(3)]  # two inputs, one target
+    assert [len(batch) for batch in batches] == [8, 8, 4]
+    assert sorted(np.concatenate(batches).tolist()) == numbers(20).y.tolist()
     gathered.clear()
     for _ in DataLoader(numbers(20), 8):
         pass

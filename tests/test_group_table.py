@@ -210,7 +210,6 @@ def test_weights_of_zero_and_weights_that_have_left_all_bounds() -> None:
     assert [row.update for row in group_rows(fit_quietly(learn, 1, .1))] == [None]
     learn.model.weight.data[...] = np.inf
     learn.last_update.on_epoch_begin()
-    learn.last_update.on_backward_end(num_batch=0)
     learn.last_update.on_step_end(num_batch=0)
     assert column(learn, "Update") == ["nan"]
 
@@ -224,10 +223,9 @@ def test_an_ordinary_batch_costs_nothing_and_the_last_one_no_wait() -> None:
     last = learn.last_update
     last.on_epoch_begin()
     with count() as counts, forbid("transfers", "synchronizations"):
-        last.on_backward_end(num_batch=8)
-        last.on_step_end(num_batch=8)
+        last.on_step_end(num_batch=7)
         assert counts.launches == 0
-        last.on_backward_end(num_batch=9)
+        last.on_step_end(num_batch=8)
         last.on_step_end(num_batch=9)
     assert 0 < counts.launches <= 3 * 12
     assert last.ratios == [0., 0., 0.]  # no step lay between

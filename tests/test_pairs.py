@@ -7,6 +7,7 @@ from host import host
 
 from minifast import Tensor, no_grad, tensor
 from minifast.collab import EmbeddingDotBias
+from minifast.fakecuda import forbid
 from minifast.nn import Embedding, dot_bias
 from minifast.optim import SGD, Adam, Optimizer
 from minifast.train import Hook
@@ -130,6 +131,33 @@ def test_the_gradient_stays_when_a_table_leaves() -> None:
     table.data = table.data.copy()
     assert table.store is None
     assert host(table.grad)[:, 0].tolist() == [1, 2, 0, 0, 1]
+
+
+@pytest.mark.parametrize("name", ["u_weight", "u_bias", "i_weight", "i_bias"])
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_table_that_is_elsewhere_is_read_there(name: str, taken: bool) -> None:
+    """With an array of its own, or in the store of another optimizer that has moved it."""
+    model, opt = kept()
+    table = getattr(model, name).weight
+    if taken:
+        other = SGD([table], lr=100.)
+        scores(model).sum().backward()
+        other.step()
+        model.zero_grad()
+    else:
+        table.data = table.data + 1
+    np.testing.assert_allclose(host(scores(model)), host(one_by_one(model)), rtol=1e-5)
+    opt.step()
+    assert nodes(scores(model)) == {"pair_dot_bias"}
+    np.testing.assert_allclose(host(scores(model)), host(one_by_one(model)), rtol=1e-5)
+
+
+def test_asking_for_gradients_waits_for_nothing() -> None:
+    model, _ = kept()
+    scores(model).sum().backward()
+    with forbid("transfers", "synchronizations"):
+        values = [p.grad_values() for p in model.parameters()]
+    assert all(v is not None for v in values)
 
 
 @pytest.mark.parametrize("part", ["u_weight", "i_bias"])

@@ -364,7 +364,7 @@ def test_the_printed_loop(capsys: pytest.CaptureFixture[str]) -> None:
     learn.show_training_loop()
     text = capsys.readouterr().out
     lines = {line.split()[0]: line.split(None, 1)[1:] for line in text.splitlines()}
-    assert lines["on_backward_end"] == ["LastUpdate, GradientClipping, Mine"]
+    assert lines["on_backward_end"] == ["GradientClipping, Mine"]
     assert lines["on_step_end"] == ["LastUpdate"]
     assert text.count("ProgressBar, Mine") == 2  # at both ends of a batch
     assert [line.split()[0] for line in text.splitlines() if line.strip().startswith("on_")] == [

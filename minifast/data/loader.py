@@ -11,6 +11,8 @@ from .split import row_type
 
 Batch: TypeAlias = tuple[Any, Any]
 """(xb, yb): tensors, or lists of tensors."""
+BLOCK = 1 << 18
+"""Bytes up to which several batches are gathered at once."""
 MANY = 1 << 20
 """Rows from which the order of a pass is kept as int32. That is half as large; NumPy looks up by
 int64, and converting is felt in batches of few rows."""
@@ -52,7 +54,8 @@ class ArrayDataset:
 class DataLoader:
     """Batches of ``bs`` rows of a data set, as tensors; ``torch.utils.data.DataLoader``.
 
-    A batch is one gather per array, never row by row; without ``shuffle`` it is a view.
+    A batch is one gather per array, or a view of one that serves several batches, never row by
+    row; without ``shuffle`` it is a view of the data.
     ``seed`` (a number or a generator) decides the order of shuffling.
 
     >>> dl = DataLoader(ArrayDataset(np.arange(5.), np.arange(5.)), bs=2)
@@ -73,9 +76,23 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         take = self._gather if self.shuffle else lambda a, place: a[place]
-        order = self._order()
-        for start in range(0, len(self) * self.bs, self.bs):
-            yield self._batch(take, order(start, start + self.bs))
+        order, x, y, end = self._order(), self.dataset.x, self.dataset.y, len(self) * self.bs
+        for start in range(0, end, self._block):
+            rows = order(start, min(start + self._block, end))
+            xs, ys = [take(a, rows) for a in x] if isinstance(x, list) else take(x, rows), \
+                take(y, rows)
+            for at in range(0, len(ys), self.bs):
+                place = slice(at, at + self.bs)
+                yield [Tensor(a[place]) for a in xs] if isinstance(xs, list) \
+                    else Tensor(xs[place]), Tensor(ys[place])
+
+    @property
+    def _block(self) -> int:
+        """Rows that are gathered at once: several batches, where they are small."""
+        first = self.dataset[:1]
+        arrays = [*first[0], first[1]] if isinstance(first[0], list) else first
+        row = sum(int(a.nbytes) for a in arrays)
+        return max(BLOCK // max(row, 1) // self.bs, 1) * self.bs
 
     def _order(self) -> Any:
         """From start and stop of a batch to its rows."""
@@ -86,11 +103,6 @@ class DataLoader:
         self.rng.shuffle(rows)  # the order of permutation(n), whatever the type
         rows = backend_of(self.dataset.y).from_host(rows)
         return lambda start, stop: rows[start:stop]
-
-    def _batch(self, take: Any, place: Any) -> Batch:
-        x, y = self.dataset.x, self.dataset.y
-        xb = [Tensor(take(a, place)) for a in x] if isinstance(x, list) else Tensor(take(x, place))
-        return xb, Tensor(take(y, place))
 
     @staticmethod
     def _gather(array: Array, rows: Array) -> Array:

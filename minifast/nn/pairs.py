@@ -39,8 +39,8 @@ def _common_store(users: Side, items: Side) -> Store | None:
     if store is None or [len(shelf.tables) for shelf in store.shelves] != [2, 2]:
         return None
     for layer, table in zip(layers, store.tables, strict=True):
-        if layer.weight is not table or layer.forward_hooks or not table.requires_grad \
-                or type(layer) is not Embedding:
+        if type(layer) is not Embedding or layer.weight is not table \
+                or table.store is not store or layer.forward_hooks or not table.requires_grad:
             return None
     return store if isinstance(users[0], Tensor) and isinstance(items[0], Tensor) \
         and users[0].ndim == items[0].ndim == 1 else None

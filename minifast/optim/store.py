@@ -100,16 +100,15 @@ class Store:
     # ---- gradients
 
     def accumulate(self, gradient: Rows) -> None:
-        """Take in a gradient for rows of the store."""
+        """Take in a gradient for rows of the store, numbered as ``rows_of`` does."""
         self.pending.append(gradient)
 
     def hand_out(self) -> None:
         """Give to each table its part of the gradients that wait for all of them."""
-        pending, self.pending = self.pending, []
+        pending, self.pending, k = self.pending, [], len(self.shelves)
         for rows, values, _, _ in (part.flat() for part in pending):
-            for shelf in self.shelves:
-                mine = np.flatnonzero((rows >= shelf.first) & (rows < shelf.first + shelf.n))
-                ids, some = rows[mine] - shelf.first, values[mine]
+            for i, shelf in enumerate(self.shelves):
+                ids, some = rows[i::k] - shelf.first, values[i::k]
                 for table in shelf.tables:
                     table.accumulate(Rows(ids, some[:, self._columns[id(table)]], table.shape))
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 class LastUpdate(LearnerCallback):
     """Measures the update of each layer group at the last batch of every epoch.
 
-    Only there are the weights copied, before the step, and compared after it; at other batches
-    it makes one comparison. The norms stay on the device until ``ratios`` is asked, so no batch
-    waits for a GPU. An epoch that is broken off before its last batch keeps the numbers of the
-    epoch before. Every learner has it, as ``learn.last_update``; a new one at each fit.
+    Only there are the weights copied, when the step before it is done, and compared after it; at
+    other batches it makes one comparison. The norms stay on the device until ``ratios`` is
+    asked, so no batch waits for a GPU. An epoch that is broken off before its last batch keeps
+    the numbers of the epoch before. Every learner has it, as ``learn.last_update``; a new one at
+    each fit.
     """
 
     _order = -10
@@ -45,19 +46,17 @@ class LastUpdate(LearnerCallback):
 
     def on_epoch_begin(self, **state: Any) -> Changes:
         self._before, self._last = [], len(self.learn.data.train_dl) - 1
-        return None
-
-    def on_backward_end(self, num_batch: int = 0, **state: Any) -> Changes:
-        if num_batch == self._last:
-            self.learn.optimizer.settle()
-            self._before = [None if arena is None else (arena, arena.data.copy())
-                            for arena in self.learn.optimizer.arenas]
+        self.on_step_end(-1)
         return None
 
     def on_step_end(self, num_batch: int = 0, **state: Any) -> Changes:
-        if num_batch == self._last:
-            self.learn.optimizer.settle()
-            arenas = self.learn.optimizer.arenas
+        if num_batch < self._last - 1:
+            return None
+        self.learn.optimizer.settle()
+        arenas = self.learn.optimizer.arenas
+        if num_batch == self._last - 1:
+            self._before = [None if a is None else (a, a.data.copy()) for a in arenas]
+        elif self._before:
             self._norms = [None if pair is None or pair[0] is not arena else _norms(*pair)
                            for pair, arena in zip(self._before, arenas, strict=True)]
             self._before = []
