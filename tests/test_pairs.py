@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from host import host
 
-from minifast import Tensor, no_grad, tensor
+from minifast import ShapeError, Tensor, no_grad, tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.fakecuda import forbid
 from minifast.nn import Embedding, dot_bias
@@ -208,6 +208,20 @@ def test_tables_that_stand_otherwise() -> None:
     assert nodes(scored) == {"row_dot_bias", "lookup"}
     expected = host(one_by_one(other))
     np.testing.assert_allclose(host(scores(other)), expected, rtol=1e-6)
+
+
+def test_ids_of_other_shapes() -> None:
+    """One user with several items, tables of ids, lists; and numbers that do not fit together."""
+    model, _ = kept()
+    one = model(tensor([4]), tensor([0, 6, 2]))
+    np.testing.assert_array_equal(host(one), host(model(tensor([4] * 3), tensor([0, 6, 2]))))
+    square = model(tensor([[1, 4], [0, 2]]), tensor([[0, 6], [2, 5]]))
+    flat = model(tensor([1, 4, 0, 2]), tensor([0, 6, 2, 5]))
+    np.testing.assert_array_equal(host(square).reshape(-1), host(flat))
+    np.testing.assert_array_equal(host(model([4], [6])), host(model(tensor([4]), tensor([6]))))
+    with pytest.raises(ShapeError, match="row_dot_bias"):
+        model(tensor([1, 2]), tensor([1, 2, 3]))
+    assert len(model(tensor(np.zeros(0, int)), tensor(np.zeros(0, int))).tolist()) == 0
 
 
 def test_ids_out_of_range() -> None:

@@ -42,5 +42,7 @@ def _common_store(users: Side, items: Side) -> Store | None:
         if type(layer) is not Embedding or layer.weight is not table \
                 or table.store is not store or layer.forward_hooks or not table.requires_grad:
             return None
-    return store if isinstance(users[0], Tensor) and isinstance(items[0], Tensor) \
-        and users[0].ndim == items[0].ndim == 1 else None
+    u, i = users[0], items[0]
+    alike = isinstance(u, Tensor) and isinstance(i, Tensor) and len(u.shape) == 1 \
+        and u.shape == i.shape
+    return store if alike else None

@@ -64,7 +64,7 @@ class LazyForm:
         self.arrays = [self.store.data, *(self.store.matrix(self.arena.whole(name))
                                           for name in self.kind.state)]
         row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
-        self.things = [array.view(row) for array in (*self.arrays, self.store.grad)]
+        *self.things, self.gradients = (a.view(row) for a in (*self.arrays, self.store.grad))
         self.zero = np.zeros(1, row)
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
@@ -125,7 +125,7 @@ class LazyForm:
             self.look_up(rows)
         known = self.read[1]
         if len(rows) <= FEW:
-            self.things[-1].put(rows, self.zero)
+            self.gradients.put(rows, self.zero)
             gradient.add_to(self.store.grad)
             return rows, self.store.grad.take(rows, 0), known
         first, place = self._first(rows)
@@ -137,7 +137,7 @@ class LazyForm:
 
         Taken as single things, rows are written in half the time.
         """
-        for things, new in zip(self.things, values, strict=False):
+        for things, new in zip(self.things, values, strict=True):
             things.put(rows, new.view(things.dtype))
 
     def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:
