@@ -30,7 +30,8 @@ def scatter_add(target: Array, index: Any, values: Array, share: float | Array =
     (n, width), rows = target.shape, index.reshape(-1)
     if (product := sparse_product()) is not None and within(rows, n):
         ends, ones = _one_hot(len(rows), rows.dtype, target.dtype)
-        shares = np.multiply(ones, share, dtype=target.dtype)
+        plain = isinstance(share, float) and share == 1
+        shares = ones if plain else np.multiply(ones, share, dtype=target.dtype)
         product(n, len(rows), width, ends, rows, shares, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
         values = scaled(values, share)
@@ -44,8 +45,8 @@ def scaled(values: Any, share: Any) -> Any:
     >>> scaled(np.ones((2, 1)), np.array([1., 2.])).tolist()
     [[1.0], [2.0]]
     """
-    if isinstance(share, float):
-        return values if share == 1 else values * share
+    if np.ndim(share) == 0:
+        return values if share == 1 else values * float(share)
     return values * share.astype(values.dtype, copy=False)[:, None]
 
 
@@ -58,8 +59,6 @@ def _are_rows(target: Array, index: Any, values: Array) -> bool:
 
 _INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
 _UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
@@ -73,8 +72,8 @@ def within(ids: Array, n: int) -> bool:
     if not ids.size:
         return True
     unsigned = _UNSIGNED.get(ids.dtype)
-    if unsigned is None:
-        return bool(ids.max() < n)
+    if unsigned is None:  # unsigned as it is, or in another order of bytes
+        return bool(ids.min() >= 0 and ids.max() < n)
     return bool(np.maximum.reduce(ids.view(unsigned), None) < min(n, 1 << 8 * ids.itemsize - 1))
 
 

@@ -1,9 +1,11 @@
 """Adding values into rows: with SciPy and without, against a loop."""
+from typing import Any
+
 import numpy as np
 import pytest
 
 from minifast import scatter
-from minifast.scatter import scatter_add, sparse_product
+from minifast.scatter import scatter_add, sparse_product, within
 
 pytestmark = pytest.mark.cpu_only("the way of NumPy's table; other libraries have their own")
 both_ways = pytest.mark.parametrize("scipy", [True, False])
@@ -33,6 +35,40 @@ def test_rows_add_up(scipy: bool, ids: type, dtype: type, shape: tuple[int, ...]
     scatter_add(table, rows, values, share)
     np.testing.assert_allclose(table, expected, atol=5e-2 if dtype is np.float16 else 3e-6)
     assert table.dtype == dtype
+
+
+@both_ways
+@pytest.mark.parametrize("ids", [np.int32, np.int64, np.int16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share_type", [np.float32, np.float64])
+def test_a_share_for_each_row(scipy: bool, ids: type, dtype: type, share_type: type) -> None:
+    rng = np.random.default_rng(0)
+    rows, share = rng.integers(0, 7, 50).astype(ids), rng.normal(size=50).astype(share_type)
+    values, table = (rng.normal(size=(n, 3)).astype(dtype) for n in (50, 7))
+    expected = table.astype(np.float64)
+    for row, value, times in zip(rows, values, share, strict=True):
+        expected[row] += value * times
+    scatter_add(table, rows, values, share)
+    np.testing.assert_allclose(table, expected, atol=3e-6)
+    assert table.dtype == dtype
+
+
+@both_ways
+@pytest.mark.parametrize("share", [2, np.float32(2), np.float64(2)])
+def test_any_number_is_a_share(scipy: bool, share: float) -> None:
+    table = np.zeros((3, 2), np.float32)
+    scatter_add(table, np.array([1, 1]), np.ones((2, 2), np.float32), share)
+    scatter_add(table, slice(0, 1), np.ones((1, 2), np.float32), share)
+    assert table[:, 0].tolist() == [2, 4, 0]
+
+
+@both_ways
+@pytest.mark.parametrize("ids", [np.array([-1]), np.array([3], np.uint8), np.array([-1], ">i8"),
+                                 np.array([3], "<i4"), np.array([-1], ">i2"), np.array([2**40])])
+def test_ids_that_are_not_within(scipy: bool, ids: Any) -> None:
+    """Whatever their type and the order of their bytes."""
+    assert not within(ids, 3)
+    assert within(abs(ids) % 3, 3)
 
 
 @both_ways

@@ -1,6 +1,6 @@
 """The gradient of a lookup: a few rows, not a table full of zeros."""
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,9 @@ class Rows(NamedTuple):
 
     def add_to(self, table: Array, times: float = 1.) -> None:
         """Sum the rows into ``table``, in place, or so many times the rows."""
-        share = times if self.share is None else self.share.reshape(-1)
-        if self.share is not None and times != 1:
-            share = share * times
+        share: Any = times
+        if self.share is not None:
+            share = self.share.reshape(-1) if times == 1 else self.share.reshape(-1) * times
         backend_of(table).scatter_add(table, self.rows.reshape(-1),
                                       self.values.reshape(-1, self.shape[1]), share)
 

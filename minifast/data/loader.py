@@ -76,9 +76,10 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         take = self._gather if self.shuffle else lambda a, place: a[place]
-        order, x, y, end = self._order(), self.dataset.x, self.dataset.y, len(self) * self.bs
-        for start in range(0, end, self._block):
-            rows = order(start, min(start + self._block, end))
+        order, x, y = self._order(), self.dataset.x, self.dataset.y
+        end, block = len(self) * self.bs, self._rows_at_once()
+        for start in range(0, end, block):
+            rows = order(start, min(start + block, end))
             xs, ys = [take(a, rows) for a in x] if isinstance(x, list) else take(x, rows), \
                 take(y, rows)
             for at in range(0, len(ys), self.bs):
@@ -86,8 +87,7 @@ class DataLoader:
                 yield [Tensor(a[place]) for a in xs] if isinstance(xs, list) \
                     else Tensor(xs[place]), Tensor(ys[place])
 
-    @property
-    def _block(self) -> int:
+    def _rows_at_once(self) -> int:
         """Rows that are gathered at once: several batches, where they are small."""
         first = self.dataset[:1]
         arrays = [*first[0], first[1]] if isinstance(first[0], list) else first

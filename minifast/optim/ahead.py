@@ -152,7 +152,7 @@ class AdamAhead(Ahead):
             steps = np.flatnonzero(n == few)
             h, e = gauss(heights[steps], places[steps], int(few))
             for k, *nodes in zip(steps.tolist(), h.tolist(), (e * self.eps).tolist(), strict=True):
-                rules[k] = (nodes[0], nodes[1])
+                rules[k] = nodes[0], nodes[1]
         return rules
 
     def _gathered(self) -> tuple[Array, Array, Array]:

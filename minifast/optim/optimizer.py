@@ -95,8 +95,7 @@ class Optimizer:
             if arena.lazy is not None:
                 arena.lazy.step(self.taken, hypers, partial(self._coming, i))
             arena.collect()
-            if arena.blocks:
-                arena.each_block(partial(self._update, hypers))
+            arena.each_block(partial(self._update, hypers))
         self.taken += 1
 
     def _update(self, hypers: Mapping[str, float], block: Block) -> None:

@@ -133,8 +133,8 @@ class Store:
                     lookups.setdefault((turn, id(part.rows)), []).append((table, part))
             waiting += [self._side_by_side(shelf, parts) for parts in lookups.values()]
         none = Rows(np.zeros(0, np.intp), self.data[:0], self.data.shape)
-        rows, values = (np.concatenate([part.flat()[i] for part in waiting or [none]])
-                        for i in (0, 1))
+        flat = [part.flat() for part in waiting or [none]]
+        rows, values = (np.concatenate([part[i] for part in flat]) for i in (0, 1))
         return Rows(rows, values, self.data.shape)
 
     def _side_by_side(self, shelf: Shelf, parts: Sequence[tuple[Table, Rows]]) -> Rows:

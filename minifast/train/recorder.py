@@ -57,10 +57,10 @@ class Recorder(LearnerCallback):
 
     def on_batch_begin(self, train: bool = True, **state: Any) -> Changes:
         if train:
-            hypers = self.learn.optimizer.hypers
-            self.group_lrs.append([of_group["lr"] for of_group in hypers])
-            self.lrs.append(hypers[-1]["lr"])
-            self.moms.append(hypers[-1].get("mom", 0.))
+            opt = self.learn.optimizer
+            self.lrs.append(opt.hypers[-1]["lr"])
+            self.group_lrs.append(opt.get_hyper("lr"))
+            self.moms.append(opt.hypers[-1].get("mom", 0.))
         return None
 
     def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
