@@ -2,8 +2,9 @@
 
 Surprise, a library of recommenders, compares its algorithms on MovieLens 100K by their means over
 five folds. Here models of ours run on the same folds; where scikit-surprise is installed, its SVD
-runs in the same process. The second table builds the dot product model up step by step, as
-chapter 8 of the fastai book does.
+runs in the same process. The dot product models of the folds are trained side by side: the same
+numbers as one after the other, in less time (``train_side_by_side``). The second table builds
+that model up step by step, as chapter 8 of the fastai book does.
 
     python examples/surprise_table.py --only table --folds 2
     python examples/surprise_table.py --only table --seeds 8
@@ -15,7 +16,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,13 +33,17 @@ from minifast.autograd import Tensor, apply, ops
 from minifast.backend import default_device
 from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import (
+    ArrayDataset,
+    DataBunch,
+    DataLoader,
     DataNotFoundError,
     DatasetType,
     movielens_100k,
     planted_ratings,
     untar_data,
 )
-from minifast.nn import Buffer, Module, embedding, sigmoid_range
+from minifast.nn import Buffer, Module, embedding, mse_loss, sigmoid_range
+from minifast.train import Learner
 
 Array = np.ndarray[Any, Any]
 FOLDS, SEED, Y_RANGE = 5, 42, (0., 5.5)
@@ -116,16 +122,90 @@ def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, seed: 
     return CollabLearner(data, BothWays(recipe.factors, data, seed), wd=recipe.wd)
 
 
+class SideBySide:
+    """The training batches of several folds, joined: a batch of each fold, one after the other.
+
+    They are the batches that the folds' own loaders would give. Only the ids are new: those of a
+    fold count on from where the fold before it ends. Folds may differ by a row. All take as many
+    steps, with as many rows, as the one with the fewest.
+    """
+
+    def __init__(self, data: Sequence[CollabDataBunch]) -> None:
+        own: list[Any] = [one.train_dl for one in data]
+        self.steps, self.bs = min(map(len, own)), min(dl.bs for dl in own)
+        sizes = [[len(column) for column in one.categories] for one in data]
+        starts = np.cumsum([[0, 0], *sizes], 0).tolist()
+        self.passes = [whole_pass(dl, *start) for dl, start in zip(own, starts, strict=False)]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[list[Array], Array]]:
+        folds = [self._cut(*batch) for dl in self.passes for batch in dl]
+        users, items, stars = (np.concatenate(column, 1) for column in zip(*folds, strict=True))
+        for k in range(self.steps):
+            yield [users[k], items[k]], stars[k]
+
+    def _cut(self, x: list[Tensor], y: Tensor) -> list[Array]:
+        """A pass in one batch as columns (steps, bs)."""
+        n = self.steps * self.bs
+        return [column.data[:n].reshape(self.steps, self.bs) for column in (*x, y)]
+
+
+def whole_pass(dl: DataLoader, *starts: int) -> DataLoader:
+    """A loader of the same rows in the same shuffled order, all in one batch, whose ids count
+    from ``starts`` on. The two share a random generator, so only one of them is to be used."""
+    x = [column + start for column, start in zip(dl.dataset.x, starts, strict=True)]
+    return DataLoader(ArrayDataset(x, dl.dataset.y), len(dl.dataset), shuffle=True, seed=dl.rng)
+
+
+def train_side_by_side(recipe: Recipe, learners: Sequence[CollabLearner]
+                       ) -> Sequence[CollabLearner]:
+    """Train the dot product models of several folds as one, whose tables hold all their rows.
+
+    Each gets the numbers that it would get alone. A rating looks up rows of its own fold, so
+    they have their gradient from this fold's batch. The loss is the sum of the folds' means, so
+    no gradient is smaller. Decay and Adam treat each number by itself. And it is faster: at 64
+    ratings, a step's time goes into calls from function to function, which are as many for 320.
+    """
+    model, n = deepcopy(learners[0].model), len(learners)
+    tables = [[part.data for part in parts]
+              for parts in zip(*(learn.model.parameters() for learn in learners), strict=True)]
+    for whole, parts in zip(model.parameters(), tables, strict=True):
+        whole.data = np.concatenate(parts)
+    train(recipe, Learner(DataBunch(SideBySide([learn.data for learn in learners])), model,
+                          loss_func=lambda *batch: n * mse_loss(*batch), wd=recipe.wd))
+    for whole, parts in zip(model.parameters(), tables, strict=True):
+        ends = np.cumsum([len(part) for part in parts])[:-1].tolist()
+        for part, rows in zip(parts, np.split(whole.data, ends), strict=True):
+            part[:] = rows
+    return learners
+
+
+def train(recipe: Recipe, learn: Learner) -> Learner:
+    """Train as the recipe says, in silence; the learner."""
+    with learn.no_logging():
+        learn.fit_one_cycle(recipe.epochs, recipe.lr)
+    return learn
+
+
 def our_predictions(recipe: Recipe, ratings: pd.DataFrame, folds: list[Array], seed: int = SEED
                     ) -> Iterator[Array]:
     """For each fold, a model trained on the other rows; kept within 1 to 5, as Surprise does."""
-    for fold in folds:
-        train = np.ones(len(ratings), bool)
-        train[fold] = False
-        learn = make_learner(recipe, ratings[train], ratings.iloc[fold], seed)
-        with learn.no_logging():
-            learn.fit_one_cycle(recipe.epochs, recipe.lr)
+    learners = (make_learner(recipe, others(ratings, fold), ratings.iloc[fold], seed)
+                for fold in folds)
+    trained: Iterable[Learner] = (train(recipe, learn) for learn in learners)
+    if not recipe.both_ways:
+        trained = train_side_by_side(recipe, list(learners))
+    for learn in trained:
         yield learn.get_preds(DatasetType.Test)[0].numpy().clip(1, 5)
+
+
+def others(ratings: pd.DataFrame, fold: Array) -> pd.DataFrame:
+    """The rows that are not in a fold."""
+    rest = np.ones(len(ratings), bool)
+    rest[fold] = False
+    return ratings[rest]
 
 
 def their_predictions(algorithm: Callable[..., Any], ratings: pd.DataFrame, folds: list[Array],
@@ -163,8 +243,8 @@ def rmse(errors: Array) -> float:
 
 def unknown_rows(ratings: pd.DataFrame, fold: Array) -> Array:
     """Which rows (n,) of a fold have a user or an item that no training row has."""
-    train, test = ratings.drop(index=ratings.index[fold]), ratings.iloc[fold]
-    known = test["userId"].isin(train["userId"]) & test["movieId"].isin(train["movieId"])
+    rest, test = others(ratings, fold), ratings.iloc[fold]
+    known = test["userId"].isin(rest["userId"]) & test["movieId"].isin(rest["movieId"])
     return np.asarray(~known)
 
 
@@ -198,8 +278,10 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
                   for of_seed in made]
         points[name] = seconds, show_row(name, errors, seconds, unknown)
     print(f"Seconds: all folds, preparation and predictions included, on {os.cpu_count()} cores. "
-          f"Unknown: RMSE of\n{unknown.sum()} of {len(unknown):,} test rows, whose user or item is "
-          "in no training row. With us row 0 of the tables stands\nin: no gradient reaches it and "
+          "Folds of the dot product\nrows are trained side by side, to the numbers of separate "
+          "trainings; all others one by one. Unknown: RMSE of\n"
+          f"{unknown.sum()} of {len(unknown):,} test rows, whose user or item is in no training "
+          "row. With us row 0 of the tables stands\nin: no gradient reaches it and "
           "decay keeps it near zero, so that the other side's bias decides alone.\nA seed decides "
           "initial weights and batches, and so the last digit or two: --seeds N takes means over N."
           + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
