@@ -74,7 +74,8 @@ class Minifast:
                 embedding.weight = Table(table)
         self.opt = make(self.model.parameters(), lr=lr, wd=wd, lazy=lazy, **options)
         self.lr, self.mom = one_cycle(steps, lr)
-        self.opt.plan(lr=[self.lr], mom=[self.mom])
+        self.opt.plan(**{name: [[curve(k) for k in range(steps + 1)]]
+                         for name, curve in (("lr", self.lr), ("mom", self.mom))})
         self.loss_func = MSELossFlat()
 
     def step(self, k: int) -> None:

@@ -65,7 +65,9 @@ class Training:
         self.opt = MAKERS[name](self.model.parameters(), lr=RATES[name], wd=wd, lazy=lazy,
                                 **options)
         self.lr, self.mom = one_cycle(steps, RATES[name])
-        self.opt.plan(lr=[self.lr], mom=[self.mom])
+        self.lrs, self.moms = ([curve(k) for k in range(steps + 1)]
+                               for curve in (self.lr, self.mom))
+        self.opt.plan(lr=[self.lrs], mom=[self.moms])
         self.ids = self.frame[["userId", "movieId"]].to_numpy().T
         self.y = self.frame["rating"].to_numpy().astype(dtype)
         self.number = 0
@@ -177,7 +179,7 @@ def test_state_and_weights_at_any_time(name: str, mom: float) -> None:
     """Momentum zero leaves none on untouched rows; momentum of a half is soft to overflow."""
     ours, theirs = pair(name)
     for training in (ours, theirs):
-        training.opt.plan(lr=[training.lr])
+        training.opt.plan(lr=[training.lrs])
     for _ in range(3):
         assert_equal(ours.step(60, mom=mom), theirs.step(60, mom=mom), name)
 
@@ -204,7 +206,7 @@ def test_spared_biases_and_groups_of_their_own_rates(name: str) -> None:
         training.opt = MAKERS[name]([[model.u_weight.weight, model.u_bias.weight],
                                      [model.i_weight.weight, model.i_bias.weight]],
                                     lr=[lr, lr / 3], wd=.1, bn_wd=False, lazy=by_hand)
-        training.opt.plan(mom=[training.mom])
+        training.opt.plan(mom=[training.moms])
         results.append(training.step(150, lr=[lr, lr / 3]))
     assert_equal(*results, name)
 
@@ -329,7 +331,7 @@ def test_a_plan_that_is_taken_back(name: str) -> None:
     ours, theirs = pair(name)
     for training in (ours, theirs):
         rate = RATES[name] / 9
-        training.opt.plan(lr=[lambda k, rate=rate: rate if k < 540 else 0.], mom=[lambda k: .9])
+        training.opt.plan(lr=[[rate] * 540 + [0.]], mom=[[.9]])
         training.step(300, lr=rate, mom=.9)
         training.opt.plan()
         training.step(400, lr=rate, mom=.9)
@@ -613,13 +615,20 @@ def test_nodes_are_exact_for_powers_of_the_place() -> None:
                                        (heights * places**power).sum(1), rtol=1e-9)
 
 
+def columns(lr: Any, mom: Any) -> dict[str, Any]:
+    """Hyper-parameters of as many steps."""
+    rest = {"wd": .1, "beta": .99, "eps": 1e-8}
+    return {"lr": np.array(lr), "mom": np.array(mom),
+            **{name: np.full(len(lr), value) for name, value in rest.items()}}
+
+
 @pytest.mark.parametrize("steps", [0, 100])
 @pytest.mark.parametrize("nodes", [2, 4, 8, None])
 def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps: int) -> None:
     """And left to itself, its error is as small as it promises, whatever v is."""
     lr, mom = one_cycle(1400, 5e-3)
-    hypers = [{"lr": lr(steps + i), "mom": mom(steps + i), "wd": .1, "beta": .99, "eps": 1e-8}
-              for i in range(1200)]
+    hypers = columns(lr=[lr(steps + i) for i in range(1200)],
+                     mom=[mom(steps + i) for i in range(1200)])
     ahead = AdamAhead(hypers, True, steps, nodes)
     ends = [0, 1, 7, ahead.length - 33, ahead.length - 1, ahead.length]
     heights, places = ahead._terms(np.array(ends)[:, None], np.arange(1200 - ahead.length))
@@ -637,15 +646,16 @@ def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps:
 
 
 def test_a_rate_of_zero_is_a_way_of_zero() -> None:
-    hypers = [{"lr": 5e-3 * (i < 700), "mom": .9, "wd": .1, "beta": .99, "eps": 1e-8}
-              for i in range(1200)]
+    hypers = columns(lr=5e-3 * (np.arange(1200) < 700), mom=[.9] * 1200)
     rules = AdamAhead(hypers, True).nodes_of_step
     assert sum(rules[699][0]) > 0
     assert max(sum(heights) for heights, _ in rules[700:]) < 1e-290
 
 
 def test_how_far_momentum_reaches() -> None:
-    hypers = {"lr": .1, "wd": .01, "mom": .9}
-    assert .9 ** (reach([hypers]) - 5) > 1e-10 > .9 ** (reach([hypers]) + 5)
-    assert reach([{**hypers, "mom": float("nan")}]) > 2000
-    assert reach([{**hypers, "mom": 0.}]) == 1
+    def reach_of(*mom: float) -> int:
+        return reach({"lr": np.full(len(mom), .1), "wd": np.full(len(mom), .01),
+                      "mom": np.array(mom)})
+    assert .9 ** (reach_of(.5, .9) - 5) > 1e-10 > .9 ** (reach_of(.5, .9) + 5)
+    assert reach_of(.5, float("nan")) > 2000
+    assert reach_of(0.) == 1

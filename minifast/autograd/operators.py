@@ -51,7 +51,7 @@ class Operators:
     @property
     def shape(self) -> tuple[int, ...]:
         """Length along each axis, a tuple."""
-        return tuple(self.data.shape)
+        return self.data.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -61,7 +61,7 @@ class Operators:
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return len(self.shape)
+        return self.data.ndim  # type: ignore[no-any-return]
 
     def numel(self) -> int:
         """Number of elements."""

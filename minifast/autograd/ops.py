@@ -107,7 +107,7 @@ def relu(a: Array) -> Array:
 
 def _sigmoid(a: Array) -> Array:
     e = np.exp(-np.abs(a))  # at most 1, so it cannot overflow
-    y = np.where(a >= 0, 1, e)
+    y = np.maximum(e, a >= 0)  # 1 where a >= 0, else e
     e += 1
     y /= e
     return y
@@ -252,7 +252,8 @@ def row_dot(a: Array, b: Array) -> Array:
 def row_dot_bias(u: Array, v: Array, b: Array, c: Array) -> Array:
     """u . v + b + c for each row: factors (bs, n), biases (bs, 1), to (bs,)."""
     y = backend_of(u).row_dot(u, v)
-    y += (b + c).squeeze(-1)
+    y += b[..., 0]
+    y += c[..., 0]
     return y
 
 

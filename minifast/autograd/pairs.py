@@ -1,5 +1,4 @@
 """Pairs of rows of one table, and the gradient of their products: each other."""
-import numpy as np
 
 from ..backend import Array
 from .ops import row_dot_bias
@@ -10,10 +9,10 @@ from .rows import Rows
 def _partners(g: Array, y: Array, found: Array, rows: Array, shape: tuple[int, ...]) -> Rows:
     """The gradient of a row [u, b] is g [v, 1], and that of [v, c] is g [u, 1]: the rows that are
     there already, each in the place of its partner, and a number for each."""
-    place = np.arange(len(rows), like=rows)
-    values = found.take(place ^ 1, 0)
+    width = shape[1]
+    values = found.reshape(-1, 2, width)[:, ::-1].reshape(-1, width)
     values[:, -1] = 1
-    return Rows(rows, values, shape, g.take(place >> 1))
+    return Rows(rows, values, shape, g.repeat(2))
 
 
 @primitive(_partners)

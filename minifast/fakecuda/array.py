@@ -250,5 +250,6 @@ def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
     inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
     with np.errstate(all="ignore"):
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
-    note_cost(table, name, args, "out" not in kwargs and is_view(result, inputs))
+    given = "out" not in kwargs and is_view(result, inputs)
+    note_cost(table, name, args if owner is None else (owner, *args), given)
     return _outside(np.asarray(result) if name in ANSWERING else result)

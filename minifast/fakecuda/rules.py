@@ -16,7 +16,7 @@ ADDING = "ilqILQefd"
 FREE = frozenset({"shape", "ndim", "size", "empty", "empty_like", "result_type", "can_cast",
                   "may_share_memory", "shares_memory"})
 WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "histogram",
-                     "repeat", "compress", "extract", "delete", "trim_zeros", "choose",
+                     "compress", "extract", "delete", "trim_zeros", "choose",
                      "percentile", "quantile", "setdiff1d", "union1d", "intersect1d"})
 DECOMPOSING = frozenset({"cholesky", "cond", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv",
                          "lstsq", "matrix_rank", "pinv", "qr", "slogdet", "solve", "svd"})
@@ -58,11 +58,16 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
 def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None:
     """Count a call: a launch unless its result was ``given`` (a view), a wait for some."""
     waits = name in WAITING or (table == "linalg" and name in DECOMPOSING) \
-        or (name == "where" and len(args) == 1)
+        or (name == "where" and len(args) == 1) or (name == "repeat" and not _is_number(args[1:]))
     if waits:
         note("synchronizations", name)
     if not given and name not in FREE:
         note("launches", name)
+
+
+def _is_number(repeats: tuple[Any, ...]) -> bool:
+    """Whether each element comes equally often; else the length has to be read back."""
+    return bool(repeats) and isinstance(repeats[0], int)
 
 
 def is_view(result: Any, inputs: list["np.ndarray[Any, Any]"]) -> bool:

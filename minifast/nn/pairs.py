@@ -36,13 +36,12 @@ def _common_store(users: Side, items: Side) -> Store | None:
     """Where an optimizer keeps just these tables, if it does and they may be read as one."""
     layers = (*users[1:], *items[1:])
     store: Store | None = getattr(getattr(layers[0], "weight", None), "store", None)
-    if store is None or [len(shelf.tables) for shelf in store.shelves] != [2, 2]:
+    if store is None or not store.in_pairs:
         return None
     for layer, table in zip(layers, store.tables, strict=True):
         if type(layer) is not Embedding or layer.weight is not table \
                 or table.store is not store or layer.forward_hooks or not table.requires_grad:
             return None
     u, i = users[0], items[0]
-    alike = isinstance(u, Tensor) and isinstance(i, Tensor) and len(u.shape) == 1 \
-        and u.shape == i.shape
+    alike = isinstance(u, Tensor) and isinstance(i, Tensor) and u.ndim == 1 and u.shape == i.shape
     return store if alike else None

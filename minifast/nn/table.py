@@ -22,6 +22,7 @@ class Store(Protocol):
 
     data: Array
     pending: list[Rows]
+    in_pairs: bool
 
     @property
     def awake(self) -> bool: ...

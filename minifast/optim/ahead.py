@@ -5,7 +5,7 @@ the rates is known, so is this way: ``Ahead.way(k, m, v)`` is how far a row with
 (and average square v) will yet move from before step k on, in weights of that time, if it
 never gets another gradient. docs/lazy.md derives the formulas.
 """
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from math import ceil, log, sqrt
 from typing import Protocol
 
@@ -15,7 +15,8 @@ from ..autograd import Rows
 from ..backend import Array
 from .quadrature import MOST, enough, gauss
 
-Hypers = dict[str, float]
+Hypers = Mapping[str, Array]
+"""The hyper-parameters of some steps: (n,) of each."""
 Nodes = tuple[list[float], list[float]]
 """Heights and places: what a rule has for ``sum_i height_i / (x + place_i)``."""
 LENGTH = 512
@@ -26,20 +27,20 @@ EVERY = 32
 """Steps from one look at all that is to come to the next."""
 
 
-def reach(hypers: Sequence[Hypers]) -> int:
+def reach(hypers: Hypers) -> int:
     """After how many steps what momentum does is below 1e-10 of what it did at first.
 
     More than LONGEST if that takes too long, or never comes.
 
-    >>> still = {"lr": 0., "wd": 0.}
-    >>> reach([{"mom": .9, **still}]), reach([{"mom": .9, "beta": .99, **still}])
+    >>> still = {"lr": np.zeros(1), "wd": np.zeros(1), "mom": np.array([.9])}
+    >>> reach(still), reach({"beta": np.array([.99]), **still})
     (219, 230)
     """
-    ratios = [h["mom"] / h.get("beta", 1.) ** .5 / max(1 - h["lr"] * h["wd"], 1e-9)
-              for h in hypers]
-    if not all(0 <= ratio < 1 for ratio in ratios):
+    kept = np.sqrt(hypers.get("beta", 1.)) * np.maximum(1 - hypers["lr"] * hypers["wd"], 1e-9)
+    ratios = hypers["mom"] / kept
+    if not ((ratios >= 0) & (ratios < 1)).all():
         return LONGEST + 1
-    return ceil(log(1e-10) / log(largest)) if (largest := max(ratios)) > 0 else 1
+    return ceil(log(1e-10) / log(largest)) if (largest := ratios.max()) > 0 else 1
 
 
 
@@ -55,7 +56,7 @@ class Form(Protocol):
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
-    def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None: ...
+    def in_pieces(self, work: Callable[..., None], rows: Array, *arrays: Array) -> None: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
@@ -74,14 +75,13 @@ class Ahead:
     crew = 1
     """Threads that share the work: where little is computed, rows that change cores cost more."""
 
-    def __init__(self, hypers: Sequence[Hypers], decays: bool, steps: int = 0,
+    def __init__(self, hypers: Hypers, decays: bool, steps: int = 0,
                  nodes: int | None = None, length: int | None = None) -> None:
         self.hypers, self.steps, self.nodes = hypers, steps, nodes
-        self.lr, self.mom, wd = (np.array([h[name] for h in hypers])
-                                 for name in ("lr", "mom", "wd"))
-        self.shrink = 1 - self.lr * wd if decays else np.ones(len(hypers))
+        self.lr, self.mom, self.n = hypers["lr"], hypers["mom"], len(hypers["lr"])
+        self.shrink = 1 - self.lr * hypers["wd"] if decays else np.ones(self.n)
         self.factors = list(zip(self.mom.tolist(), self.shrink.tolist(), strict=True))
-        self.length = len(hypers) - reach(hypers) if length is None else length
+        self.length = self.n - reach(hypers) if length is None else length
         self.works = self.length >= LENGTH and self._fit()
         if self.works:
             self._prepare()
@@ -124,14 +124,14 @@ class AdamAhead(Ahead):
     crew = 8
 
     def _fit(self) -> bool:
-        first = self.hypers[0]
-        alike = all((h["beta"], h["eps"]) == (first["beta"], first["eps"]) for h in self.hypers)
-        return bool(super()._fit() and alike and first["eps"] > 0 and self.lr.min() >= 0
-                    and first["beta"] > 0 and (self.mom.min() > 0 or self.mom.max() == 0))
+        betas, epses = self.hypers["beta"], self.hypers["eps"]
+        alike = (betas == betas[0]).all() and (epses == epses[0]).all()
+        return bool(super()._fit() and alike and epses[0] > 0 and self.lr.min() >= 0
+                    and betas[0] > 0 and (self.mom.min() > 0 or self.mom.max() == 0))
 
     def _prepare(self) -> None:
-        self.beta, self.eps = self.hypers[0]["beta"], self.hypers[0]["eps"]
-        count = self.steps + np.arange(1, len(self.hypers) + 1)
+        self.beta, self.eps = float(self.hypers["beta"][0]), float(self.hypers["eps"][0])
+        count = self.steps + np.arange(1, self.n + 1)
         self.bias = np.sqrt(1 - self.beta ** count)
         self.rate = self.lr * self.bias / (1 - self.mom ** count)
         if not self.rate.any() or not self.mom.any():  # nothing moves on after a step
@@ -161,7 +161,7 @@ class AdamAhead(Ahead):
         All of it is looked at before some steps only. In between, the terms up to the next of
         them, and the nodes that stand for the rest, are the same to a rule.
         """
-        window = len(self.hypers) - self.length
+        window = self.n - self.length
         every = min(EVERY, window)
         ends = np.unique([0, *range(self.length, 0, -every)])
         terms = self._terms(ends[:, None], np.arange(window))
@@ -209,8 +209,7 @@ class AdamAhead(Ahead):
         mom, shrink = self.factors[k]
         form.shrink(rows, shrink, mom, self.beta)
 
-        def move(piece: slice) -> None:
-            g, (w, u, r) = gradients[piece], (array[piece] for array in known)
+        def move(rows: Array, g: Array, w: Array, u: Array, r: Array) -> None:
             if not mom:
                 u.fill(0)
             u += g * ((1 - mom) / form.c)
@@ -221,8 +220,8 @@ class AdamAhead(Ahead):
             np.sqrt(r, out=r)
             z = w * (shrink / form.a)  # the model may still have w
             z -= fractions(self.nodes_of_step[k], u, r, form.c / form.a, form.b)
-            form.put(rows[piece], z, u, r)
-        form.in_pieces(rows, move)
+            form.put(rows, z, u, r)
+        form.in_pieces(move, rows, gradients, *known)
 
 
 def fractions(nodes: Nodes, u: Array, root: Array, c: float, b: float) -> Array:

@@ -8,6 +8,7 @@ from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.table import Table
 from ..threads import for_each, n_threads
+from .hyper import Coming
 from .span import Span, check_fits, lay_out
 from .store import Store
 
@@ -48,7 +49,7 @@ class LazyStores(Protocol):
     """What updates stores lazily, if anything does."""
 
     def step(self, number: int, now: dict[str, float],
-             foresee: Callable[[], Callable[[int], dict[str, float]]]) -> None: ...
+             foresee: Callable[[], Coming]) -> None: ...
 
     def settle(self) -> None: ...
 

@@ -108,12 +108,12 @@ class LazyForm:
         shape = len(rows), self.store.width
         found = [np.empty(shape, array.dtype) for array in self.arrays]
 
-        def look(piece: slice) -> None:
-            w, *state = (array.take(rows[piece], 0, copies[piece], "clip")  # the fastest mode
-                         for array, copies in zip(self.arrays, found, strict=True))
+        def look(rows: Array, w: Array, *state: Array) -> None:
+            for array, copies in zip(self.arrays, (w, *state), strict=True):
+                array.take(rows, 0, copies, "clip")  # the fastest mode
             w *= self.a
             w += self.ahead.way(self.k, *state, c=self.c, b=self.b)
-        self.in_pieces(rows, look)
+        self.in_pieces(look, rows, *found)
         self.read = rows, found
         return found[0]
 
@@ -140,14 +140,15 @@ class LazyForm:
         for things, new in zip(self.things, values, strict=True):
             things.put(rows, new.view(things.dtype))
 
-    def in_pieces(self, rows: Array, work: Callable[[slice], None]) -> None:
-        """Call ``work`` for all of these rows, in pieces that fit into a cache, several at a time.
-        Few rows, of which one may come twice, are one piece."""
+    def in_pieces(self, work: Callable[..., None], rows: Array, *arrays: Array) -> None:
+        """Call ``work`` with these rows and the arrays that go with them, in pieces that fit into
+        a cache, several at a time. Few rows, of which one may come twice, are one piece."""
         if len(rows) <= FEW:
-            work(slice(None))
+            work(rows, *arrays)
         else:
             pieces = cut(len(rows), max(BLOCK // max(self.store.width, 1), FEW))
-            for_each(pieces, work, self.kind.crew)
+            for_each(pieces, lambda piece: work(rows[piece], *(a[piece] for a in arrays)),
+                     self.kind.crew)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
@@ -176,6 +177,8 @@ class LazyForm:
 
     def step(self, ahead: Ahead, k: int) -> None:
         """Step k of ``ahead``, with the gradients that wait in the tables."""
+        if self.store.form is None:
+            self.wake(ahead, k)
         self.ahead, self.k = ahead, k
         gradient = self.store.gradient()
         ahead.step(k, self, gradient)
@@ -192,13 +195,12 @@ class LazyForm:
 
     def _start_anew(self) -> None:
         """Products that have become small are multiplied into the arrays."""
-        z, u, *r = self.arrays
         if self.a < .001:
-            z *= self.a
+            self.arrays[0] *= self.a
             self.a = 1.
         if self.c < SMALL:
-            u *= self.c
+            self.arrays[1] *= self.c
             self.c = 1.
         if self.b < SMALL:
-            r[0] *= sqrt(self.b)
+            self.arrays[2] *= sqrt(self.b)
             self.b = 1.

@@ -9,6 +9,7 @@ from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
 from .arena import Arena, Block
+from .hyper import Coming, Hyper, Plan, one_per_group
 from .planned import KINDS, lazy_stores
 from .steps import (
     adam_step,
@@ -23,22 +24,6 @@ from .steps import (
 
 Step = Callable[..., None]
 Groups = Iterable[Parameter] | Iterable[Iterable[Parameter]]
-
-
-class Hyper:
-    """``opt.lr`` reads the last group's value; setting takes one value, or one per group."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, opt: "Optimizer", owner: type) -> float:
-        if self.name not in opt.hypers[-1]:
-            raise AttributeError(f"this optimizer has no {self.name}; it has "
-                                 f"{', '.join(opt.hypers[-1])}")
-        return opt.hypers[-1][self.name]
-
-    def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
-        opt.set_hypers(**{self.name: value})
 
 
 class Optimizer:
@@ -72,6 +57,7 @@ class Optimizer:
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
+        self._trainable: list[list[bool]] = [[] for _ in self.groups]
         self._look_again()
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
@@ -79,7 +65,8 @@ class Optimizer:
 
         A list of another length is a ValueError, and nothing is set then.
         """
-        lists = {name: _one_per_group(name, v, len(self.groups)) for name, v in values.items()}
+        n = len(self.groups)
+        lists = {name: one_per_group(name, value, n) for name, value in values.items()}
         for i, hypers in enumerate(self.hypers):
             hypers.update({name: of_groups[i] for name, of_groups in lists.items()})
 
@@ -95,7 +82,8 @@ class Optimizer:
             if arena.lazy is not None:
                 arena.lazy.step(self.taken, hypers, partial(self._coming, i))
             arena.collect()
-            arena.each_block(partial(self._update, hypers))
+            if arena.blocks:
+                arena.each_block(partial(self._update, hypers))
         self.taken += 1
 
     def _update(self, hypers: Mapping[str, float], block: Block) -> None:
@@ -103,22 +91,24 @@ class Optimizer:
         for step in self.steps:
             step(block, **hypers)
 
-    def plan(self, at: int = 0, **curves: Sequence[Callable[[int], float]]) -> None:
-        """Tell what the hyper-parameters will be, for lazy updates: a curve for each group.
+    def plan(self, at: int = 0, **schedules: Sequence[Sequence[float]]) -> None:
+        """Tell what the hyper-parameters will be: a list of values for each group, or one for all.
 
-        ``lr=[curve]`` says that the next step has the rate curve(at), the one after it
-        curve(at + 1). What is not told is taken to stay as it is. Nothing but speed depends
-        on it: the values at each step are those that are set then.
+        ``lr=[values]`` says that the next step has the rate values[at], the one after it
+        values[at + 1]; after the last it stays. What is not told is taken to stay as it is.
+        ``follow`` sets the values. For lazy updates nothing but speed depends on the plan: the
+        values at each step are those that are set then.
         """
-        self._curves, self._zero = curves, self.taken - at
+        self._plan, self._zero = Plan(schedules, len(self.groups)), self.taken - at
 
-    def _coming(self, i: int) -> Callable[[int], dict[str, float]]:
-        """The hyper-parameters of group i in j steps, as planned; a plan that errs is ignored."""
-        now, at = dict(self.hypers[i]), self.taken - self._zero
-        told = {name: curves[min(i, len(curves) - 1)] for name, curves in self._curves.items()}
-        if any(now.get(name) != float(curve(at)) for name, curve in told.items()):
-            told = {}
-        return lambda j: {**now, **{name: float(curve(at + j)) for name, curve in told.items()}}
+    def follow(self, at: int) -> None:
+        """Set the hyper-parameters to what is planned for step ``at``."""
+        for i, hypers in enumerate(self.hypers):
+            hypers.update(self._plan.at(at, i))
+
+    def _coming(self, i: int) -> Coming:
+        """The hyper-parameters of group i from this step on, as planned."""
+        return self._plan.coming(self.taken - self._zero, i, self.hypers[i])
 
     def settle(self) -> None:
         """Let weights, gradients and state stand in the arenas as without lazy updates."""
@@ -150,11 +140,11 @@ class Optimizer:
 
     def _arena(self, i: int) -> Arena | None:
         """The arena of group i, made anew when other parameters than before are trainable."""
-        trainable = [p for p in self.groups[i] if p.requires_grad]
-        old = self.arenas[i]
-        if old is not None and len(trainable) == len(old.parameters) \
-                and all(p.requires_grad for p in old.parameters):
+        old, before = self.arenas[i], self._trainable[i]
+        self._trainable[i] = now = [p.requires_grad for p in self.groups[i]]
+        if now == before:
             return old
+        trainable = [p for p in self.groups[i] if p.requires_grad]
         self.arenas[i] = new = self._new_arena(trainable) if trainable else None
         if old is not None:
             old.release()
@@ -228,15 +218,6 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
                             "use model.parameters(), or wrap the array: Parameter(array)")
     seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
     return [[seen.setdefault(id(p), p) for p in group if id(p) not in seen] for group in nested]
-
-
-def _one_per_group(name: str, value: Any, n: int) -> list[float]:
-    if isinstance(value, float) or not np.ndim(value):  # asking NumPy takes its time
-        return [float(value)] * n
-    if len(value) != n:
-        raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "
-                         f"one number for all, or {n} of them")
-    return [float(v) for v in value]
 
 
 # ---------------------------------------------------------------- the optimizers

@@ -2,13 +2,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..backend import backend_of
-from .ahead import LENGTH, LONGEST, AdamAhead, Ahead, Hypers, reach
+from ..backend import Array, backend_of
+from .ahead import LENGTH, LONGEST, AdamAhead, Ahead, reach
 from .arena import Arena
+from .hyper import Coming
 from .lazy import SMALLEST, LazyForm
 from .steps import adam_step, average_grad, average_sqr_grad, momentum, sgd_step, weight_decay
 
-Coming = Callable[[int], Hypers]
 KINDS: dict[tuple[Any, ...], type[Ahead]] = {
     (weight_decay, momentum, sgd_step): Ahead,
     (weight_decay, average_grad, average_sqr_grad, adam_step): AdamAhead}
@@ -22,7 +22,8 @@ class LazyStores:
         self.arena, self.kind, self.by_hand, self.nodes = arena, kind, by_hand, nodes
         self.forms = [LazyForm(store, arena, kind) for store in arena.stores
                       if by_hand or store.data.size >= SMALLEST]
-        self.planned: list[Hypers] = []
+        self.planned: dict[str, Array] = {}
+        self.rows: list[tuple[float, ...]] = []
         self.aheads: dict[bool, Ahead] = {}
         self.base = self.steps = self.length = 0
         self.left_out: list[LazyForm] = []
@@ -32,23 +33,21 @@ class LazyStores:
         for form in self.forms:
             form.store.settle()
 
-    def step(self, number: int, now: Hypers, foresee: Callable[[], Coming]) -> None:
+    def step(self, number: int, now: dict[str, float], foresee: Callable[[], Coming]) -> None:
         """Step those stores whose gradient is of few rows; the others are left to the blocks.
 
-        ``now`` are the hyper-parameters of this step, ``foresee()(j)`` those j steps from now,
-        as far as one knows.
+        ``now`` are the hyper-parameters of this step, ``foresee()(n)`` those of the next n, as
+        far as one knows.
         """
         chosen = [form for form in self.forms if form.chosen(self.by_hand)]
         if chosen:
             k = self._look(number, now, foresee)
             chosen = [form for form in chosen if self._ahead(form.decays).works]
         for form in self.forms:
-            if form.store.awake and form not in chosen:
+            if form in chosen:
+                form.step(self._ahead(form.decays), k)
+            elif form.store.awake:
                 form.store.settle()
-        for form in chosen:
-            if not form.store.awake:
-                form.wake(self._ahead(form.decays), k)
-            form.step(self._ahead(form.decays), k)
         if chosen != self.left_out:
             self.arena.leave_out([form.store.place for form in chosen])
             self.left_out = chosen
@@ -61,22 +60,22 @@ class LazyStores:
                                             self.length)
         return self.aheads[decays]
 
-    def _look(self, number: int, now: Hypers, foresee: Callable[[], Coming]) -> int:
+    def _look(self, number: int, now: dict[str, float], foresee: Callable[[], Coming]) -> int:
         """Which step of what was planned this one is; plans anew when it is none.
 
         If all that was planned is still to come, stores stay as they are. If not, the ways that
         they were made with are wrong from here on, and they are settled first.
         """
         k = number - self.base
-        known = self.planned[k:k + 1] == [now] and self.steps + k == self._count(k)
+        known = self.rows[k:k + 1] == [tuple(now.values())] and self.steps + k == self._count(k)
         if known and k < self.length:
             return k
-        planned, length = plan(foresee())
-        rest = self.planned[k:]
-        if not known or rest != planned[:len(rest)]:
+        self.planned, self.length = plan(foresee())
+        rows = list(zip(*(column.tolist() for column in self.planned.values()), strict=True))
+        rest = self.rows[k:]
+        if not known or rest != rows[:len(rest)]:
             self.settle()
-        self.planned, self.aheads, self.base = planned, {}, number
-        self.steps, self.length = self.arena.steps, length
+        self.rows, self.aheads, self.base, self.steps = rows, {}, number, self.arena.steps
         return 0
 
     def _count(self, k: int) -> int:
@@ -84,16 +83,13 @@ class LazyStores:
         return self.arena.steps if self.kind.counts else self.steps + k
 
 
-def plan(coming: Coming) -> tuple[list[Hypers], int]:
+def plan(coming: Coming) -> tuple[dict[str, Array], int]:
     """The hyper-parameters of the next LENGTH steps, and as far beyond as momentum reaches; for
     how many of these steps all of that is there."""
-    hypers: list[Hypers] = []
-    reaches, missing = 0, LENGTH
-    while missing > 0:
-        more = [coming(j) for j in range(len(hypers), len(hypers) + missing)]
-        hypers, reaches = hypers + more, max(reaches, reach(more))
-        missing = LENGTH + min(reaches, LONGEST) - len(hypers)
-    return hypers, len(hypers) - reaches
+    hypers, n = coming(LENGTH), LENGTH
+    while (needed := LENGTH + min(reach(hypers), LONGEST)) > n:
+        hypers, n = coming(needed), needed
+    return hypers, n - reach(hypers)
 
 
 def lazy_stores(arena: Arena, steps: Sequence[Any], by_hand: bool, nodes: int | None

@@ -4,6 +4,8 @@ One lookup then reads factors and bias of a user, one scatter adds the gradients
 items alike, and a step that passes over a few rows passes over those of all tables at once.
 """
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +24,9 @@ class Form(Protocol):
     def settle(self) -> None: ...
 
 
+_rows, _size = attrgetter("rows"), attrgetter("values.size")
+
+
 class Shelf(NamedTuple):
     """Where a slab stands: its tables are the rows from ``first`` to ``first + n``."""
 
@@ -33,9 +38,11 @@ class Shelf(NamedTuple):
 class Store:
     """Tables with their ``spans``; the rows of all are the rows of one matrix ``data``.
 
-    ``form`` is None while the values stand there as they are. A batch that looks up rows of all
-    tables is one lookup in the store, which is a leaf of the tape then: gradients for whole rows
-    wait in ``pending``, until the optimizer takes them or someone asks for a table's gradient.
+    ``in_pairs`` says that there are two shelves of two tables, such as factors and biases of
+    users and of items. ``form`` is None while the values stand there as they are. A batch that
+    looks up rows of all tables is one lookup in the store, which is a leaf of the tape then:
+    gradients for whole rows wait in ``pending``, until the optimizer takes them or someone asks
+    for a table's gradient.
     """
 
     node = None
@@ -53,6 +60,7 @@ class Store:
         ends = np.cumsum([0, *(slab[0].shape[0] for slab in slabs)]).tolist()
         self.shelves = [Shelf(start, stop - start, slab)
                         for slab, start, stop in zip(slabs, ends, ends[1:], strict=False)]
+        self.in_pairs = [len(slab) for slab in slabs] == [2, 2]
         self._shelf = {id(t): shelf for shelf in self.shelves for t in shelf.tables}
         self._columns = {id(t): spans[id(t)].columns for t in self.tables}
 
@@ -114,16 +122,16 @@ class Store:
 
     def only_rows(self) -> bool:
         """Whether the gradients of all tables are zero save for some rows, as far as one knows."""
-        return all(table.only_rows() for table in self.tables)
+        return all(map(Table.only_rows, self.tables))
 
     def share(self) -> float:
         """How much of the store has a gradient, at most: ids count as often as they come."""
-        waiting = [*self.pending, *(part for table in self.tables for part in table.rows)]
-        return sum(int(part.values.size) for part in waiting) / max(int(self.data.size), 1)
+        waiting = chain(self.pending, *map(_rows, self.tables))
+        return float(sum(map(_size, waiting)) / max(self.data.size, 1))
 
     def gradient(self) -> Rows:
         """All that waits, for the whole matrix: rows (n,), some perhaps twice."""
-        if len(self.pending) == 1 and not any(table.rows for table in self.tables):
+        if len(self.pending) == 1 and not any(map(_rows, self.tables)):
             return self.pending[0]
         waiting = self.pending.copy()
         for shelf in self.shelves:

@@ -63,18 +63,18 @@ def validate(model: Module, data: DataBunch, dl: Any, loss_func: LossFunction,
              handler: CallbackHandler) -> Tensor | None:
     """The mean loss over the rows of ``dl``; metrics hear of each batch."""
     model.eval()
-    total: Any = None
+    total: Any = 0.
     rows = 0
     with no_grad():
         for xb, yb in data.batches(dl):
             xb, yb = handler.on_batch_begin(xb, yb, train=False)
             output = handler.on_loss_begin(forward(model, xb))
             loss, n = call_loss(loss_func, output, yb), batch_rows(yb)
-            total = loss * n if total is None else total + loss * n
+            total = total + loss.data * n
             rows += n
             if handler.on_batch_end(loss):
                 break
-    return None if total is None else total / rows
+    return Tensor(total / rows) if rows else None
 
 
 def forward(model: Module, xb: Any) -> Any:

@@ -55,16 +55,12 @@ class Recorder(LearnerCallback):
             self._table = EpochTable(self.names, silent=self.learn.silent_table)
         return None
 
-    def on_batch_begin(self, train: bool = True, **state: Any) -> Changes:
-        if train:
-            opt = self.learn.optimizer
-            self.lrs.append(opt.hypers[-1]["lr"])
-            self.group_lrs.append(opt.get_hyper("lr"))
-            self.moms.append(opt.hypers[-1].get("mom", 0.))
-        return None
-
     def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
+        opt = self.learn.optimizer
         self.losses.append(smooth_loss)
+        self.group_lrs.append(rates := opt.get_hyper("lr"))
+        self.lrs.append(rates[-1])
+        self.moms.append(opt.hypers[-1].get("mom", 0.))
         return None
 
     def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,

@@ -25,17 +25,12 @@ class CurveScheduler(LearnerCallback):
     def begin(self, n_steps: int, curves: Mapping[str, Sequence[Curve]], epoch: int) -> Changes:
         """Set the first values; ``curves`` has one curve per layer group, or one for all."""
         self.n_steps = n_steps
-        self.curves = {name: [tabulated(curve, n_steps) for curve in of_groups]
-                       for name, of_groups in curves.items()}
         self.step = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
-        self._set()
-        self.learn.optimizer.plan(self.step, **self.curves)
+        self.learn.optimizer.plan(self.step, **{
+            name: [[curve(step) for step in range(n_steps + 1)] for curve in of_groups]
+            for name, of_groups in curves.items()})
+        self.learn.optimizer.follow(self.step)
         return None if self.start_epoch is None else {"epoch": self.start_epoch}
-
-    def _set(self) -> None:
-        self.learn.optimizer.set_hypers(**{
-            name: [curve(self.step) for curve in curves] if len(curves) > 1
-            else curves[0](self.step) for name, curves in self.curves.items()})
 
     def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
         if not train:
@@ -43,16 +38,5 @@ class CurveScheduler(LearnerCallback):
         if self.step >= self.n_steps:
             return {"stop_epoch": True, "stop_training": True}
         self.step += 1
-        self._set()
+        self.learn.optimizer.follow(self.step)
         return None
-
-
-def tabulated(curve: Curve, n_steps: int) -> Curve:
-    """The same curve with its values computed beforehand; after n_steps it stays as it is there.
-
-    >>> squares = tabulated(lambda step: step ** 2., 3)
-    >>> squares(2), squares(3), squares(100)
-    (4.0, 9.0, 9.0)
-    """
-    values = [curve(step) for step in range(n_steps + 1)]
-    return lambda step: values[step if step < n_steps else n_steps]

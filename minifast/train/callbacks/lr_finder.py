@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...optim import Phase, annealing_exp, in_turn
+from ...optim import Phase, annealing_exp
 from ..callback import Changes, LearnerCallback
 
 if TYPE_CHECKING:
@@ -52,18 +52,15 @@ class LRFinder(LearnerCallback):
                  ) -> None:
         super().__init__(learn)
         starts, ends = np.broadcast_arrays(np.atleast_1d(start_lr), np.atleast_1d(end_lr))
-        self.phases = [Phase(num_it, float(a), float(b), annealing_exp)
-                       for a, b in zip(starts, ends, strict=True)]
+        phases = [Phase(num_it, float(a), float(b), annealing_exp)
+                  for a, b in zip(starts, ends, strict=True)]
+        self.rates = [[phase(step) for step in range(num_it + 1)] for phase in phases]
         self.num_it, self.stop_div, self.best = num_it, stop_div, 0.
         self.snapshot = snapshot or Snapshot(learn)
 
-    def _set(self, step: int) -> None:
-        rates = [phase(step) for phase in self.phases]
-        self.learn.optimizer.lr = rates if len(rates) > 1 else rates[0]
-
     def on_train_begin(self, **state: Any) -> Changes:
-        self._set(0)
-        self.learn.optimizer.plan(lr=[in_turn([phase]) for phase in self.phases])
+        self.learn.optimizer.plan(lr=self.rates)
+        self.learn.optimizer.follow(0)
         return {"skip_validate": True}
 
     def on_batch_end(self, iteration: int = 0, smooth_loss: Any = None,
@@ -71,7 +68,7 @@ class LRFinder(LearnerCallback):
         loss = float(smooth_loss)
         if iteration == 0 or loss < self.best:
             self.best = loss
-        self._set(iteration + 1)
+        self.learn.optimizer.follow(iteration + 1)
         diverged = self.stop_div and (loss > 4 * self.best or np.isnan(loss))
         if iteration + 1 >= self.num_it or diverged:
             return {"stop_epoch": True, "stop_training": True}
