@@ -61,7 +61,8 @@ def _are_rows(target: Array, index: Any, values: Array) -> bool:
 
 _INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+_UNSIGNED = {np.dtype(f"i{size}"): (np.dtype(f"u{size}"), 1 << 8 * size - 1)
+             for size in (1, 2, 4, 8)}
 
 
 def within(ids: Array, n: int) -> bool:
@@ -73,10 +74,10 @@ def within(ids: Array, n: int) -> bool:
     """
     if not ids.size:
         return True
-    unsigned = _UNSIGNED.get(ids.dtype)
+    unsigned, end = _UNSIGNED.get(ids.dtype, (None, 0))
     if unsigned is None:  # unsigned as it is, or in another order of bytes
         return bool(ids.min() >= 0 and ids.max() < n)
-    return bool(np.maximum.reduce(ids.view(unsigned), None) < min(n, 1 << 8 * ids.itemsize - 1))
+    return bool(np.maximum.reduce(ids.view(unsigned), None) < (n if n < end else end))
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,5 @@
 """The tape: one node per operation, and the walk back over it."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import wraps
 from heapq import heappop, heappush
@@ -48,16 +48,18 @@ class Node:
         """Let go of all arrays. A second ``backward`` through this node is an error."""
         self.inputs, self.arrays, self.output = None, [], None
 
-    def gradients(self, g: Array) -> Iterator[tuple[Leaf, "Array | Rows"]]:
+    def gradients(self, g: Array) -> list[tuple[Leaf, "Array | Rows"]]:
         """Each input that needs a gradient, with its gradient."""
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
+        found = []
         for i, x in enumerate(self.inputs):
             if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)) is not None:
                 dx = rule(g, self.output, *self.arrays, **self.options)
-                yield x, dx if isinstance(dx, Rows) else unbroadcast(dx, x.data)
+                found.append((x, dx if isinstance(dx, Rows) else unbroadcast(dx, x.data)))
+        return found
 
 
 def unbroadcast(g: Array, a: Array) -> Array:

@@ -43,5 +43,6 @@ def _common_store(users: Side, items: Side) -> Store | None:
                 or table.store is not store or layer.forward_hooks or not table.requires_grad:
             return None
     u, i = users[0], items[0]
-    alike = isinstance(u, Tensor) and isinstance(i, Tensor) and u.ndim == 1 and u.shape == i.shape
-    return store if alike else None
+    if not isinstance(u, Tensor) or not isinstance(i, Tensor):
+        return None
+    return store if u.data.ndim == 1 and u.data.shape == i.data.shape else None

@@ -22,6 +22,7 @@ class Store(Protocol):
 
     data: Array
     pending: list[Rows]
+    own_gradients: bool
     in_pairs: bool
 
     @property
@@ -98,6 +99,7 @@ class Table(Parameter):
         if self.store is not None:
             self.store.settle()
             self.store.hand_out()
+            self.store.own_gradients = True
             self.store = None
         _data.__set__(self, array)
 
@@ -106,6 +108,7 @@ class Table(Parameter):
         data[...] = self.data
         self.data = data
         self.store, self.home = store, grad
+        store.own_gradients = True
 
     @property
     def lazy(self) -> bool:
@@ -153,16 +156,23 @@ class Table(Parameter):
         self._fetch()
         self.rows = []
         _grad.__set__(self, array)
+        self._tell()
 
     def _fetch(self) -> None:
         """Get what waits in the store."""
         if self.store is not None and self.store.pending:
             self.store.hand_out()
 
+    def _tell(self) -> None:
+        """Tell the store that a gradient may be here, besides those that wait there."""
+        if self.store is not None:
+            self.store.own_gradients = True
+
     def accumulate(self, gradient: Array | Rows) -> None:
         """Add to the gradient; rows wait until someone asks for it."""
         if isinstance(gradient, Rows):
             self.rows.append(gradient)
+            self._tell()
         else:
             super().accumulate(gradient)
 

@@ -157,9 +157,11 @@ class Arena:
                 store.collect()
 
     def zero_grad(self) -> None:
-        """Forget the gradients that wait in stores."""
+        """Forget the gradients of all parameters."""
+        for p, _, _ in self.places:
+            p.grad = None
         for store in self.stores:
-            store.pending = []
+            store.zero_grad()
 
     def settle(self) -> None:
         """Make sure that data and state are what they would be without lazy updates."""

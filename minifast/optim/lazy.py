@@ -167,13 +167,13 @@ class LazyForm:
 
     def chosen(self, by_hand: bool) -> bool:
         """Whether the next step is a lazy one: the gradient is of rows, and of few of them."""
-        share = self.store.share()
-        if not self.store.only_rows() or not (share or self.store.awake):
+        share, awake = self.store.share(), self.store.form is not None
+        if not self.store.only_rows() or not (share or awake):
             return False
         if self.wait and not by_hand:
             self.wait -= 1
             return False
-        return by_hand or share <= SHARE * (1 + self.store.awake)  # no going to and fro
+        return by_hand or share <= SHARE * (1 + awake)  # no going to and fro
 
     def step(self, ahead: Ahead, k: int) -> None:
         """Step k of ``ahead``, with the gradients that wait in the tables."""

@@ -58,6 +58,7 @@ class Optimizer:
         self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
         self._trainable: list[list[bool]] = [[] for _ in self.groups]
+        self._frozen: list[list[Parameter]] = [[] for _ in self.groups]
         self._look_again()
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
@@ -103,8 +104,7 @@ class Optimizer:
 
     def follow(self, at: int) -> None:
         """Set the hyper-parameters to what is planned for step ``at``."""
-        for i, hypers in enumerate(self.hypers):
-            hypers.update(self._plan.at(at, i))
+        self._plan.set(self.hypers, at)
 
     def _coming(self, i: int) -> Coming:
         """The hyper-parameters of group i from this step on, as planned."""
@@ -121,8 +121,8 @@ class Optimizer:
         for arena in self.arenas:
             if arena is not None:
                 arena.zero_grad()
-        for group in self.groups:
-            for p in group:
+        for frozen in self._frozen:
+            for p in frozen:
                 p.grad = None
 
     def clear(self) -> None:
@@ -144,7 +144,8 @@ class Optimizer:
         self._trainable[i] = now = [p.requires_grad for p in self.groups[i]]
         if now == before:
             return old
-        trainable = [p for p in self.groups[i] if p.requires_grad]
+        trainable, self._frozen[i] = ([p for p in self.groups[i] if p.requires_grad is wanted]
+                                      for wanted in (True, False))
         self.arenas[i] = new = self._new_arena(trainable) if trainable else None
         if old is not None:
             old.release()

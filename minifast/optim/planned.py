@@ -40,17 +40,17 @@ class LazyStores:
         far as one knows.
         """
         chosen = [form for form in self.forms if form.chosen(self.by_hand)]
-        if chosen:
-            k = self._look(number, now, foresee)
-            chosen = [form for form in chosen if self._ahead(form.decays).works]
+        k = self._look(number, now, foresee) if chosen else 0
+        stepped = []
         for form in self.forms:
-            if form in chosen:
-                form.step(self._ahead(form.decays), k)
+            if form in chosen and (ahead := self._ahead(form.decays)).works:
+                form.step(ahead, k)
+                stepped.append(form)
             elif form.store.awake:
                 form.store.settle()
-        if chosen != self.left_out:
-            self.arena.leave_out([form.store.place for form in chosen])
-            self.left_out = chosen
+        if stepped != self.left_out:
+            self.arena.leave_out([form.store.place for form in stepped])
+            self.left_out = stepped
         if self.kind.counts and not self.arena.blocks:
             self.arena.steps += 1
 
@@ -67,7 +67,8 @@ class LazyStores:
         they were made with are wrong from here on, and they are settled first.
         """
         k = number - self.base
-        known = self.rows[k:k + 1] == [tuple(now.values())] and self.steps + k == self._count(k)
+        known = self.rows[k:k + 1] == [tuple(now.values())] \
+            and (self.arena.steps == self.steps + k or not self.kind.counts)
         if known and k < self.length:
             return k
         self.planned, self.length = plan(foresee())
@@ -77,10 +78,6 @@ class LazyStores:
             self.settle()
         self.rows, self.aheads, self.base, self.steps = rows, {}, number, self.arena.steps
         return 0
-
-    def _count(self, k: int) -> int:
-        """How many steps the arena has counted; optimizers that count none agree always."""
-        return self.arena.steps if self.kind.counts else self.steps + k
 
 
 def plan(coming: Coming) -> tuple[dict[str, Array], int]:

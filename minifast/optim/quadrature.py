@@ -29,12 +29,11 @@ def gauss(heights: Array, places: Array, n: int) -> tuple[Array, Array]:
     matrix = np.zeros((len(q), n, n))
     for i in range(n):
         r = places * q
-        matrix[:, i, i] = middle = (r * q).sum(1)
-        r -= middle[:, None] * q + link[:, None] * before
-        link = np.sqrt((r * r).sum(1)) + 1e-300
-        before, q = q, r / link[:, None]
+        matrix[:, i, i] = middle = np.vecdot(r, q)
         if i + 1 < n:
-            matrix[:, i, i + 1] = matrix[:, i + 1, i] = link
+            r -= middle[:, None] * q + link[:, None] * before
+            matrix[:, i, i + 1] = matrix[:, i + 1, i] = link = np.sqrt(np.vecdot(r, r)) + 1e-300
+            before, q = q, r / link[:, None]
     nodes, vectors = np.linalg.eigh(matrix)
     nodes = np.clip(nodes, places.min(1, keepdims=True), places.max(1, keepdims=True))
     return total[:, None] * vectors[:, 0, :] ** 2 * nodes ** (n - 1.), nodes

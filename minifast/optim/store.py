@@ -4,8 +4,6 @@ One lookup then reads factors and bias of a user, one scatter adds the gradients
 items alike, and a step that passes over a few rows passes over those of all tables at once.
 """
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,9 +22,6 @@ class Form(Protocol):
     def settle(self) -> None: ...
 
 
-_rows, _size = attrgetter("rows"), attrgetter("values.size")
-
-
 class Shelf(NamedTuple):
     """Where a slab stands: its tables are the rows from ``first`` to ``first + n``."""
 
@@ -42,7 +37,8 @@ class Store:
     users and of items. ``form`` is None while the values stand there as they are. A batch that
     looks up rows of all tables is one lookup in the store, which is a leaf of the tape then:
     gradients for whole rows wait in ``pending``, until the optimizer takes them or someone asks
-    for a table's gradient.
+    for a table's gradient. ``own_gradients`` is False as long as no table has another one, or
+    has its array elsewhere.
     """
 
     node = None
@@ -57,6 +53,7 @@ class Store:
         self.places = [(t, spans[id(t)](data), spans[id(t)](grad)) for t in self.tables]
         self.form: Form | None = None
         self.pending: list[Rows] = []
+        self.own_gradients = True
         ends = np.cumsum([0, *(slab[0].shape[0] for slab in slabs)]).tolist()
         self.shelves = [Shelf(start, stop - start, slab)
                         for slab, start, stop in zip(slabs, ends, ends[1:], strict=False)]
@@ -102,7 +99,7 @@ class Store:
         rows = np.empty_like(ids[0], shape=(len(ids[0]), len(ids)), dtype=np.intp)
         for column, (some, shelf) in enumerate(zip(ids, self.shelves, strict=True)):
             check_ids(some, shelf.n, "an Embedding of {n} rows")
-            np.add(some, shelf.first, out=rows[:, column])
+            np.add(some, shelf.first, rows[:, column])
         return rows.reshape(-1)
 
     # ---- gradients
@@ -122,16 +119,21 @@ class Store:
 
     def only_rows(self) -> bool:
         """Whether the gradients of all tables are zero save for some rows, as far as one knows."""
-        return all(map(Table.only_rows, self.tables))
+        return not self.own_gradients or all(table.only_rows() for table in self.tables)
+
+    def _waiting(self) -> list[Rows]:
+        """All gradients of rows, here and in the tables."""
+        own = [part for table in self.tables for part in table.rows] if self.own_gradients else []
+        return [*self.pending, *own]
 
     def share(self) -> float:
         """How much of the store has a gradient, at most: ids count as often as they come."""
-        waiting = chain(self.pending, *map(_rows, self.tables))
-        return float(sum(map(_size, waiting)) / max(self.data.size, 1))
+        sizes = [int(part.values.size) for part in self._waiting()]
+        return sum(sizes) / max(int(self.data.size), 1)
 
     def gradient(self) -> Rows:
         """All that waits, for the whole matrix: rows (n,), some perhaps twice."""
-        if len(self.pending) == 1 and not any(map(_rows, self.tables)):
+        if len(self.pending) == 1 and not self.own_gradients:
             return self.pending[0]
         waiting = self.pending.copy()
         for shelf in self.shelves:
@@ -152,6 +154,14 @@ class Store:
         for table, part in parts:
             values[:, self._columns[id(table)]] = part.values.reshape(len(ids), -1)
         return Rows(ids.astype(np.intp) + shelf.first, values, self.data.shape)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all tables."""
+        self.pending = []
+        if self.own_gradients:
+            for table in self.tables:
+                table.grad = None
+            self.own_gradients = any(table.store is not self for table in self.tables)
 
     def collect(self) -> None:
         """Make sure that data and gradients are in their places before a step."""

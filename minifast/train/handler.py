@@ -26,9 +26,8 @@ class CallbackHandler:
         self._measure = {event: _listeners(self.metrics, event) for event in EVENTS}
 
     def _call(self, event: str, measured: bool = False, **extra: Any) -> None:
-        state = self.state
-        for listener in (*self._measure[event], *self._hear[event]) if measured \
-                else self._hear[event]:
+        state, hear = self.state, self._hear[event]
+        for listener in (*self._measure[event], *hear) if measured else hear:
             changes = listener(**state, **extra) if extra else listener(**state)
             if changes:
                 self._take_in(listener, changes)
@@ -63,9 +62,10 @@ class CallbackHandler:
 
     def on_loss_begin(self, output: Any) -> Any:
         """The model has spoken; gives back its output."""
-        self.state["last_output"] = output
+        state = self.state
+        state["last_output"] = output
         self._call("loss_begin")
-        return self.state["last_output"]
+        return state["last_output"]
 
     def on_backward_begin(self, loss: Tensor) -> tuple[Tensor, bool]:
         """The loss is known; gives it back, and whether to skip the backward pass."""

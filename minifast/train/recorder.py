@@ -47,6 +47,7 @@ class Recorder(LearnerCallback):
     def on_train_begin(self, metrics_names: Any = (), **state: Any) -> Changes:
         self._metric_names = [*metrics_names, *self._metric_names]
         self._table: EpochTable | None = None
+        self._hypers = self.learn.optimizer.hypers
         return None
 
     def on_epoch_begin(self, **state: Any) -> Changes:
@@ -56,11 +57,11 @@ class Recorder(LearnerCallback):
         return None
 
     def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
-        opt = self.learn.optimizer
+        hypers = self._hypers
         self.losses.append(smooth_loss)
-        self.group_lrs.append(rates := opt.get_hyper("lr"))
-        self.lrs.append(rates[-1])
-        self.moms.append(opt.hypers[-1].get("mom", 0.))
+        self.group_lrs.append([of_group["lr"] for of_group in hypers])
+        self.lrs.append(hypers[-1]["lr"])
+        self.moms.append(hypers[-1].get("mom", 0.))
         return None
 
     def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,

@@ -24,12 +24,12 @@ class CurveScheduler(LearnerCallback):
 
     def begin(self, n_steps: int, curves: Mapping[str, Sequence[Curve]], epoch: int) -> Changes:
         """Set the first values; ``curves`` has one curve per layer group, or one for all."""
-        self.n_steps = n_steps
+        self.n_steps, self.opt = n_steps, self.learn.optimizer
         self.step = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
-        self.learn.optimizer.plan(self.step, **{
+        self.opt.plan(self.step, **{
             name: [[curve(step) for step in range(n_steps + 1)] for curve in of_groups]
             for name, of_groups in curves.items()})
-        self.learn.optimizer.follow(self.step)
+        self.opt.follow(self.step)
         return None if self.start_epoch is None else {"epoch": self.start_epoch}
 
     def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
@@ -38,5 +38,5 @@ class CurveScheduler(LearnerCallback):
         if self.step >= self.n_steps:
             return {"stop_epoch": True, "stop_training": True}
         self.step += 1
-        self.learn.optimizer.follow(self.step)
+        self.opt.follow(self.step)
         return None
