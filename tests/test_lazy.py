@@ -16,7 +16,7 @@ from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, co
 from minifast.data import movielens_100k, planted_ratings
 from minifast.nn import Embedding, MSELossFlat
 from minifast.optim import SGD, Adam, Optimizer, RMSProp, one_cycle, planned
-from minifast.optim.ahead import AdamAhead, Ahead, reach
+from minifast.optim.ahead import LENGTH, AdamAhead, Ahead, reach
 from minifast.optim.quadrature import ERROR, gauss
 from minifast.train import callbacks as cbs
 
@@ -136,14 +136,14 @@ def test_more_nodes_come_closer(nodes: int, bound: float) -> None:
 def test_as_many_nodes_as_it_takes() -> None:
     """Hardly more than two, save in the first steps; and much closer than two everywhere."""
     ours, dense, two = (
-        Training("Adam", lazy, np.float64, nodes=nodes, eps=1e-5, steps=600).step(600)
+        Training("Adam", lazy, np.float64, nodes=nodes, eps=1e-5, steps=800).step(800)
         for lazy, nodes in ((True, None), (False, None), (True, 2)))
     assert 1e-9 < distance(ours.model, dense.model) < 1e-7
     assert distance(ours.model, dense.model) < distance(two.model, dense.model) / 20
     arena, = ours.opt.arenas
     assert arena is not None
     assert isinstance(arena.lazy, planned.LazyStores)
-    ahead, = arena.lazy.aheads.values()  # from step 512 on
+    ahead, = arena.lazy.aheads.values()  # from step LENGTH on
     assert isinstance(ahead, AdamAhead)
     assert {len(heights) for heights, _ in ahead.nodes_of_step} <= {2, 3}
 
@@ -320,7 +320,7 @@ def test_rates_that_no_plan_foretold(name: str) -> None:
         for k in range(10):
             training.step(1, lr=RATES[name] / (k + 1), wd=.02 * k)
         training.opt.plan()
-        training.step(700, lr=RATES[name] / 9, mom=.9, wd=.1)  # beyond what is planned at a time
+        training.step(900, lr=RATES[name] / 9, mom=.9, wd=.1)  # beyond what is planned at a time
     assert all(ours.awake)
     assert_equal(ours, theirs, name)
 
@@ -331,7 +331,7 @@ def test_a_plan_that_is_taken_back(name: str) -> None:
     ours, theirs = pair(name)
     for training in (ours, theirs):
         rate = RATES[name] / 9
-        training.opt.plan(lr=[[rate] * 540 + [0.]], mom=[[.9]])
+        training.opt.plan(lr=[[rate] * (LENGTH + 28) + [0.]], mom=[[.9]])
         training.step(300, lr=rate, mom=.9)
         training.opt.plan()
         training.step(400, lr=rate, mom=.9)
@@ -626,12 +626,12 @@ def columns(lr: Any, mom: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("nodes", [2, 4, 8, None])
 def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps: int) -> None:
     """And left to itself, its error is as small as it promises, whatever v is."""
-    lr, mom = one_cycle(1400, 5e-3)
-    hypers = columns(lr=[lr(steps + i) for i in range(1200)],
-                     mom=[mom(steps + i) for i in range(1200)])
+    lr, mom = one_cycle(1600, 5e-3)
+    hypers = columns(lr=[lr(steps + i) for i in range(1400)],
+                     mom=[mom(steps + i) for i in range(1400)])
     ahead = AdamAhead(hypers, True, steps, nodes)
     ends = [0, 1, 7, ahead.length - 33, ahead.length - 1, ahead.length]
-    heights, places = ahead._terms(np.array(ends)[:, None], np.arange(1200 - ahead.length))
+    heights, places = ahead._terms(np.array(ends)[:, None], np.arange(1400 - ahead.length))
     decayed = ahead._scale(np.array(ends)[:, None], np.array([1]))  # seen from the step's middle
     heights, places = heights / decayed[0], places / decayed[1]
     for root in (0, .01, .3, 1, 3, 100):
@@ -646,7 +646,7 @@ def test_a_rule_in_two_stages_is_the_rule_of_all_terms(nodes: int | None, steps:
 
 
 def test_a_rate_of_zero_is_a_way_of_zero() -> None:
-    hypers = columns(lr=5e-3 * (np.arange(1200) < 700), mom=[.9] * 1200)
+    hypers = columns(lr=5e-3 * (np.arange(1400) < 700), mom=[.9] * 1400)
     rules = AdamAhead(hypers, True).nodes_of_step
     assert sum(rules[699][0]) > 0
     assert max(sum(heights) for heights, _ in rules[700:]) < 1e-290

@@ -122,8 +122,7 @@ def sigmoid(a: Array) -> Array:
 def sigmoid_range(a: Array, low: float, high: float) -> Array:
     y = _sigmoid(a)
     y *= high - low
-    y += low
-    return y
+    return y + low if low else y
 
 
 @primitive(lambda g, y, a, low, high: g * (y == a))

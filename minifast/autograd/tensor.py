@@ -159,7 +159,7 @@ class Tensor(Operators):
             if np.shape(g) != self.shape:
                 raise ShapeError(f"gradient of shape {np.shape(g)} for a tensor of {self.shape}")
             return _without_gradient(operator.add, (np.zeros_like(self.data), g)).data
-        if self.numel() != 1:
+        if self.data.size != 1:
             raise ShapeError(f"backward() starts from one number; this tensor has shape "
                              f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
         g = np.empty_like(self.data)

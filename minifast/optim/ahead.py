@@ -19,7 +19,7 @@ Hypers = Mapping[str, Array]
 """The hyper-parameters of some steps: (n,) of each."""
 Nodes = tuple[list[float], list[float]]
 """Heights and places: what a rule has for ``sum_i height_i / (x + place_i)``."""
-LENGTH = 512
+LENGTH = 704
 """Steps for which coefficients are made at a time."""
 LONGEST = 2400
 """Steps to look ahead at most: enough for a momentum of .99."""
