@@ -5,7 +5,9 @@ import numpy as np
 
 from ..job import Array, Job
 
-STRETCH = 1 << 15  # what fits into a core's cache with gradient and state
+WHOLE, STRETCH = 1 << 17, 1 << 15
+"""Up to so many parameters go at once; more of them in stretches that fit, with gradient and state,
+into a core's cache."""
 
 
 class Flat:
@@ -28,13 +30,15 @@ class Stepper:
     def __init__(self, flat: Flat, job: Job) -> None:
         self.job, self.steps = job, 0
         self.arrays = flat.all, flat.all_grad, *(np.zeros_like(flat.all) for _ in range(2))
-        self.scratch = np.empty(min(STRETCH, len(flat.all)), np.float32)
+        n = len(flat.all)
+        self.stretch = n if n <= WHOLE else STRETCH
+        self.scratch = np.empty(self.stretch, np.float32)
 
     def stretches(self) -> Iterator[tuple[Array, ...]]:
         """Parameters, gradient, two kinds of state and scratch, a stretch at a time."""
         n = len(self.arrays[0])
-        for start in range(0, n, STRETCH):
-            yield *(a[start:start + STRETCH] for a in self.arrays), self.scratch[:n - start]
+        for start in range(0, n, self.stretch):
+            yield *(a[start:start + self.stretch] for a in self.arrays), self.scratch[:n - start]
 
     def step(self) -> None:
         """Update all."""
@@ -51,20 +55,20 @@ class AdamW(Stepper):
     """Loshchilov and Hutter 2019, algorithm 2."""
 
     def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
-        """Decay, both averages, the step; the corrections folded into numbers."""
+        """Decay, both averages, the step. Averages are kept without their factors 1 - mom and
+        1 - beta; these and the corrections are folded into numbers. The gradient is used up."""
         job = self.job
-        root = (1 - job.beta ** self.steps) ** .5
+        root = ((1 - job.beta ** self.steps) / (1 - job.beta)) ** .5
         p *= 1 - job.lr * job.wd
         m *= job.mom
-        m += np.multiply(g, 1 - job.mom, out=t)
+        m += g
+        g *= g
         v *= job.beta
-        np.multiply(g, g, out=t)
-        t *= 1 - job.beta
-        v += t
+        v += g
         np.sqrt(v, out=t)
         t += 1e-8 * root
         np.divide(m, t, out=t)
-        t *= job.lr * root / (1 - job.mom ** self.steps)
+        t *= job.lr * (1 - job.mom) * root / (1 - job.mom ** self.steps)
         p -= t
 
 

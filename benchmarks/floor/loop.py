@@ -23,7 +23,7 @@ def make(job: Job) -> Round:
         loss = 0.
         for _ in range(steps):
             rows = next(batches)
-            loss = model.backward([column[rows] for column in x], y[rows])
+            loss = model.backward([column.take(rows, 0) for column in x], y.take(rows))
             opt.step()
         return loss
     return train
