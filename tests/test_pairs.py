@@ -181,11 +181,17 @@ def test_a_hook_sees_its_layer() -> None:
     assert nodes(scores(model)) == {"pair_dot_bias"}
 
 
+def test_as_many_users_as_items() -> None:
+    model = model_of(n_items=5)
+    users, items = tensor([1, 4, 1]), tensor([1, 0, 3])
+    plain = host(model(users, items)).copy()
+    Adam(model.parameters()).step()
+    assert nodes(model(users, items)) == {"pair_dot_bias"}
+    np.testing.assert_allclose(host(model(users, items)), plain, rtol=1e-6)
+
+
 def test_tables_that_stand_otherwise() -> None:
-    """As many users as items; groups of their own; a table too many; a layer of another class;
-    three tables beside one."""
-    same = model_of(n_items=5)
-    same.i_weight.weight.data[:] = host(same.u_weight.weight.data)[0, 0]
+    """Groups of their own; a table too many; a layer of another class; three tables beside one."""
     apart, more, other = model_of(), model_of(), model_of()
 
     class Doubled(Embedding):
@@ -196,15 +202,15 @@ def test_tables_that_stand_otherwise() -> None:
     doubled.weight = other.i_bias.weight
     other.i_bias = doubled
     extra = Embedding(9, 4).weight
-    for groups in (same.parameters(), [[p] for p in apart.parameters()],
+    for groups in ([[p] for p in apart.parameters()],
                    [*more.parameters(), extra], other.parameters()):
         SGD(groups).step()
-    for model in (same, apart, more):
+    for model in (apart, more):
         out = model(tensor([1, 4]), tensor([0, 3]))
         assert nodes(out) == {"row_dot_bias", "lookup"}
-    alone, *three = (Embedding(n, width, seed=n) for n, width in [(5, 4), (7, 1), (7, 2), (7, 1)])
+    alone, *three = (Embedding(n, width, seed=n) for n, width in [(5, 6), (7, 1), (7, 2), (7, 3)])
     SGD([layer.weight for layer in (alone, *three)]).step()
-    scored = dot_bias((tensor([1]), alone, three[0]), (tensor([6]), Embedding(7, 4), three[2]))
+    scored = dot_bias((tensor([1]), alone, three[0]), (tensor([6]), Embedding(7, 6), Embedding(7, 1)))
     assert nodes(scored) == {"row_dot_bias", "lookup"}
     expected = host(one_by_one(other))
     np.testing.assert_allclose(host(scores(other)), expected, rtol=1e-6)

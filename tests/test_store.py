@@ -12,10 +12,10 @@ from minifast.nn import Embedding, Table
 from minifast.optim import SGD, Adam, Optimizer
 
 
-def trained(lazy: bool | None = None) -> tuple[EmbeddingDotBias, Optimizer]:
-    model = EmbeddingDotBias(3, 5, 7, seed=0)
+def trained(lazy: bool | None = None, n_items: int = 7) -> tuple[EmbeddingDotBias, Optimizer]:
+    model = EmbeddingDotBias(3, 5, n_items, seed=0)
     opt = SGD(model.parameters(), lr=.1, mom=.9, lazy=lazy)
-    step(model, opt)
+    step(model, opt, items=(0, 4, 4) if n_items < 7 else (0, 6, 6))
     return model, opt
 
 
@@ -40,9 +40,17 @@ def test_tables_of_other_widths_have_stores_of_their_own() -> None:
     assert [store.data.shape for store in opt.arenas[0].stores] == [(4 + 5 + 6, 3), (9, 9)]
 
 
+def test_two_tables_of_one_shape_are_of_different_things() -> None:
+    """With as many users as items, it is still factors and biases of the same that go together."""
+    model, opt = trained(n_items=5)
+    (store,) = opt.arenas[0].stores
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert [[names[id(table)] for table in shelf.tables] for shelf in store.shelves] == [
+        ["u_weight.weight", "u_bias.weight"], ["i_weight.weight", "i_bias.weight"]]
+
+
 @pytest.mark.parametrize("n_items", [5, 7])
 def test_the_same_steps_as_with_each_table_alone(n_items: int) -> None:
-    """With as many users as items, all four tables lie side by side."""
     models = [EmbeddingDotBias(3, 5, n_items, seed=0) for _ in range(2)]
     together = [Adam(models[0].parameters(), lr=.1, wd=.1)]
     alone = [Adam([p], lr=.1, wd=.1) for p in models[1].parameters()]

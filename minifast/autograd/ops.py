@@ -251,8 +251,8 @@ def row_dot(a: Array, b: Array) -> Array:
 def row_dot_bias(u: Array, v: Array, b: Array, c: Array) -> Array:
     """u . v + b + c for each row: factors (bs, n), biases (bs, 1), to (bs,)."""
     y = backend_of(u).row_dot(u, v)
-    y += b[..., 0]
-    y += c[..., 0]
+    y += b.squeeze(-1)
+    y += c.squeeze(-1)
     return y
 
 

@@ -44,7 +44,7 @@ def reach(hypers: Hypers) -> int:
 
 
 
-class Form(Protocol):
+class Stored(Protocol):
     """What a step needs of a store in the form of lazy updates: docs/lazy.md."""
 
     arrays: list[Array]
@@ -100,7 +100,7 @@ class Ahead:
         """How far rows of momentum c u and average square b r^2 will move from before step k on."""
         return u * (c * self.way_per_momentum[k])
 
-    def step(self, k: int, form: Form, gradient: Rows) -> None:
+    def step(self, k: int, form: Stored, gradient: Rows) -> None:
         """Step k of the dense optimizer, for rows with a gradient.
 
         What a gradient changes is in proportion to it, so rows may come twice.
@@ -198,7 +198,7 @@ class AdamAhead(Ahead):
         mom, shrink = self.factors[k]
         return fractions(self.nodes_of_step[k], u, r[0], c * mom / shrink, b * self.beta)
 
-    def step(self, k: int, form: Form, gradient: Rows) -> None:
+    def step(self, k: int, form: Stored, gradient: Rows) -> None:
         """Step k of the dense optimizer, for rows with a gradient.
 
         It joins the averages. The row's weight is the same as before, what it will yet move is

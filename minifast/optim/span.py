@@ -1,4 +1,5 @@
 """Span: where a parameter lies in an arena."""
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -35,8 +36,9 @@ def lay_out(parameters: Iterable[Parameter], start: int
     """Where parameters come to lie from ``start`` on, tables last, and which share a store.
 
     Tables with equally many rows are taken to be looked up with the same ids, as factors and
-    biases of users are, so they lie side by side. Those with rows of the same width then lie
-    end to end, as one long table.
+    biases of users are, so they lie side by side; but not two of the same shape, which are
+    factors of users and of as many items. Blocks with rows of the same width then lie end to end,
+    as one long table.
     """
     parameters = list(parameters)
     spans = [(p, Span(slice(start, start := start + p.numel()), p.shape))
@@ -57,9 +59,11 @@ def _side_by_side(slab: Slab, start: int) -> Iterator[tuple[Parameter, Span]]:
 
 
 def _stacks(tables: Iterable[Table]) -> list[list[Slab]]:
-    slabs: dict[int, list[Table]] = {}
+    slabs: dict[tuple[int, int], list[Table]] = {}
+    seen: Counter[tuple[int, ...]] = Counter()
     for table in tables:
-        slabs.setdefault(table.shape[0], []).append(table)
+        slabs.setdefault((table.shape[0], seen[table.shape]), []).append(table)
+        seen[table.shape] += 1
     stacks: dict[int, list[Slab]] = {}
     for slab in slabs.values():
         stacks.setdefault(sum(table.shape[1] for table in slab), []).append(slab)
