@@ -210,7 +210,8 @@ def test_tables_that_stand_otherwise() -> None:
         assert nodes(out) == {"row_dot_bias", "lookup"}
     alone, *three = (Embedding(n, width, seed=n) for n, width in [(5, 6), (7, 1), (7, 2), (7, 3)])
     SGD([layer.weight for layer in (alone, *three)]).step()
-    scored = dot_bias((tensor([1]), alone, three[0]), (tensor([6]), Embedding(7, 6), Embedding(7, 1)))
+    items = tensor([6]), Embedding(7, 6), Embedding(7, 1)
+    scored = dot_bias((tensor([1]), alone, three[0]), items)
     assert nodes(scored) == {"row_dot_bias", "lookup"}
     expected = host(one_by_one(other))
     np.testing.assert_allclose(host(scores(other)), expected, rtol=1e-6)
