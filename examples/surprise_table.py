@@ -3,7 +3,8 @@
 Surprise, a library of recommenders, compares its algorithms on MovieLens 100K by their means over
 five folds. Here models of ours run on the same folds; where scikit-surprise is installed, its SVD
 runs in the same process. The dot product models of the folds are trained side by side: the same
-numbers as one after the other, in less time (``train_side_by_side``). The second table builds
+numbers as one after the other, as all folds are equally large, in less time
+(``train_side_by_side``). The second table builds
 that model up step by step, as chapter 8 of the fastai book does.
 
     python examples/surprise_table.py --only table --folds 2
@@ -163,10 +164,11 @@ def train_side_by_side(recipe: Recipe, learners: Sequence[CollabLearner]
                        ) -> Sequence[CollabLearner]:
     """Train the dot product models of several folds as one, whose tables hold all their rows.
 
-    Each gets the numbers that it would get alone. A rating looks up rows of its own fold, so
-    they have their gradient from this fold's batch. The loss is the sum of the folds' means, so
-    no gradient is smaller. Decay and Adam treat each number by itself. And it is faster: at 64
-    ratings, a step's time goes into calls from function to function, which are as many for 320.
+    Each gets the numbers that it would get alone, if all have equally many batches. A rating
+    looks up rows of its own fold, so they have their gradient from this fold's batch. The loss is
+    the sum of the folds' means, so no gradient is smaller. Decay and Adam treat each number by
+    itself. And it is faster: at 64 ratings, a step's time goes into calls from function to
+    function, which are as many for 320.
     """
     model, n = deepcopy(learners[0].model), len(learners)
     tables = [[part.data for part in parts]
@@ -278,12 +280,12 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
                   for of_seed in made]
         points[name] = seconds, show_row(name, errors, seconds, unknown)
     print(f"Seconds: all folds, preparation and predictions included, on {os.cpu_count()} cores. "
-          "Folds of the dot product\nrows are trained side by side, to the numbers of separate "
-          "trainings; all others one by one. Unknown: RMSE of\n"
-          f"{unknown.sum()} of {len(unknown):,} test rows, whose user or item is in no training "
-          "row. With us row 0 of the tables stands\nin: no gradient reaches it and "
-          "decay keeps it near zero, so that the other side's bias decides alone.\nA seed decides "
-          "initial weights and batches, and so the last digit or two: --seeds N takes means over N."
+          "The folds of a dot\nproduct are trained side by side, to the numbers of separate "
+          f"trainings, all others one by one.\nUnknown: RMSE of {unknown.sum()} of {len(unknown):,} "
+          "test rows, whose user or item is in no training row. With\nus row 0 of the tables "
+          "stands in: no gradient reaches it and decay keeps it near zero, so that the other\n"
+          "side's bias decides alone. A seed decides initial weights and batches, and so the last "
+          "digit or two:\n--seeds N takes means over N."
           + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
     return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
 

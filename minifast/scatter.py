@@ -30,10 +30,12 @@ def scatter_add(target: Array, index: Any, values: Array, share: float | Array =
     (n, width), rows = target.shape, index.reshape(-1)
     if (product := sparse_product()) is not None and within(rows, n):
         ends, ones = _one_hot(len(rows), rows.dtype.char, target.dtype.char)
-        if isinstance(share, np.ndarray):
+        if isinstance(share, float) and share == 1:
+            shares = ones
+        elif isinstance(share, np.ndarray) and share.shape == rows.shape:
             shares = np.ascontiguousarray(share, target.dtype)
         else:
-            shares = ones if share == 1 else ones * target.dtype.type(share)
+            shares = np.multiply(ones, share, dtype=target.dtype)
         product(n, len(rows), width, ends, rows, shares, values.reshape(-1), target.reshape(-1))
     else:  # the fast path of add.at is one-dimensional
         values = scaled(values, share)

@@ -385,6 +385,16 @@ def test_what_is_forbidden_raises(kind: str, ask: Any) -> None:
         ask(a)
 
 
+def test_repeats_are_the_hosts() -> None:
+    """So the length is known there, and nobody waits."""
+    a = far([1., 2.])
+    with forbid("synchronizations", "transfers"):
+        assert a.repeat(2).shape == np.repeat(a, repeats=2).shape == (4,)
+    for ask in (lambda: a.repeat(far([1, 2])), lambda: np.repeat(a, far([1, 2]))):
+        with pytest.raises(ValueError, match="cannot be specified as `repeats`"):
+            ask()
+
+
 # ---------------------------------------------------------------- the price of a training step
 
 

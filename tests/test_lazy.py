@@ -1,5 +1,6 @@
 """Lazy updates against the dense optimizer: the same weights and state, at a batch's price."""
 import copy
+import warnings
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
@@ -308,6 +309,21 @@ def test_the_gradient_is_the_dense_one_for_whoever_asks(name: str) -> None:
         training.opt.step()
         training.opt.zero_grad()
     assert_equal(ours.step(20), theirs.step(20), name)
+
+
+@both
+def test_shapes_can_be_asked_without_waking_anyone(name: str) -> None:
+    training = Training(name, True).step(3)
+    table = training.model.u_weight.weight
+    assert (table.ndim, table.shape[1], table.numel() // len(table)) == (2, 8, 8)
+    assert all(training.awake)
+
+
+def test_no_average_of_squares_is_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for mom in (0., .9):
+            Training("Adam", True, beta=0.).step(2, mom=mom)
 
 
 @both

@@ -266,6 +266,58 @@ def test_a_list_of_the_wrong_length_is_refused() -> None:
         SGD([[parameter(2)], [parameter(2)]], lr=[.1])
 
 
+def test_a_plan_is_followed() -> None:
+    """A list for all groups, or one each; after the last value it stays. Any numbers will do."""
+    opt = SGD([[parameter(2)], [parameter(2)]], lr=.1, mom=.5)
+    opt.plan(lr=np.array([[1, 2, 3]]), mom=[[.9], (.8, .7)])
+    opt.follow(1)
+    assert opt.hypers == [{"lr": 2, "mom": .9, "wd": 0}, {"lr": 2, "mom": .7, "wd": 0}]
+    opt.follow(7)
+    assert opt.hypers == [{"lr": 3, "mom": .9, "wd": 0}, {"lr": 3, "mom": .7, "wd": 0}]
+
+
+@pytest.mark.parametrize(("plan", "told"), [
+    ([[.1], [.2], [.3]], r"lr has 3 schedules, of \[1, 1, 1\] steps; give .* of 2 layer groups"),
+    ([[.1], []], r"of \[1, 0\] steps"), ([[]], r"of \[0\] steps"), ([], "0 schedules"),
+    ([.1, .2], r"lr cannot be planned from \[0.1, 0.2\]; .*lr=\[\[.1, .05\]\]"),
+    (.1, "planned from 0.1"), ([lambda step: .1], "planned from .*lambda")])
+def test_what_is_no_plan(plan: Any, told: str) -> None:
+    opt = SGD([[parameter(2)], [parameter(2)]], lr=.1)
+    with pytest.raises((TypeError, ValueError), match=told):
+        opt.plan(lr=plan)
+    opt.follow(0)
+    assert opt.lr == .1
+
+
+def test_flags_of_any_kind() -> None:
+    """A mask of NumPy's, or 1 and 0."""
+    for yes, no in [(np.True_, np.False_), (1, 0)]:
+        a, b = parameter(2), parameter(2, seed=1)
+        opt, before = SGD([a, b], lr=1.), [host(p).copy() for p in (a, b)]
+        a.requires_grad, b.requires_grad = no, yes
+        give_gradients([a, b], 0)
+        opt.step()
+        np.testing.assert_array_equal(host(a), before[0])
+        assert (host(b) != before[1]).all()
+        opt.zero_grad()
+        assert a.grad is None
+        assert b.grad is None
+
+
+def test_parameters_that_do_not_go_together_are_told_each_time() -> None:
+    a, b = parameter(2), parameter(2)
+    b.data, b.requires_grad = b.data.astype(np.float64), False
+    opt = SGD([a, b], lr=1.)
+    b.requires_grad = True
+    for _ in range(2):
+        give_gradients([a, b], 0)
+        with pytest.raises(TypeError, match="must share device and type"):
+            opt.step()
+        opt.zero_grad()
+        assert a.grad is None
+        assert b.grad is None
+
+
 def test_a_hyper_parameter_that_is_not_there() -> None:
     assert not hasattr(SGD([parameter(2)]), "beta")
     with pytest.raises(AttributeError, match="has no beta; it has lr, mom, wd"):

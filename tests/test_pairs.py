@@ -6,6 +6,7 @@ import pytest
 from host import host
 
 from minifast import ShapeError, Tensor, no_grad, tensor
+from minifast.autograd.pairs import pair_dot_bias
 from minifast.collab import EmbeddingDotBias
 from minifast.fakecuda import forbid
 from minifast.nn import Embedding, dot_bias
@@ -269,3 +270,31 @@ def test_a_walk_back_after_the_step(lazy: bool, make: Any) -> None:
     out.backward()
     for part, values in zip(opt.arenas[0].stores[0].pending, before, strict=True):
         np.testing.assert_array_equal(host(part.flat().values), host(values))
+
+
+@ways
+def test_batches_of_one_pair(lazy: bool, make: Any) -> None:
+    """What the batch has read stays as it is: a lazy step begins there."""
+    models = []
+    for how in (lazy, False):
+        model = model_of()
+        opt = make(model.parameters(), lr=.01, mom=.9, wd=.1, lazy=how)
+        for k in range(6):
+            (model(tensor(USERS[k % 4:][:1]), tensor(ITEMS[k % 4:][:1])) ** 2).sum().backward()
+            opt.step()
+            opt.zero_grad()
+        models.append(model)
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        np.testing.assert_allclose(host(ours), host(theirs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_gradient_leaves_the_rows_alone(n: int) -> None:
+    found = tensor(np.arange(8. * n).reshape(2 * n, 4)).data
+    rows = tensor(np.arange(2 * n)).data
+    before = host(found).copy()
+    part = pair_dot_bias.rule(0)(tensor(np.ones(n)).data, None, found, rows, shape=(2 * n, 4))
+    np.testing.assert_array_equal(host(found), before)
+    expected = before.reshape(n, 2, 4)[:, ::-1].reshape(2 * n, 4)
+    expected[:, -1] = 1
+    np.testing.assert_array_equal(host(part.values), expected)

@@ -63,6 +63,23 @@ def test_any_number_is_a_share(scipy: bool, share: float) -> None:
 
 
 @both_ways
+@pytest.mark.parametrize("share", [np.array(2.), np.array([2.]), np.array(2, np.int32)])
+def test_one_share_for_all_rows(scipy: bool, share: Any) -> None:
+    table = np.zeros((3, 2))
+    scatter_add(table, np.array([2, 0, 2]), np.ones((3, 2)), share)
+    assert table.tolist() == [[2, 2], [0, 0], [4, 4]]
+
+
+@both_ways
+@pytest.mark.parametrize("n", [2, 4])
+def test_another_number_of_shares_is_refused(scipy: bool, n: int) -> None:
+    table = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="broadcast"):
+        scatter_add(table, np.array([2, 0, 2]), np.ones((3, 2)), np.ones(n))
+    assert not table.any()
+
+
+@both_ways
 @pytest.mark.parametrize("ids", [np.array([-1]), np.array([3], np.uint8), np.array([-1], ">i8"),
                                  np.array([3], "<i4"), np.array([-1], ">i2"), np.array([2**40])])
 def test_ids_that_are_not_within(scipy: bool, ids: Any) -> None:

@@ -21,7 +21,7 @@ from tiny import (
 )
 from tiny import fit_quietly as fit
 
-from minifast import Tensor, tensor
+from minifast import ShapeError, Tensor, tensor
 from minifast.data import DataBunch
 from minifast.nn import BatchNorm1d, Linear, Module, MSELossFlat, Parameter, ReLU, Sequential
 from minifast.optim import SGD, Adam, one_cycle
@@ -860,3 +860,21 @@ def test_batches_in_order_come_in_order() -> None:
     seen = [y.tolist() for _, y in data.train_dl]
     assert seen == [y.tolist() for _, y in in_order(data).train_dl]
     assert seen[0] == [5, 4, 1, 5]
+
+
+@pytest.mark.parametrize(("loss", "value"), [
+    (lambda pred, y: MSELossFlat()(pred, y), None), (lambda pred, y: 2.5, 2.5),
+    (lambda pred, y: np.float64(2.5), 2.5)])
+def test_validation_takes_any_number_for_a_loss(loss: Any, value: float | None) -> None:
+    learn = line_learner(2, 2)
+    expected = learn.validate()[0] if value is None else value
+    learn.loss_func = loss
+    assert float(learn.validate()[0]) == pytest.approx(float(expected))
+
+
+def test_validation_refuses_a_loss_of_several_numbers() -> None:
+    learn = line_learner(2, 2)
+    learn.loss_func = MSELossFlat(reduction="none")
+    told = r"must be one number, got shape \(\d+,\); .*reduction='mean'"
+    with pytest.raises(ShapeError, match=told):
+        learn.validate()

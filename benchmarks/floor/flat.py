@@ -56,7 +56,8 @@ class AdamW(Stepper):
 
     def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
         """Decay, both averages, the step. Averages are kept without their factors 1 - mom and
-        1 - beta; these and the corrections are folded into numbers. The gradient is used up."""
+        1 - beta, which never change; these and the corrections are folded into numbers. The
+        gradient is used up."""
         job = self.job
         root = ((1 - job.beta ** self.steps) / (1 - job.beta)) ** .5
         p *= 1 - job.lr * job.wd

@@ -109,8 +109,7 @@ def _sigmoid(a: Array) -> Array:
     e = np.exp(-np.abs(a))  # at most 1, so it cannot overflow
     y = np.maximum(e, a >= 0)  # 1 where a >= 0, else e
     e += 1
-    y /= e
-    return y
+    return np.divide(y, e, y)
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
@@ -122,7 +121,9 @@ def sigmoid(a: Array) -> Array:
 def sigmoid_range(a: Array, low: float, high: float) -> Array:
     y = _sigmoid(a)
     y *= high - low
-    return y + low if low else y
+    if low:
+        y += low
+    return y
 
 
 @primitive(lambda g, y, a, low, high: g * (y == a))

@@ -10,7 +10,7 @@ def _partners(g: Array, y: Array, found: Array, rows: Array, shape: tuple[int, .
     """The gradient of a row [u, b] is g [v, 1], and that of [v, c] is g [u, 1]: the rows that are
     there already, each in the place of its partner, and a number for each."""
     width = shape[1]
-    values = found.reshape(-1, 2, width)[:, ::-1].reshape(-1, width)
+    values = found.reshape(-1, 2, width)[:, ::-1].copy().reshape(-1, width)
     values[:, -1] = 1
     return Rows(rows, values, shape, g.repeat(2))
 

@@ -248,8 +248,9 @@ def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
     if name in JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
         raise TypeError(f"cupy.{name}: only device arrays can be joined")
     inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
+    if name == "repeat" and len(inputs) > 1:
+        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
     with np.errstate(all="ignore"):
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
-    given = "out" not in kwargs and is_view(result, inputs)
-    note_cost(table, name, args if owner is None else (owner, *args), given)
+    note_cost(table, name, args, "out" not in kwargs and is_view(result, inputs))
     return _outside(np.asarray(result) if name in ANSWERING else result)

@@ -58,16 +58,11 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
 def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None:
     """Count a call: a launch unless its result was ``given`` (a view), a wait for some."""
     waits = name in WAITING or (table == "linalg" and name in DECOMPOSING) \
-        or (name == "where" and len(args) == 1) or (name == "repeat" and not _is_number(args[1:]))
+        or (name == "where" and len(args) == 1)
     if waits:
         note("synchronizations", name)
     if not given and name not in FREE:
         note("launches", name)
-
-
-def _is_number(repeats: tuple[Any, ...]) -> bool:
-    """Whether each element comes equally often; else the length has to be read back."""
-    return bool(repeats) and isinstance(repeats[0], int)
 
 
 def is_view(result: Any, inputs: list["np.ndarray[Any, Any]"]) -> bool:

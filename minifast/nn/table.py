@@ -99,7 +99,7 @@ class Table(Parameter):
         if self.store is not None:
             self.store.settle()
             self.store.hand_out()
-            self.store.own_gradients = True
+            self._tell()
             self.store = None
         _data.__set__(self, array)
 
@@ -108,7 +108,7 @@ class Table(Parameter):
         data[...] = self.data
         self.data = data
         self.store, self.home = store, grad
-        store.own_gradients = True
+        self._tell()
 
     @property
     def lazy(self) -> bool:
@@ -134,6 +134,11 @@ class Table(Parameter):
     def device(self) -> str:
         """``'cpu'`` or ``'cuda'``: where the array lives."""
         return backend_of(self.stored).name
+
+    @property
+    def ndim(self) -> int:
+        """Two: rows and columns."""
+        return len(self.shape)
 
     def numel(self) -> int:
         """Number of elements."""
@@ -164,7 +169,7 @@ class Table(Parameter):
             self.store.hand_out()
 
     def _tell(self) -> None:
-        """Tell the store that a gradient may be here, besides those that wait there."""
+        """Tell the store that not all of the gradient waits there."""
         if self.store is not None:
             self.store.own_gradients = True
 

@@ -5,7 +5,7 @@ the rates is known, so is this way: ``Ahead.way(k, m, v)`` is how far a row with
 (and average square v) will yet move from before step k on, in weights of that time, if it
 never gets another gradient. docs/lazy.md derives the formulas.
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil, log, sqrt
 from typing import Protocol
 
@@ -13,10 +13,9 @@ import numpy as np
 
 from ..autograd import Rows
 from ..backend import Array
+from .hyper import Hypers
 from .quadrature import MOST, enough, gauss
 
-Hypers = Mapping[str, Array]
-"""The hyper-parameters of some steps: (n,) of each."""
 Nodes = tuple[list[float], list[float]]
 """Heights and places: what a rule has for ``sum_i height_i / (x + place_i)``."""
 LENGTH = 704
@@ -37,7 +36,8 @@ def reach(hypers: Hypers) -> int:
     (219, 230)
     """
     kept = np.sqrt(hypers.get("beta", 1.)) * np.maximum(1 - hypers["lr"] * hypers["wd"], 1e-9)
-    ratios = hypers["mom"] / kept
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a beta of 0 it never comes to that
+        ratios = hypers["mom"] / kept
     if not ((ratios >= 0) & (ratios < 1)).all():
         return LONGEST + 1
     return ceil(log(1e-10) / log(largest)) if (largest := ratios.max()) > 0 else 1

@@ -10,8 +10,10 @@ from ..backend import Array
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
-Coming = Callable[[int], dict[str, Array]]
-"""``coming(n)``: the hyper-parameters of the next n steps, (n,) of each."""
+Hypers = dict[str, Array]
+"""The hyper-parameters of some steps: (n,) of each."""
+Coming = Callable[[int], Hypers]
+"""``coming(n)``: those of the next n steps."""
 
 
 class Hyper:
@@ -46,7 +48,7 @@ def one_per_group(name: str, value: Any, n: int) -> list[float]:
 
 class Plan:
     """What the hyper-parameters of n layer groups will be: for each name a list of values by
-    step for every group, or one for all. After the last value it stays.
+    step, from 0 on, for every group, or one for all. After the last value it stays.
 
     >>> plan, hypers = Plan({"lr": [[.1, .2]], "mom": [[.9], [.8]]}, 2), [{}, {}]
     >>> plan.set(hypers, 5); hypers
@@ -54,12 +56,7 @@ class Plan:
     """
 
     def __init__(self, schedules: Mapping[str, Sequence[Sequence[float]]], n: int) -> None:
-        for name, lists in schedules.items():
-            if len(lists) not in (1, n):
-                raise ValueError(f"{name} has {len(lists)} schedules for {n} layer groups; give "
-                                 f"one for all, or {n} of them")
-        columns = {name: [array("d", values) for values in lists]
-                   for name, lists in schedules.items()}
+        columns = {name: _columns(name, lists, n) for name, lists in schedules.items()}
         self.groups = [{name: lists[i if len(lists) > 1 else 0] for name, lists in columns.items()}
                        for i in range(n)]
 
@@ -74,10 +71,24 @@ class Plan:
         planned stays as it is, and so does everything if the plan errs about this step."""
         stay, planned = dict(now), self.groups[group]
 
-        def coming(n: int) -> dict[str, Array]:
+        def coming(n: int) -> Hypers:
             steps = np.arange(step, step + n)
             told = {name: np.take(values, steps, mode="clip") for name, values in planned.items()}
             if any(stay.get(name) != values[0] for name, values in told.items()):
                 told = {}
             return {name: told.get(name, np.full(n, value)) for name, value in stay.items()}
         return coming
+
+
+def _columns(name: str, lists: Any, n: int) -> "list[array[float]]":
+    """The values of a schedule: read one by one as Python's floats, all at once by NumPy."""
+    advice = f"give a list of values by step for each of {n} layer groups, or one for all, such " \
+             f"as {name}=[[.1, .05]]"
+    try:
+        columns = [array("d", values) for values in lists]
+    except TypeError as error:
+        raise TypeError(f"{name} cannot be planned from {lists!r}; {advice}") from error
+    if len(columns) not in (1, n) or not all(columns):
+        raise ValueError(f"{name} has {len(columns)} schedules, of {[len(c) for c in columns]} "
+                         f"steps; {advice}")
+    return columns

@@ -140,13 +140,13 @@ class Optimizer:
 
     def _arena(self, i: int) -> Arena | None:
         """The arena of group i, made anew when other parameters than before are trainable."""
-        old, before = self.arenas[i], self._trainable[i]
-        self._trainable[i] = now = [p.requires_grad for p in self.groups[i]]
-        if now == before:
+        old, now = self.arenas[i], [p.requires_grad for p in self.groups[i]]
+        if now == self._trainable[i]:
             return old
-        trainable, self._frozen[i] = ([p for p in self.groups[i] if p.requires_grad is wanted]
-                                      for wanted in (True, False))
+        trainable = [p for p in self.groups[i] if p.requires_grad]
         self.arenas[i] = new = self._new_arena(trainable) if trainable else None
+        self._trainable[i] = now
+        self._frozen[i] = [p for p in self.groups[i] if not p.requires_grad]
         if old is not None:
             old.release()
             if new is not None:

@@ -2,10 +2,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..backend import Array, backend_of
+from ..backend import backend_of
 from .ahead import LENGTH, LONGEST, AdamAhead, Ahead, reach
 from .arena import Arena
-from .hyper import Coming
+from .hyper import Coming, Hypers
 from .lazy import SMALLEST, LazyForm
 from .steps import adam_step, average_grad, average_sqr_grad, momentum, sgd_step, weight_decay
 
@@ -22,7 +22,7 @@ class LazyStores:
         self.arena, self.kind, self.by_hand, self.nodes = arena, kind, by_hand, nodes
         self.forms = [LazyForm(store, arena, kind) for store in arena.stores
                       if by_hand or store.data.size >= SMALLEST]
-        self.planned: dict[str, Array] = {}
+        self.planned: Hypers = {}
         self.rows: list[tuple[float, ...]] = []
         self.aheads: dict[bool, Ahead] = {}
         self.base = self.steps = self.length = 0
@@ -80,13 +80,15 @@ class LazyStores:
         return 0
 
 
-def plan(coming: Coming) -> tuple[dict[str, Array], int]:
+def plan(coming: Coming) -> tuple[Hypers, int]:
     """The hyper-parameters of the next LENGTH steps, and as far beyond as momentum reaches; for
     how many of these steps all of that is there."""
-    hypers, n = coming(LENGTH), LENGTH
-    while (needed := LENGTH + min(reach(hypers), LONGEST)) > n:
-        hypers, n = coming(needed), needed
-    return hypers, n - reach(hypers)
+    n, needed = 0, LENGTH
+    while n < needed:
+        n, hypers = needed, coming(needed)
+        reaches = reach(hypers)
+        needed = LENGTH + min(reaches, LONGEST)
+    return hypers, n - reaches
 
 
 def lazy_stores(arena: Arena, steps: Sequence[Any], by_hand: bool, nodes: int | None

@@ -36,9 +36,10 @@ def lay_out(parameters: Iterable[Parameter], start: int
     """Where parameters come to lie from ``start`` on, tables last, and which share a store.
 
     Tables with equally many rows are taken to be looked up with the same ids, as factors and
-    biases of users are, so they lie side by side; but not two of the same shape, which are
-    factors of users and of as many items. Blocks with rows of the same width then lie end to end,
-    as one long table.
+    biases of users are, so they lie side by side. Of two that have the same shape one is taken to
+    be of other things, as factors of users and of as many items are. (Who has one factor pays for
+    it with time: it looks like a bias.) Blocks with rows of the same width then lie end to end, as
+    one long table.
     """
     parameters = list(parameters)
     spans = [(p, Span(slice(start, start := start + p.numel()), p.shape))

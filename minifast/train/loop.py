@@ -2,7 +2,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..autograd import Tensor, no_grad
+import numpy as np
+
+from ..autograd import ShapeError, Tensor, no_grad
 from ..data import DataBunch
 from ..nn import Module
 from ..optim import Optimizer
@@ -70,7 +72,7 @@ def validate(model: Module, data: DataBunch, dl: Any, loss_func: LossFunction,
             xb, yb = handler.on_batch_begin(xb, yb, train=False)
             output = handler.on_loss_begin(forward(model, xb))
             loss, n = call_loss(loss_func, output, yb), batch_rows(yb)
-            total = total + loss.data * n
+            total = total + _number(loss) * n
             rows += n
             if handler.on_batch_end(loss):
                 break
@@ -85,6 +87,15 @@ def forward(model: Module, xb: Any) -> Any:
 def call_loss(loss_func: LossFunction, output: Any, yb: Any) -> Tensor:
     """The loss; a list of targets becomes its arguments."""
     return loss_func(output, *yb) if isinstance(yb, (list, tuple)) else loss_func(output, yb)
+
+
+def _number(loss: Any) -> Any:
+    """The loss as an array of one number; ShapeError if there are several."""
+    number = loss.data if isinstance(loss, Tensor) else loss
+    if np.size(number) != 1:
+        raise ShapeError(f"the loss of a batch must be one number, got shape {np.shape(number)}; "
+                         "take its mean, or give the loss reduction='mean'")
+    return number
 
 
 def batch_rows(yb: Any) -> int:

@@ -14,7 +14,7 @@ class Recorder(LearnerCallback):
     """Keeps the history of a fit and prints its table; fastai v1's ``Recorder``.
 
     Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group),
-    ``group_lrs`` (a list of every group's).
+    ``group_lrs`` (a list of every group's): what the batch is trained with.
     Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. A new one is made at each fit;
     ``learn.recorder`` is the last.
     """

@@ -59,8 +59,9 @@ class LRFinder(LearnerCallback):
         self.snapshot = snapshot or Snapshot(learn)
 
     def on_train_begin(self, **state: Any) -> Changes:
-        self.learn.optimizer.plan(lr=self.rates)
-        self.learn.optimizer.follow(0)
+        self.opt = self.learn.optimizer
+        self.opt.plan(lr=self.rates)
+        self.opt.follow(0)
         return {"skip_validate": True}
 
     def on_batch_end(self, iteration: int = 0, smooth_loss: Any = None,
@@ -68,7 +69,7 @@ class LRFinder(LearnerCallback):
         loss = float(smooth_loss)
         if iteration == 0 or loss < self.best:
             self.best = loss
-        self.learn.optimizer.follow(iteration + 1)
+        self.opt.follow(iteration + 1)
         diverged = self.stop_div and (loss > 4 * self.best or np.isnan(loss))
         if iteration + 1 >= self.num_it or diverged:
             return {"stop_epoch": True, "stop_training": True}
