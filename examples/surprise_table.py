@@ -281,8 +281,9 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
         points[name] = seconds, show_row(name, errors, seconds, unknown)
     print(f"Seconds: all folds, preparation and predictions included, on {os.cpu_count()} cores. "
           "The folds of a dot\nproduct are trained side by side, to the numbers of separate "
-          f"trainings, all others one by one.\nUnknown: RMSE of {unknown.sum()} of {len(unknown):,} "
-          "test rows, whose user or item is in no training row. With\nus row 0 of the tables "
+          "trainings, all others one by one.\n"
+          f"Unknown: RMSE of {unknown.sum()} of {len(unknown):,} test rows, whose user or item is "
+          "in no training row. With\nus row 0 of the tables "
           "stands in: no gradient reaches it and decay keeps it near zero, so that the other\n"
           "side's bias decides alone. A seed decides initial weights and batches, and so the last "
           "digit or two:\n--seeds N takes means over N."
