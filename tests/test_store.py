@@ -1,5 +1,6 @@
 """Tables of one arena, side by side and end to end: who sees what."""
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -132,3 +133,54 @@ def test_a_table_alone() -> None:
     table = Table(np.arange(6, dtype=np.float32).reshape(3, 2))
     assert not table.lazy
     assert host(table.look_up(tensor([[2], [0]]).data)).tolist() == [[[4, 5]], [[0, 1]]]
+
+
+def forget(model: Any, opts: list[Optimizer], by_model: bool) -> None:
+    for forgetful in [model] if by_model else opts:
+        forgetful.zero_grad()
+
+
+def steps(model: Any, opts: list[Optimizer], by_model: bool) -> None:
+    for opt in opts:
+        opt.step()
+    forget(model, opts, by_model)
+
+
+def do(what: str, n: int, ids: Any, model: Any, part: int, opts: list[Optimizer]) -> None:
+    """Something that may happen between two steps, to one of the tables or to all."""
+    layer = list(model.children())[part]
+    table = layer.weight
+    happens: dict[str, Callable[[], Any]] = {
+        "pairs": lambda: (model(*ids) ** 2).sum().backward(),
+        "rows": lambda: table.requires_grad and (layer(ids[part % 2]) ** 2).sum().backward(),
+        "by hand": lambda: setattr(table, "grad", None if n == 1 else table.data * float(n)),
+        "freeze": lambda: table.requires_grad_(not table.requires_grad or part == 0),
+        "elsewhere": lambda: setattr(table, "data", table.data * 1),
+        "scale": lambda: np.multiply(g := table.grad_values(), .5, out=g)
+                         if table.grad_values() is not None else None,
+        "forget": lambda: forget(model, opts, n == 1), "step": lambda: steps(model, opts, n == 1)}
+    happens[what]()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("lazy", [
+    None, pytest.param(True, marks=pytest.mark.cpu_only("lazy updates are NumPy's"))])
+def test_whatever_happens_to_tables_happens_as_to_each_alone(lazy: bool | None, seed: int) -> None:
+    """A long way of random doings, with one optimizer that keeps all tables together, and with one
+    for each table."""
+    models = [EmbeddingDotBias(3, 5, 7, seed=0) for _ in range(2)]
+    opts = [[SGD(models[0].parameters(), lr=.1, mom=.9, wd=.1, lazy=lazy)],
+            [SGD([p], lr=.1, mom=.9, wd=.1, lazy=False) for p in models[1].parameters()]]
+    rng = np.random.default_rng(seed)
+    for _ in range(80):
+        what = rng.choice(["pairs", "pairs", "rows", "rows", "by hand", "freeze", "elsewhere",
+                           "scale", "forget", "step", "step"])
+        part, n = int(rng.integers(4)), int(rng.integers(1, 5))
+        ids = [tensor(rng.integers(0, rows, n)) for rows in (5, 7)]
+        for model, own in zip(models, opts, strict=True):
+            do(what, n, ids, model, part, own)
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        np.testing.assert_allclose(host(ours), host(theirs), rtol=2e-5, atol=1e-6)
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None:
+            np.testing.assert_allclose(host(ours.grad), host(theirs.grad), rtol=2e-5, atol=1e-6)

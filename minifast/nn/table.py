@@ -108,7 +108,6 @@ class Table(Parameter):
         data[...] = self.data
         self.data = data
         self.store, self.home = store, grad
-        self._tell()
 
     @property
     def lazy(self) -> bool:
