@@ -145,14 +145,15 @@ class AdamAhead(Ahead):
         """The nodes that stand for each step and all that follow, seen from its middle: weights
         and averages have decayed, and a gradient has joined, if there is one."""
         heights, places, n = self._gathered()
-        height, place = self._scale(np.arange(len(n)), np.ones(1, int))
-        heights, places = heights / height[:, None], places / place
         rules: list[Nodes] = [([], [])] * len(n)
         for few in np.unique(n):
             steps = np.flatnonzero(n == few)
             h, e = gauss(heights[steps], places[steps], int(few))
-            for k, *nodes in zip(steps.tolist(), h.tolist(), (e * self.eps).tolist(), strict=True):
-                rules[k] = nodes[0], nodes[1]
+            height, place = self._scale(steps, np.ones(1, int))
+            h, e = h / height[:, None], e * (self.eps / place)
+            for k, nodes in zip(steps.tolist(), zip(h.tolist(), e.tolist(), strict=True),
+                                strict=True):
+                rules[k] = nodes
         return rules
 
     def _gathered(self) -> tuple[Array, Array, Array]:

@@ -57,14 +57,16 @@ class CallbackHandler:
         state = self.state
         state.update(last_input=xb, last_target=yb, train=train, stop_epoch=False,
                      skip_step=False, skip_zero=False, skip_bwd=False)
-        self._call("batch_begin", measured=not train)
+        if not train or self._hear["batch_begin"]:
+            self._call("batch_begin", measured=not train)
         return state["last_input"], state["last_target"]
 
     def on_loss_begin(self, output: Any) -> Any:
         """The model has spoken; gives back its output."""
         state = self.state
         state["last_output"] = output
-        self._call("loss_begin")
+        if self._hear["loss_begin"]:
+            self._call("loss_begin")
         return state["last_output"]
 
     def on_backward_begin(self, loss: Tensor) -> tuple[Tensor, bool]:
@@ -76,7 +78,8 @@ class CallbackHandler:
 
     def on_backward_end(self) -> bool:
         """Gradients are there; whether to skip the step."""
-        self._call("backward_end")
+        if self._hear["backward_end"]:
+            self._call("backward_end")
         return bool(self.state["skip_step"])
 
     def on_step_end(self) -> bool:
