@@ -193,8 +193,9 @@ def test_an_epoch_broken_off_keeps_the_numbers_of_the_one_before() -> None:
     learn = fit_quietly(three_groups(callbacks=[Spy(stop)]), 2, 1e-2)
     whole = fit_quietly(three_groups(), 1, 1e-2)
     assert learn.recorder.nb_batches == [10, 1]
-    assert learn.last_update.ratios == whole.last_update.ratios
-    assert all(ratio > 0 for ratio in whole.last_update.ratios)
+    ratios, expected = (fitted.recorder.last_update.ratios for fitted in (learn, whole))
+    assert ratios == expected
+    assert all(ratio > 0 for ratio in expected)
     learn.callbacks = [Spy(lambda event, state: {"stop_epoch": True} if event == "batch_end"
                            else None)]
     fit_quietly(learn, 1, 1e-2)
@@ -209,8 +210,8 @@ def test_weights_of_zero_and_weights_that_have_left_all_bounds() -> None:
     learn.data.train_dl = learn.data.train_dl[:1]
     assert [row.update for row in group_rows(fit_quietly(learn, 1, .1))] == [None]
     learn.model.weight.data[...] = np.inf
-    learn.last_update.on_epoch_begin()
-    learn.last_update.on_step_end(num_batch=0)
+    learn.recorder.last_update.begin()
+    learn.recorder.last_update.end()
     assert column(learn, "Update") == ["nan"]
 
 
@@ -220,12 +221,12 @@ def test_an_ordinary_batch_costs_nothing_and_the_last_one_no_wait() -> None:
     with minifast.device("fakecuda"):
         learn = three_groups()
     fit_quietly(learn, 1, 1e-3)
-    last = learn.last_update
-    last.on_epoch_begin()
+    recorder, last = learn.recorder, learn.recorder.last_update
+    recorder.on_epoch_begin()
     with count() as counts, forbid("transfers", "synchronizations"):
-        last.on_step_end(num_batch=7)
+        recorder.on_backward_begin(num_batch=8)
         assert counts.launches == 0
-        last.on_step_end(num_batch=8)
-        last.on_step_end(num_batch=9)
+        recorder.on_backward_begin(num_batch=9)
+        last.end()
     assert 0 < counts.launches <= 3 * 12
     assert last.ratios == [0., 0., 0.]  # no step lay between

@@ -509,7 +509,7 @@ def test_one_cycle_with_validation(name: str, learners: Any) -> None:
             learn.fit_fc(1, RATES[name] / 3)
             learn.fit(1, RATES[name] / 5)
     same(*pair)
-    updates = [learn.last_update.ratios for learn in pair]
+    updates = [learn.recorder.last_update.ratios for learn in pair]
     assert updates[0] == pytest.approx(updates[1], rel=1e-3)
     assert str(pair[0].group_table()) == str(pair[1].group_table())
 

@@ -365,7 +365,7 @@ def test_the_printed_loop(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     lines = {line.split()[0]: line.split(None, 1)[1:] for line in text.splitlines()}
     assert lines["on_backward_end"] == ["GradientClipping, Mine"]
-    assert lines["on_step_end"] == ["LastUpdate"]
+    assert lines["on_backward_begin"] == ["Recorder"]
     assert text.count("ProgressBar, Mine") == 2  # at both ends of a batch
     assert [line.split()[0] for line in text.splitlines() if line.strip().startswith("on_")] == [
         "on_train_begin", "on_epoch_begin", "on_batch_begin", "on_loss_begin",

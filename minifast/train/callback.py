@@ -73,6 +73,10 @@ class Callback:
     def on_train_end(self, **state: Any) -> Changes:
         """At the end in any case; ``exception`` is what ended it, or False."""
 
+    def hears(self, event: str) -> bool:
+        """Whether ``on_<event>`` is to be called in the coming epoch: where this class has one."""
+        return getattr(type(self), f"on_{event}") is not getattr(Callback, f"on_{event}")
+
     def jump_to_epoch(self, epoch: int) -> None:
         """Prepare for a training that goes on at ``epoch``."""
 

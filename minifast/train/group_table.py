@@ -7,6 +7,7 @@ import numpy as np
 
 from ..nn import BatchNorm, Module, Parameter
 from .groups import ParameterModule, flatten_model
+from .last_update import LastUpdate
 from .summary import Summary
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def _wds(learn: "Learner") -> list[float | None]:
 
 def _was_fitted(learn: "Learner") -> bool:
     """Whether the last fit was made with the optimizer that is there now."""
-    last = getattr(learn, "last_update", None)
-    return last is not None and last.opt is learn.opt and hasattr(learn, "recorder")
+    last = _last_update(learn)
+    return last is not None and last.opt is learn.opt
 
 
 def _grad_norms(learn: "Learner") -> list[float | None]:
@@ -151,9 +152,14 @@ def _grad_norms(learn: "Learner") -> list[float | None]:
 
 
 def _updates(learn: "Learner") -> list[float | None]:
-    last: Any = getattr(learn, "last_update", None)
-    ratios: list[float | None] = last.ratios if last is not None else []
+    last = _last_update(learn)
+    ratios = last.ratios if last is not None else []
     return ratios or [None] * len(learn.layer_groups)
+
+
+def _last_update(learn: "Learner") -> LastUpdate | None:
+    """That of the last fit, if there was one."""
+    return learn.recorder.last_update if hasattr(learn, "recorder") else None
 
 
 # ---------------------------------------------------------------- from rows to text

@@ -1,5 +1,5 @@
 """CallbackHandler: the training state, and who hears of each event."""
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..autograd import Tensor
@@ -22,8 +22,7 @@ class CallbackHandler:
         self.smoothener = SmoothenValue(.98)
         self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
                                       "skip_validate": False}
-        self._hear = {event: _listeners(self.callbacks, event) for event in EVENTS}
-        self._measure = {event: _listeners(self.metrics, event) for event in EVENTS}
+        self._hear, self._measure = _listeners(self.callbacks), _listeners(self.metrics)
 
     def _call(self, event: str, measured: bool = False, **extra: Any) -> None:
         state, hear = self.state, self._hear[event]
@@ -51,6 +50,7 @@ class CallbackHandler:
         """An epoch begins."""
         self.state.update(num_batch=0, stop_training=False)
         self._call("epoch_begin", measured=True)
+        self._hear = _listeners(self.callbacks)
 
     def on_batch_begin(self, xb: Any, yb: Any, train: bool = True) -> tuple[Any, Any]:
         """A batch begins; gives back the batch, which callbacks may have changed."""
@@ -84,7 +84,8 @@ class CallbackHandler:
 
     def on_step_end(self) -> bool:
         """The step is done; whether to keep the gradients."""
-        self._call("step_end")
+        if self._hear["step_end"]:
+            self._call("step_end")
         return bool(self.state["skip_zero"])
 
     def on_batch_end(self, loss: Any) -> bool:
@@ -109,8 +110,7 @@ class CallbackHandler:
         self._call("train_end", measured=True, exception=exception)
 
 
-def _listeners(callbacks: Iterable[Callback], event: str) -> list[Callable[..., Any]]:
-    """The bound methods of those callbacks that do something at ``event``."""
-    name = f"on_{event}"
-    return [getattr(cb, name) for cb in callbacks
-            if getattr(type(cb), name) is not getattr(Callback, name)]
+def _listeners(callbacks: Sequence[Callback]) -> dict[str, list[Callable[..., Any]]]:
+    """For each event the bound methods of those callbacks that hear it."""
+    return {event: [getattr(cb, f"on_{event}") for cb in callbacks if cb.hears(event)]
+            for event in EVENTS}

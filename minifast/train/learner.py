@@ -26,7 +26,6 @@ from .callbacks.lr_finder import Snapshot
 from .device import on_device
 from .group_table import group_table
 from .groups import SplitOn, flatten_model, freeze_groups, lr_range, split_model
-from .last_update import LastUpdate
 from .loop import fit
 from .metrics import as_metric
 from .printed import training_loop
@@ -83,7 +82,7 @@ class Learner:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
         self.metrics = _as_list(self.metrics)
-        self.callback_fns = [ProgressBar, Recorder, LastUpdate, *_as_list(self.callback_fns)]
+        self.callback_fns = [ProgressBar, Recorder, *_as_list(self.callback_fns)]
         if not self.train_bn and BnFreeze not in self.callback_fns:
             self.callback_fns.append(BnFreeze)
         self.callbacks = _as_list(self.callbacks)

@@ -26,6 +26,10 @@ class ProgressBar(LearnerCallback):
         super().__init__(learn)
         self.bar: Any = None
 
+    def hears(self, event: str) -> bool:
+        """Of batches only while a bar is shown."""
+        return super().hears(event) and (event != "batch_end" or self.bar is not None)
+
     def on_epoch_begin(self, epoch: int = 0, n_epochs: int = 1, **state: Any) -> Changes:
         if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
             return None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plots
 from .callback import Changes, LearnerCallback
+from .last_update import LastUpdate
 from .table import EpochTable, format_time
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ class Recorder(LearnerCallback):
 
     Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group),
     ``group_lrs`` (a list of every group's): what the batch is trained with.
-    Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. A new one is made at each fit;
-    ``learn.recorder`` is the last.
+    Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. Of the last whole epoch:
+    ``last_update``. A new one is made at each fit; ``learn.recorder`` is the last.
     """
 
     _order = -10
@@ -32,6 +33,7 @@ class Recorder(LearnerCallback):
         self.nb_batches: list[int] = []
         self._metric_names: list[str] = []
         self.min_grad_lr: float | None = None
+        self.last_update: LastUpdate | None = None
 
     @property
     def names(self) -> list[str]:
@@ -48,24 +50,30 @@ class Recorder(LearnerCallback):
         self._metric_names = [*metrics_names, *self._metric_names]
         self._table: EpochTable | None = None
         self._hypers = self.learn.optimizer.hypers
+        self.last_update = LastUpdate(self.learn.optimizer)
         return None
 
     def on_epoch_begin(self, **state: Any) -> Changes:
-        self._start = monotonic()
+        self._start, self._last = monotonic(), len(self.learn.data.train_dl) - 1
         if self._table is None:  # only now do all callbacks have their columns
             self._table = EpochTable(self.names, silent=self.learn.silent_table)
         return None
 
-    def on_backward_begin(self, smooth_loss: Any = None, **state: Any) -> Changes:
+    def on_backward_begin(self, num_batch: int = 0, smooth_loss: Any = None,
+                          **state: Any) -> Changes:
         hypers = self._hypers
         self.losses.append(smooth_loss)
         self.group_lrs.append([of_group["lr"] for of_group in hypers])
         self.lrs.append(hypers[-1]["lr"])
         self.moms.append(hypers[-1].get("mom", 0.))
+        if num_batch == self._last and self.last_update is not None:
+            self.last_update.begin()
         return None
 
     def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,
                      last_metrics: Any = (), **state: Any) -> Changes:
+        if self.last_update is not None:
+            self.last_update.end()
         self.nb_batches.append(num_batch)
         values = [None if v is None else float(v) for v in last_metrics] or [None]
         self.val_losses.append(values[0])
