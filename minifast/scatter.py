@@ -63,23 +63,16 @@ def _are_rows(target: Array, index: Any, values: Array) -> bool:
 
 _INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-_UNSIGNED = {np.dtype(f"i{size}"): (np.dtype(f"u{size}"), 1 << 8 * size - 1)
-             for size in (1, 2, 4, 8)}
 
 
 def within(ids: Array, n: int) -> bool:
-    """Whether all of these whole numbers lie in 0 to n - 1, by one comparison: seen as unsigned, a
-    negative number is huge.
+    """Whether all of these whole numbers lie in 0 to n - 1. NumPy tells in half the time where the
+    largest one is, than how large.
 
     >>> within(np.array([0, 2]), 3), within(np.array([-1]), 3)
     (True, False)
     """
-    if not ids.size:
-        return True
-    unsigned, end = _UNSIGNED.get(ids.dtype, (None, 0))
-    if unsigned is None:  # unsigned as it is, or in another order of bytes
-        return bool(ids.min() >= 0 and ids.max() < n)
-    return bool(np.maximum.reduce(ids.view(unsigned), None) < (n if n < end else end))
+    return not ids.size or (ids.item(ids.argmax()) < n and ids.item(ids.argmin()) >= 0)
 
 
 @lru_cache(maxsize=8)
