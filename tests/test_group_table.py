@@ -203,6 +203,46 @@ def test_an_epoch_broken_off_keeps_the_numbers_of_the_one_before() -> None:
     assert "-" not in column(learn, "Gradient")
 
 
+@pytest.mark.parametrize("event", ["batch_end", "epoch_end"])
+def test_what_comes_after_the_last_step_is_no_update(event: str) -> None:
+    """A callback that changes weights, before or after validation."""
+    learn, plain = three_groups(), fit_quietly(three_groups(), 1, 1e-2)
+
+    def halve(now: str, state: dict[str, Any]) -> Any:
+        if now == event and state["num_batch"] >= 9:
+            for p in learn.model.parameters():
+                p.data *= .5
+    learn.callbacks = [Spy(halve)]
+    fit_quietly(learn, 1, 1e-2)
+    assert learn.recorder.last_update.ratios == plain.recorder.last_update.ratios
+
+
+def test_a_loader_that_gives_more_than_it_says() -> None:
+    class Longer(list[Any]):
+        def __len__(self) -> int:
+            return 3
+    learn, plain = three_groups(), three_groups()
+    plain.data.train_dl = list(plain.data.train_dl)[:3]
+    learn.data.train_dl = Longer(learn.data.train_dl)
+    for each in (learn, plain):
+        fit_quietly(each, 1, 1e-2)
+    assert learn.recorder.nb_batches == [10]
+    assert learn.recorder.last_update.ratios == plain.recorder.last_update.ratios
+
+
+def test_a_fit_that_is_interrupted_keeps_no_copy_of_the_weights() -> None:
+    def interrupt(event: str, state: dict[str, Any]) -> Any:
+        if event == "backward_end" and state["num_batch"] == 9:
+            raise KeyboardInterrupt
+    learn = three_groups(callbacks=[Spy(interrupt)])
+    with pytest.raises(KeyboardInterrupt):
+        fit_quietly(learn, 1, 1e-2)
+    assert learn.recorder.last_update._before == []
+    learn.callbacks = []
+    fit_quietly(learn, 1, 1e-2)
+    assert all(ratio > 0 for ratio in learn.recorder.last_update.ratios)
+
+
 def test_weights_of_zero_and_weights_that_have_left_all_bounds() -> None:
     learn = line_learner()
     for p in learn.model.parameters():

@@ -319,6 +319,17 @@ def test_shapes_can_be_asked_without_waking_anyone(name: str) -> None:
     assert all(training.awake)
 
 
+@both
+def test_a_step_after_which_nothing_is_left_of_the_weights(name: str) -> None:
+    """Where lr wd is 1 there is no way back to where a row was: those steps are dense ones."""
+    ours, theirs = pair(name)
+    for training in (ours, theirs):
+        training.opt.plan(lr=[[.1, .1, 10., .1]], mom=[[0.]])
+        for lr in (.1, .1, 10., .1, .1):
+            training.step(1, lr=lr, mom=0., wd=.1)
+    assert_equal(ours, theirs, name)
+
+
 def test_no_average_of_squares_is_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -789,3 +789,11 @@ def test_a_small_network_fits_and_stays_float32() -> None:
                 p.data -= np.float32(.1) * p.grad
     assert error.item() < .01
     assert {p.grad.dtype for p in net.parameters()} == {np.dtype(np.float32)}
+
+
+def test_a_sigmoid_of_one_number() -> None:
+    for one in (tensor(0.), tensor([1., -1.]).sum()):
+        assert float(one.sigmoid()) == .5
+        assert float(sigmoid_range(one, 0, 5.5)) == 2.75
+        assert float(sigmoid_range(one, 1, 5)) == 3
+        assert one.sigmoid().shape == sigmoid_range(one, 0, 5.5).shape == ()

@@ -108,8 +108,7 @@ def relu(a: Array) -> Array:
 def _sigmoid(a: Array) -> Array:
     e = np.exp(-np.abs(a))  # at most 1, so it cannot overflow
     y = np.maximum(e, a >= 0)  # 1 where a >= 0, else e
-    e += 1
-    return np.divide(y, e, y)
+    return y / (e + 1)
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))

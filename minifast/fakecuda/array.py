@@ -248,7 +248,7 @@ def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
     if name in JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
         raise TypeError(f"cupy.{name}: only device arrays can be joined")
     inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
-    if name == "repeat" and len(inputs) > 1:
+    if name == "repeat" and (len(inputs) > 1 or isinstance(kwargs.get("repeats"), FakeArray)):
         raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
     with np.errstate(all="ignore"):
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})

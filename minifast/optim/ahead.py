@@ -87,7 +87,7 @@ class Ahead:
             self._prepare()
 
     def _fit(self) -> bool:
-        return bool(np.isfinite(self.lr).all())
+        return bool(np.isfinite(self.lr).all() and self.shrink.all())
 
     def _prepare(self) -> None:
         """D before each step, from the last backwards: D = (mom / shrink)(lr + next D)."""

@@ -85,8 +85,8 @@ def _columns(name: str, lists: Any, n: int) -> "list[array[float]]":
     advice = f"give a list of values by step for each of {n} layer groups, or one for all, such " \
              f"as {name}=[[.1, .05]]"
     try:
-        columns = [array("d", values) for values in lists]
-    except TypeError as error:
+        columns = [array("d", map(float, values)) for values in lists]
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} cannot be planned from {lists!r}; {advice}") from error
     if len(columns) not in (1, n) or not all(columns):
         raise ValueError(f"{name} has {len(columns)} schedules, of {[len(c) for c in columns]} "

@@ -49,6 +49,7 @@ class Optimizer:
                  **hypers: float | Sequence[float]) -> None:
         self.groups = _as_groups(groups)
         self.lazy, self.nodes, self.taken = lazy, nodes, 0
+        self._after: Callable[[], None] | None = None
         self.plan()
         self.steps, self.bn_wd = list(steps), bn_wd
         if lazy and tuple(steps) not in KINDS:
@@ -86,6 +87,13 @@ class Optimizer:
             if arena.blocks:
                 arena.each_block(partial(self._update, hypers))
         self.taken += 1
+        if self._after is not None:
+            call, self._after = self._after, None
+            call()
+
+    def after_step(self, call: Callable[[], None]) -> None:
+        """Call this once, when the next step is done."""
+        self._after = call
 
     def _update(self, hypers: Mapping[str, float], block: Block) -> None:
         block.start()

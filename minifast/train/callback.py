@@ -74,7 +74,8 @@ class Callback:
         """At the end in any case; ``exception`` is what ended it, or False."""
 
     def hears(self, event: str) -> bool:
-        """Whether ``on_<event>`` is to be called in the coming epoch: where this class has one."""
+        """Whether ``on_<event>`` is to be called, where this class has one; of the events of a
+        batch the handler asks anew when an epoch begins."""
         return getattr(type(self), f"on_{event}") is not getattr(Callback, f"on_{event}")
 
     def jump_to_epoch(self, epoch: int) -> None:

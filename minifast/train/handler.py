@@ -1,12 +1,12 @@
 """CallbackHandler: the training state, and who hears of each event."""
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..autograd import Tensor
 from .callback import EVENTS, Callback
 from .smooth import SmoothenValue
 
-BATCH_FLAGS = ("stop_epoch", "skip_step", "skip_zero", "skip_bwd")
+BATCH_EVENTS = EVENTS[2:8]
 
 
 class CallbackHandler:
@@ -22,7 +22,9 @@ class CallbackHandler:
         self.smoothener = SmoothenValue(.98)
         self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
                                       "skip_validate": False}
-        self._hear, self._measure = _listeners(self.callbacks), _listeners(self.metrics)
+        self._hear, self._measure = ({event: _listeners(some, event, Callback.hears)
+                                      for event in EVENTS}
+                                     for some in (self.callbacks, self.metrics))
 
     def _call(self, event: str, measured: bool = False, **extra: Any) -> None:
         state, hear = self.state, self._hear[event]
@@ -50,7 +52,8 @@ class CallbackHandler:
         """An epoch begins."""
         self.state.update(num_batch=0, stop_training=False)
         self._call("epoch_begin", measured=True)
-        self._hear = _listeners(self.callbacks)
+        for event in BATCH_EVENTS:
+            self._hear[event] = _listeners(self.callbacks, event, lambda cb, name: cb.hears(name))
 
     def on_batch_begin(self, xb: Any, yb: Any, train: bool = True) -> tuple[Any, Any]:
         """A batch begins; gives back the batch, which callbacks may have changed."""
@@ -110,7 +113,7 @@ class CallbackHandler:
         self._call("train_end", measured=True, exception=exception)
 
 
-def _listeners(callbacks: Sequence[Callback]) -> dict[str, list[Callable[..., Any]]]:
-    """For each event the bound methods of those callbacks that hear it."""
-    return {event: [getattr(cb, f"on_{event}") for cb in callbacks if cb.hears(event)]
-            for event in EVENTS}
+def _listeners(callbacks: Iterable[Callback], event: str,
+               hears: Callable[[Callback, str], bool]) -> list[Callable[..., Any]]:
+    """The bound methods of those callbacks that hear an event."""
+    return [getattr(cb, f"on_{event}") for cb in callbacks if hears(cb, event)]

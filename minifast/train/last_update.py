@@ -10,7 +10,7 @@ from ..optim import Arena, Optimizer
 class LastUpdate:
     """The update of each layer group at the last batch of an epoch: ``learn.recorder.last_update``.
 
-    Only there are the weights copied, before the step, and compared after it. The norms stay on
+    Only there are the weights copied, and compared when the step is done. The norms stay on
     the device until ``ratios`` is asked, so no batch waits for a GPU. An epoch that is broken off
     before its last batch keeps the numbers of the epoch before.
     """
@@ -31,17 +31,22 @@ class LastUpdate:
         return [pair[0] / pair[1] if pair and pair[1] else None for pair in numbers]
 
     def begin(self) -> None:
-        """Copy the weights: the step is to come."""
+        """Copy the weights; ``end`` comes by itself after the next step."""
         self.opt.settle()
         self._before = [None if a is None else (a, a.data.copy()) for a in self.opt.arenas]
+        self.opt.after_step(self.end)
 
     def end(self) -> None:
-        """Measure how far they are from there; nothing if there was no ``begin``."""
-        self.opt.settle()
+        """Measure how far they are from there; nothing if that is done, or has not begun."""
         if self._before:
+            self.opt.settle()
             self._norms = [None if pair is None or pair[0] is not arena else _norms(*pair)
                            for pair, arena in zip(self._before, self.opt.arenas, strict=True)]
             self._before = []
+
+    def forget(self) -> None:
+        """Measure nothing of what has begun."""
+        self._before = []
 
 
 def _norms(arena: Arena, before: Array) -> tuple[Any, Any]:

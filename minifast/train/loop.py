@@ -91,7 +91,7 @@ def call_loss(loss_func: LossFunction, output: Any, yb: Any) -> Tensor:
 
 def _number(loss: Any) -> Any:
     """The loss as an array of one number; ShapeError if there are several."""
-    number = loss.data if isinstance(loss, Tensor) else loss
+    number = loss.data if isinstance(loss, Tensor) else np.asarray(loss)
     if np.size(number) != 1:
         raise ShapeError(f"the loss of a batch must be one number, got shape {np.shape(number)}; "
                          "take its mean, or give the loss reduction='mean'")

@@ -36,7 +36,7 @@ on_train_end"""
 
 
 def training_loop(learn: "Learner") -> str:
-    """``LOOP`` with the names of those who hear each event, in their order."""
+    """``LOOP`` with the names of those who have a method for each event, in their order."""
     before = dict(vars(learn))
     made = [make(learn) for make in learn.callback_fns]
     vars(learn).clear()  # those callbacks were for show: the learner's own come back
@@ -50,5 +50,5 @@ def _line(line: str, callbacks: Iterable[Callback]) -> str:
     if not event.startswith("on_"):
         return line
     names = [type(cb).__name__ for cb in callbacks
-             if getattr(type(cb), event) is not getattr(Callback, event)]
+             if Callback.hears(cb, event.removeprefix("on_"))]
     return f"{line:<30}{', '.join(names)}".rstrip()

@@ -73,13 +73,18 @@ class Recorder(LearnerCallback):
     def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,
                      last_metrics: Any = (), **state: Any) -> Changes:
         if self.last_update is not None:
-            self.last_update.end()
+            self.last_update.end()  # where the last batch has skipped its step
         self.nb_batches.append(num_batch)
         values = [None if v is None else float(v) for v in last_metrics] or [None]
         self.val_losses.append(values[0])
         self.metrics.append([v for v in values[1:] if v is not None])
         train_loss = None if smooth_loss is None else float(smooth_loss)
         self._write_row(epoch, [train_loss, *values])
+        return None
+
+    def on_train_end(self, **state: Any) -> Changes:
+        if self.last_update is not None:
+            self.last_update.forget()
         return None
 
     def _write_row(self, epoch: int, values: list[float | None]) -> None:
