@@ -92,7 +92,7 @@ class Optimizer:
             call()
 
     def after_step(self, call: Callable[[], None]) -> None:
-        """Call this once, when the next step is done."""
+        """Call this once, when the next step is done; a later call takes its place."""
         self._after = call
 
     def _update(self, hypers: Mapping[str, float], block: Block) -> None:

@@ -133,9 +133,8 @@ class Store:
 
     def gradient(self) -> Rows:
         """All that waits, for the whole matrix: rows (n,), some perhaps twice."""
-        waiting = self._waiting()
-        if len(waiting) == len(self.pending) == 1:
-            return waiting[0]
+        if len(self._waiting()) == len(self.pending) == 1:
+            return self.pending[0]
         waiting = self.pending.copy()
         for shelf in self.shelves:
             lookups: dict[tuple[int, int], list[tuple[Table, Rows]]] = {}

@@ -7,6 +7,7 @@ from .callback import EVENTS, Callback
 from .smooth import SmoothenValue
 
 BATCH_EVENTS = EVENTS[2:8]
+"""Those that come at every batch, from ``batch_begin`` to ``batch_end``."""
 
 
 class CallbackHandler:

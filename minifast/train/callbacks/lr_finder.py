@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...optim import Phase, annealing_exp
-from ..callback import Changes, LearnerCallback
+from ..callback import Changes
+from .curves import CurveScheduler
 
 if TYPE_CHECKING:
     from ..learner import Learner
@@ -38,7 +39,7 @@ def _generators(learn: "Learner") -> list[np.random.Generator]:
     return [rng for rng in found if isinstance(rng, np.random.Generator)]
 
 
-class LRFinder(LearnerCallback):
+class LRFinder(CurveScheduler):
     """Trains with a rate that grows from batch to batch, then puts everything back.
 
     The rate of batch k is start (end / start)^(k / num_it). It stops after ``num_it`` batches,
@@ -52,24 +53,21 @@ class LRFinder(LearnerCallback):
                  ) -> None:
         super().__init__(learn)
         starts, ends = np.broadcast_arrays(np.atleast_1d(start_lr), np.atleast_1d(end_lr))
-        phases = [Phase(num_it, float(a), float(b), annealing_exp)
-                  for a, b in zip(starts, ends, strict=True)]
-        self.rates = [[phase(step) for step in range(num_it + 1)] for phase in phases]
+        self.phases = [Phase(num_it, float(a), float(b), annealing_exp)
+                       for a, b in zip(starts, ends, strict=True)]
         self.num_it, self.stop_div, self.best = num_it, stop_div, 0.
         self.snapshot = snapshot or Snapshot(learn)
 
     def on_train_begin(self, **state: Any) -> Changes:
-        self.opt = self.learn.optimizer
-        self.opt.plan(lr=self.rates)
-        self.opt.follow(0)
+        self.begin(self.num_it, {"lr": self.phases}, 0)
         return {"skip_validate": True}
 
-    def on_batch_end(self, iteration: int = 0, smooth_loss: Any = None,
+    def on_batch_end(self, train: bool = True, iteration: int = 0, smooth_loss: Any = None,
                      **state: Any) -> Changes:
         loss = float(smooth_loss)
         if iteration == 0 or loss < self.best:
             self.best = loss
-        self.opt.follow(iteration + 1)
+        super().on_batch_end(train)
         diverged = self.stop_div and (loss > 4 * self.best or np.isnan(loss))
         if iteration + 1 >= self.num_it or diverged:
             return {"stop_epoch": True, "stop_training": True}
