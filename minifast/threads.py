@@ -34,8 +34,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 << 10) -> None:
-    """Call ``work`` with each of ``items``, several at a time; of n threads the first has items
-    0, n, 2 n ... ``n_threads()`` is the most that n can be, ``crew`` another limit.
+    """Call ``work`` with each of ``items``, several at a time: each thread has a run of them, the
+    first thread the first run. ``n_threads()`` is the most of them, ``crew`` another limit.
 
     No two calls may write to the same place. An error is raised when all threads are done.
 
@@ -50,12 +50,13 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
             work(item)
         return
 
-    def share(first: int) -> None:
-        for item in items[first::crew]:
+    def share(run: slice) -> None:
+        for item in items[run]:
             work(item)
-    others = [_helpers().submit(copy_context().run, share, i) for i in range(1, crew)]
+    first, *rest = cut(len(items), -(-len(items) // crew))
+    others = [_helpers().submit(copy_context().run, share, run) for run in rest]
     try:
-        share(0)
+        share(first)
     finally:
         errors = [error for other in others if (error := other.exception())]  # waits for it
     if errors:

@@ -11,6 +11,7 @@ import pytest
 from test_lazy import MAKERS, Training
 
 from minifast import threads
+from minifast.autograd import Rows
 from minifast.optim import Adam, RMSProp, arena, lazy
 from minifast.threads import cut, for_each
 
@@ -37,17 +38,19 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
 def test_every_item_has_its_turn_and_its_thread(n: int, use: Threads) -> None:
     use(n)
     who: dict[int, int] = {}
-    meeting = Barrier(min(n, 5))  # nobody goes on alone: they do work at the same time
+    runs = {1: [[0, 1, 2, 3, 4]], 2: [[0, 1, 2], [3, 4]], 3: [[0, 1], [2, 3], [4]],
+            8: [[0], [1], [2], [3], [4]]}[n]
+    meeting = Barrier(len(runs))  # nobody goes on alone: they do work at the same time
 
     def work(item: int) -> None:
-        if item < min(n, 5):
+        if item in [run[0] for run in runs]:
             meeting.wait(10)
         who[item] = get_ident()
     for_each(range(5), work)
     assert sorted(who) == [0, 1, 2, 3, 4]
     assert who[0] == get_ident()
-    assert len(set(who.values())) == min(n, 5)
-    assert all(who[i] == who[i % n] for i in who)
+    assert len(set(who.values())) == len(runs)
+    assert all(who[i] == who[run[0]] for run in runs for i in run)
     who.clear()
     for_each([], work)
     for_each([5, 6], work, crew=1)
@@ -127,10 +130,15 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("is_lazy", [True, False])
-def test_threads_change_no_bit(name: str, is_lazy: bool, use: Threads) -> None:
+@pytest.mark.parametrize("more", [0, 1])
+def test_threads_change_no_bit(name: str, is_lazy: bool, more: int, use: Threads) -> None:
     def trained(n: int) -> dict[str, Any]:
         use(n)
-        training = Training(name, is_lazy, steps=30).step(30)
+        training = Training(name, is_lazy, steps=30)
+        for _ in range(30):
+            for _ in range(more):
+                training.backward()  # rows of this lookup are rows of the other's
+            training.step()
         assert all(training.awake) == is_lazy
         store, = training.opt.arenas[0].stores  # type: ignore[union-attr]
         assert len(store.data) > 2000
@@ -141,6 +149,27 @@ def test_threads_change_no_bit(name: str, is_lazy: bool, use: Threads) -> None:
         assert together.keys() == alone.keys()
         for key, array in alone.items():
             assert together[key].tobytes() == array.tobytes(), (n, key)
+
+
+def test_parts_of_a_gradient_have_no_row_in_common(use: Threads) -> None:
+    use(2)
+    training = Training("SGD", True).step()
+    store, = training.opt.arenas[0].stores  # type: ignore[union-attr]
+    form = store.form
+    assert isinstance(form, lazy.LazyForm)
+
+    def parts(*rows: int) -> list[list[int]]:
+        found: list[list[int]] = []
+        gradient = Rows(np.array(rows), np.zeros((len(rows), store.width)), store.data.shape)
+        form.each_part(gradient, lambda part: found.append(gradient.part(part).rows.tolist()))
+        return sorted(found)
+    users, items = [3, 9, 3, 5, 0, 1, 2, 9, 9, 9], list(range(10, 20))
+    assert parts(*users, *items) == [users, items]
+    assert parts(*users, 15, *items) == [users, [15, *items]]
+    whole = [*users, 9, *items[1:]]
+    assert parts(*whole) == [whole]
+    assert parts(*items, *users) == [items + users]
+    assert parts(1, 2, 3) == [[1, 2, 3]]
 
 
 def test_blocks_that_ask_at_once_get_one_state(use: Threads) -> None:

@@ -41,6 +41,11 @@ class Rows(NamedTuple):
             values = values * self.share.reshape(-1, 1)
         return Rows(self.rows.reshape(-1), values, self.shape)
 
+    def part(self, some: slice) -> "Rows":
+        """Some of the rows, with their values."""
+        share = None if self.share is None else self.share[some]
+        return self._replace(rows=self.rows[some], values=self.values[some], share=share)
+
     def together(self, others: "Sequence[Rows]") -> "Rows":
         """The sum with ``others`` of the same table, each row once, in arrays of its own."""
         parts = [part.flat() for part in (self, *others)]

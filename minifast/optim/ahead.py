@@ -52,11 +52,13 @@ class Stored(Protocol):
     c: float
     b: float
 
-    def summed(self, gradient: Rows) -> tuple[Array, Array, list[Array]]: ...
+    def each_part(self, gradient: Rows, work: Callable[[slice], None]) -> None: ...
+
+    def known(self, rows: Array) -> list[Array]: ...
+
+    def each_row(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None: ...
 
     def put(self, rows: Array, *values: Array) -> None: ...
-
-    def in_pieces(self, work: Callable[..., None], rows: Array, *arrays: Array) -> None: ...
 
     def shrink(self, rows: Array, a: float, c: float, b: float) -> None: ...
 
@@ -72,8 +74,6 @@ class Ahead:
 
     state: tuple[str, ...] = ("average",)
     counts = False
-    crew = 1
-    """Threads that share the work: where little is computed, rows that change cores cost more."""
 
     def __init__(self, hypers: Hypers, decays: bool, steps: int = 0,
                  nodes: int | None = None, length: int | None = None) -> None:
@@ -108,8 +108,13 @@ class Ahead:
         mom, shrink = self.factors[k]
         form.shrink(gradient.rows, shrink, mom, 1.)
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
-        for array, times in zip(form.arrays, (-moved, 1 / form.c), strict=True):
-            gradient.add_to(array, times)
+        z, u = form.arrays
+
+        def add(part: slice) -> None:
+            some = gradient.part(part)
+            some.add_to(z, -moved)
+            some.add_to(u, 1 / form.c)
+        form.each_part(gradient, add)
 
 
 class AdamAhead(Ahead):
@@ -121,7 +126,6 @@ class AdamAhead(Ahead):
 
     state = ("average", "square")
     counts = True
-    crew = 8
 
     def _fit(self) -> bool:
         betas, epses = self.hypers["beta"], self.hypers["eps"]
@@ -206,9 +210,9 @@ class AdamAhead(Ahead):
         not, and so it will rest elsewhere. A row that comes twice is computed twice, with the
         same result.
         """
-        rows, gradients, known = form.summed(gradient)
         mom, shrink = self.factors[k]
-        form.shrink(rows, shrink, mom, self.beta)
+        known = form.known(gradient.rows)
+        form.shrink(gradient.rows, shrink, mom, self.beta)
 
         def move(rows: Array, g: Array, w: Array, u: Array, r: Array) -> None:
             if not mom:
@@ -222,7 +226,7 @@ class AdamAhead(Ahead):
             z = w * (shrink / form.a)  # the model may still have w
             z -= fractions(self.nodes_of_step[k], u, r, form.c / form.a, form.b)
             form.put(rows, z, u, r)
-        form.in_pieces(move, rows, gradients, *known)
+        form.each_row(gradient, known, move)
 
 
 def fractions(nodes: Nodes, u: Array, root: Array, c: float, b: float) -> Array:

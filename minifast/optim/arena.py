@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.table import Table
-from ..threads import for_each, n_threads
+from ..threads import cut, for_each, n_threads
 from .hyper import Coming
 from .span import Span, check_fits, lay_out
 from .store import Store
@@ -108,16 +108,22 @@ class Arena:
             pieces += [(piece, True) for piece in self._cut(start, between)]
             pieces += [(piece, False) for piece in self._cut(between, place.start)]
             start = place.stop
-        self.blocks = [Block(self, piece, decays, self.scratch[i % self.crew])
-                       for i, (piece, decays) in enumerate(pieces)]
+        runs = cut(len(pieces), -(-len(pieces) // self.crew) or 1)
+        self.runs = [[Block(self, piece, decays, scratch) for piece, decays in pieces[run]]
+                     for run, scratch in zip(runs, self.scratch, strict=False)]
+        self.blocks = [block for run in self.runs for block in run]
         self.steps = steps
 
     def _cut(self, start: int, stop: int) -> list[slice]:
         return [slice(at, min(at + self.block, stop)) for at in range(start, stop, self.block)]
 
     def each_block(self, work: Callable[[Block], None]) -> None:
-        """Call ``work`` with all blocks; on a processor several at a time, a thread each."""
-        for_each(self.blocks, work, self.crew)
+        """Call ``work`` with all blocks; on a processor several at a time, a thread for each run
+        of them that share their scratch."""
+        def all_of(run: list[Block]) -> None:
+            for block in run:
+                work(block)
+        for_each(self.runs, all_of)
 
     def whole(self, name: str) -> Array:
         """The state array ``name`` of all parameters."""

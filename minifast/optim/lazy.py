@@ -47,7 +47,6 @@ class LazyForm:
         self.things: list[Array] = []
         self.read: tuple[Array, list[Array]] = NOTHING
         self.ahead: Ahead
-        self.seats: Array = None
         self.k = self.age = self.wait = 0
         self.a = self.c = self.b = 1.
 
@@ -65,7 +64,7 @@ class LazyForm:
                                           for name in self.kind.state)]
         row = np.dtype((np.void, self.store.width * self.store.data.itemsize))
         *self.things, self.gradients = (a.view(row) for a in (*self.arrays, self.store.grad))
-        self.zero = np.zeros(1, row)
+        self.zero, self.seats = np.zeros(1, row), np.zeros(len(self.store.data), np.int32)
         self.ahead, self.k, self.age, self.a, self.c, self.b = ahead, k, 0, 1., 1., 1.
         self.touched: Array | None = None
         self.last: Rows | None = None
@@ -117,20 +116,37 @@ class LazyForm:
         self.read = rows, found
         return found[0]
 
-    def summed(self, gradient: Rows) -> tuple[Array, Array, list[Array]]:
-        """Rows (n,) with the gradient of each, and weights and state as the batch has read them:
-        copies. Few rows come as they are, some perhaps twice; many come once each."""
-        rows = gradient.rows
+    def each_part(self, gradient: Rows, work: Callable[[slice], None]) -> None:
+        """Call ``work`` with stretches of the gradient that have no row in common, at the same
+        time: with both halves, if all rows of the first come before those of the second. So it is
+        with users and items, and a row is always left to the thread that has looked it up."""
+        rows, half = gradient.rows, len(gradient.rows) // 2
+        apart = half >= FEW and rows[:half].max() < rows[half:].min()
+        for_each([slice(half), slice(half, None)] if apart else [slice(None)], work)
+
+    def known(self, rows: Array) -> list[Array]:
+        """Weights and state of these rows as the batch has read them: copies (n, width)."""
         if self.read[0] is not rows:
             self.look_up(rows)
-        known = self.read[1]
+        return self.read[1]
+
+    def each_row(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None:
+        """Call ``work`` with rows (n,), the gradient of each, and what is ``known`` of them. Few
+        rows come as they are, some perhaps twice; many come once each, in pieces."""
+        rows = gradient.rows
         if len(rows) <= FEW:
             self.gradients.put(rows, self.zero)
             gradient.add_to(self.store.grad)
-            return rows, self.store.grad.take(rows, 0), known
-        first, place = self._first(rows)
-        total = gradient._replace(rows=place, shape=(len(first), self.store.width)).dense()
-        return rows.take(first), total, [copies.take(first, 0) for copies in known]
+            work(rows, self.store.grad.take(rows, 0), *known)
+            return
+
+        def once_each(part: slice) -> None:
+            first, place = self._first(rows[part])
+            total = gradient.part(part)._replace(
+                rows=place, shape=(len(first), self.store.width)).dense()
+            found = [rows[part].take(first), total, *(a[part].take(first, 0) for a in known)]
+            self.in_pieces(work, *found, crew=1)
+        self.each_part(gradient, once_each)
 
     def put(self, rows: Array, *values: Array) -> None:
         """New z, u, r of these rows. A row may come twice, if its values are the same twice.
@@ -140,23 +156,19 @@ class LazyForm:
         for things, new in zip(self.things, values, strict=True):
             things.put(rows, new.view(things.dtype))
 
-    def in_pieces(self, work: Callable[..., None], rows: Array, *arrays: Array) -> None:
-        """Call ``work`` with these rows and the arrays that go with them, in pieces that fit into
-        a cache, several at a time. Few rows, of which one may come twice, are one piece."""
-        if len(rows) <= FEW:
-            work(rows, *arrays)
+    def in_pieces(self, work: Callable[..., None], *arrays: Array, crew: int = 2) -> None:
+        """Call ``work`` with arrays of as many rows, in pieces that fit into a cache."""
+        if (n := len(arrays[0])) <= FEW:
+            work(*arrays)
         else:
-            pieces = cut(len(rows), max(BLOCK // max(self.store.width, 1), FEW))
-            for_each(pieces, lambda piece: work(rows[piece], *(a[piece] for a in arrays)),
-                     self.kind.crew)
+            for_each(cut(n, max(BLOCK // max(self.store.width, 1), FEW)),
+                     lambda piece: work(*(a[piece] for a in arrays)), crew)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
 
         Every place writes its number to the seat of its row; the one that is found there is it.
         """
-        if self.seats is None:
-            self.seats = np.zeros(len(self.store.data), np.int32)
         places = np.arange(len(rows), dtype=np.int32)
         self.seats[rows] = places
         first = np.flatnonzero(self.seats.take(rows) == places)

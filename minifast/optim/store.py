@@ -95,11 +95,11 @@ class Store:
             else self.form.look_up(rows)
 
     def rows_of(self, ids: Sequence[Array]) -> Array:
-        """Numbers (bs k,) of rows for ids (bs,) of each of the k shelves, sample by sample."""
-        rows = np.empty_like(ids[0], shape=(len(ids[0]), len(ids)), dtype=np.intp)
-        for column, (some, shelf) in enumerate(zip(ids, self.shelves, strict=True)):
+        """Numbers (k bs,) of rows for ids (bs,) of each of the k shelves, shelf by shelf."""
+        rows = np.empty_like(ids[0], shape=(len(ids), len(ids[0])), dtype=np.intp)
+        for part, some, shelf in zip(rows, ids, self.shelves, strict=True):
             check_ids(some, shelf.n, "an Embedding of {n} rows")
-            np.add(some, shelf.first, rows[:, column])
+            np.add(some, shelf.first, part)
         return rows.reshape(-1)
 
     # ---- gradients
@@ -112,10 +112,11 @@ class Store:
         """Give to each table its part of the gradients that wait for all of them."""
         pending, self.pending, k = self.pending, [], len(self.shelves)
         for rows, values, _, _ in (part.flat() for part in pending):
-            for i, shelf in enumerate(self.shelves):
-                ids, some = rows[i::k] - shelf.first, values[i::k]
+            for shelf, some, its in zip(self.shelves, rows.reshape(k, -1),
+                                        values.reshape(k, -1, self.width), strict=True):
+                ids = some - shelf.first
                 for table in shelf.tables:
-                    table.accumulate(Rows(ids, some[:, self._columns[id(table)]], table.shape))
+                    table.accumulate(Rows(ids, its[:, self._columns[id(table)]], table.shape))
 
     def only_rows(self) -> bool:
         """Whether the gradients of all tables are zero save for some rows, as far as one knows."""
