@@ -58,13 +58,17 @@ def write(n_users: int, n_items: int, n_ratings: int, width: int, folder: Path) 
 
 
 def movielens25m(options: Options) -> Iterator[Case]:
-    """Steps at two sizes of batch; a fused torch step is the best torch has."""
+    """Steps at two sizes of batch; a fused torch step is the best torch has.
+
+    A round is half a million ratings: a thread that has slept needs a twentieth of a second until
+    it works on a core of its own again, on a virtual machine.
+    """
     n_users, n_items, n_ratings = (options.sized(n) for n in (USERS, ITEMS, RATINGS))
     who = [ours(), floor(), torch("AdamW", "fused"), torch("AdamW", "foreach"), JAX,
            ours("SGD"), floor("SGD"), torch("SGD", "fused")]
     for bs in options.bs or (4096, 65536):
         job = Job("dot", bs=bs, lr=6e-3, wd=.1)
-        steps = options.steps or max(5, 163_840 // bs)
+        steps = options.steps or max(5, CHUNK // 2 // bs)
         yield Case(f"{n_users} users, {n_items} items, batch {bs}", job, who, "movielens25m",
                    partial(write, n_users, n_items, n_ratings, FACTORS), steps, big=True)
 

@@ -27,8 +27,7 @@ SMALLEST = 1 << 15
 PATIENCE = 16
 """A store whose values were asked for after fewer steps than this is dense for as many steps."""
 FEW = 1024
-"""Rows up to which threads do not pay, and up to which it is faster to compute one twice than to
-find out that it comes twice."""
+"""Rows up to which it is faster to compute one twice than to find out that it comes twice."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 NOTHING: tuple[Array, list[Array]] = (None, [])
@@ -43,6 +42,7 @@ class LazyForm:
     def __init__(self, store: Store, arena: Arena, kind: type[Ahead]) -> None:
         self.store, self.arena, self.kind = store, arena, kind
         self.decays = store.place.stop <= arena.boundary
+        self.piece = max(BLOCK // max(store.width, 1), FEW)
         self.arrays: list[Array] = []
         self.things: list[Array] = []
         self.read: tuple[Array, list[Array]] = NOTHING
@@ -118,10 +118,10 @@ class LazyForm:
 
     def each_part(self, gradient: Rows, work: Callable[[slice], None]) -> None:
         """Call ``work`` with stretches of the gradient that have no row in common, at the same
-        time: with both halves, if all rows of the first come before those of the second. So it is
-        with users and items, and a row is always left to the thread that has looked it up."""
+        time: with both halves of many rows, if those of the first come before those of the second.
+        So it is with users and items, and a row is left to the thread that has looked it up."""
         rows, half = gradient.rows, len(gradient.rows) // 2
-        apart = half >= FEW and rows[:half].max() < rows[half:].min()
+        apart = len(rows) > self.piece and rows[:half].max() < rows[half:].min()
         for_each([slice(half), slice(half, None)] if apart else [slice(None)], work)
 
     def known(self, rows: Array) -> list[Array]:
@@ -158,11 +158,10 @@ class LazyForm:
 
     def in_pieces(self, work: Callable[..., None], *arrays: Array, crew: int = 2) -> None:
         """Call ``work`` with arrays of as many rows, in pieces that fit into a cache."""
-        if (n := len(arrays[0])) <= FEW:
+        if (n := len(arrays[0])) <= self.piece:
             work(*arrays)
         else:
-            for_each(cut(n, max(BLOCK // max(self.store.width, 1), FEW)),
-                     lambda piece: work(*(a[piece] for a in arrays)), crew)
+            for_each(cut(n, self.piece), lambda piece: work(*(a[piece] for a in arrays)), crew)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
