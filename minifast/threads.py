@@ -7,11 +7,12 @@ same to the bit.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import TypeVar
 
 Item = TypeVar("Item")
+_shared: ContextVar[bool] = ContextVar("shared", default=False)
 
 
 @cache
@@ -37,7 +38,8 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
     """Call ``work`` with each of ``items``, several at a time: each thread has a run of them, the
     first thread the first run. ``n_threads()`` is the most of them, ``crew`` another limit.
 
-    No two calls may write to the same place. An error is raised when all threads are done.
+    No two calls may write to the same place. An error is raised when all threads are done. Work
+    that is shared already is not shared again: a ``for_each`` inside of ``work`` is a loop.
 
     >>> sizes = {}
     >>> for_each(["a", "bb"], lambda item: sizes.update({item: len(item)}))
@@ -45,7 +47,7 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
     [('a', 1), ('bb', 2)]
     """
     crew = min(n_threads(), crew, len(items))
-    if crew < 2:
+    if crew < 2 or _shared.get():
         for item in items:
             work(item)
         return
@@ -53,10 +55,12 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
     def share(run: slice) -> None:
         for item in items[run]:
             work(item)
+    context = copy_context()
+    context.run(_shared.set, True)
     first, *rest = cut(len(items), -(-len(items) // crew))
-    others = [_helpers().submit(copy_context().run, share, run) for run in rest]
+    others = [_helpers().submit(context.copy().run, share, run) for run in rest]
     try:
-        share(first)
+        context.run(share, first)
     finally:
         errors = [error for other in others if (error := other.exception())]  # waits for it
     if errors:

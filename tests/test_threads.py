@@ -57,6 +57,24 @@ def test_every_item_has_its_turn_and_its_thread(n: int, use: Threads) -> None:
     assert who == {5: get_ident(), 6: get_ident()}
 
 
+def test_work_inside_of_work_stays_on_its_thread(use: Threads) -> None:
+    use(2)
+    found: dict[tuple[int, int], int] = {}
+
+    def outer(i: int) -> None:
+        def inner(j: int) -> None:
+            found[i, j] = get_ident() - get_ident_of[i]
+        get_ident_of[i] = get_ident()
+        for_each([0, 1], inner)
+    get_ident_of: dict[int, int] = {}
+    for _ in range(20):  # threads that wait for each other's help would wait for ever
+        for_each(range(4), outer)
+    assert found == {(i, j): 0 for i in range(4) for j in (0, 1)}
+    assert len(set(get_ident_of.values())) == 2
+    for_each([7], outer)  # not shared, so what is inside may be
+    assert found[7, 0] == 0 != found[7, 1]
+
+
 def test_pieces_are_whole_and_even(use: Threads) -> None:
     for n_threads in (1, 2, 3):
         use(n_threads)

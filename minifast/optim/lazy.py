@@ -145,7 +145,7 @@ class LazyForm:
             total = gradient.part(part)._replace(
                 rows=place, shape=(len(first), self.store.width)).dense()
             found = [rows[part].take(first), total, *(a[part].take(first, 0) for a in known)]
-            self.in_pieces(work, *found, crew=1)
+            self.in_pieces(work, *found)
         self.each_part(gradient, once_each)
 
     def put(self, rows: Array, *values: Array) -> None:
@@ -156,12 +156,12 @@ class LazyForm:
         for things, new in zip(self.things, values, strict=True):
             things.put(rows, new.view(things.dtype))
 
-    def in_pieces(self, work: Callable[..., None], *arrays: Array, crew: int = 2) -> None:
+    def in_pieces(self, work: Callable[..., None], *arrays: Array) -> None:
         """Call ``work`` with arrays of as many rows, in pieces that fit into a cache."""
         if (n := len(arrays[0])) <= self.piece:
             work(*arrays)
         else:
-            for_each(cut(n, self.piece), lambda piece: work(*(a[piece] for a in arrays)), crew)
+            for_each(cut(n, self.piece), lambda piece: work(*(a[piece] for a in arrays)), 2)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.
