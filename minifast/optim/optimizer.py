@@ -168,6 +168,15 @@ class Optimizer:
 
     # ---- state in and out
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the copy has arenas of its own, around its own parameters."""
+        return {**self.__dict__, "arenas": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self.arenas, self._trainable = [None] * len(self.groups), [[] for _ in self.groups]
+        self.load_state_dict(state["arenas"])
+
     def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
         self._look_again()
