@@ -13,6 +13,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 _shared: ContextVar[bool] = ContextVar("shared", default=False)
+"""Whether the work at hand is shared among threads already."""
 
 
 @cache
