@@ -36,10 +36,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 << 10) -> None:
-    """Call ``work`` with each of ``items``, several at a time: each thread has a run of them, the
-    first thread the first run. ``n_threads()`` is the most of them, ``crew`` another limit.
+    """Call ``work`` with each of ``items``, several at a time: the caller works on the first run
+    of them, helpers on the others. No more than ``n_threads()`` take part, nor than ``crew``.
 
-    No two calls may write to the same place. An error is raised when all threads are done. Work
+    No two calls may write to the same place. An error is raised when all threads are done. Each
+    has a copy of the caller's context, so what ``work`` sets there is not seen afterwards. Work
     that is shared already is not shared again: a ``for_each`` inside of ``work`` is a loop.
 
     >>> sizes = {}
@@ -53,12 +54,13 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
             work(item)
         return
 
-    def share(run: slice) -> None:
-        for item in items[run]:
+    def share(run: Sequence[Item]) -> None:
+        for item in run:
             work(item)
     context = copy_context()
     context.run(_shared.set, True)
-    first, *rest = cut(len(items), -(-len(items) // crew))
+    size = -(-len(items) // crew)
+    first, *rest = [items[at:at + size] for at in range(0, len(items), size)]
     others = [_helpers().submit(context.copy().run, share, run) for run in rest]
     try:
         context.run(share, first)
@@ -68,13 +70,13 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], crew: int = 1 
         raise errors[0]
 
 
-def cut(n: int, size: int) -> list[slice]:
-    """``n`` rows in pieces of at most ``size``; if several, as many for each thread.
+def cut(n: int, size: int, crew: int = 1 << 10) -> list[slice]:
+    """``n`` rows in pieces of at most ``size``; if several, as many for each thread of the crew.
 
     >>> cut(3, 8)
     [slice(0, 3, None)]
     """
     if (pieces := -(-n // size)) > 1:
-        crew = min(n_threads(), pieces)
+        crew = min(n_threads(), crew, pieces)
         size = -(-n // (-(-pieces // crew) * crew))
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

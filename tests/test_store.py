@@ -184,3 +184,28 @@ def test_whatever_happens_to_tables_happens_as_to_each_alone(lazy: bool | None, 
         assert (ours.grad is None) == (theirs.grad is None)
         if ours.grad is not None:
             np.testing.assert_allclose(host(ours.grad), host(theirs.grad), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint8, np.uint64, np.int32])
+def test_ids_of_any_whole_type(kind: type) -> None:
+    model = EmbeddingDotBias(3, 1000, 300, seed=0)
+    users, items = (tensor(np.array(ids, kind)) for ids in ([1, 2], [100, 99]))
+    before = host(model(users, items).data).copy()
+    opt = SGD(model.parameters(), lr=0.)
+    model(users, items).sum().backward()
+    opt.step()
+    np.testing.assert_array_equal(host(model(users, items).data), before)
+    np.testing.assert_array_equal(host(model.i_weight(items).data),
+                                  host(model.i_weight.weight.data)[[100, 99]])
+
+
+def test_an_empty_batch_table_by_table() -> None:
+    model = EmbeddingDotBias(3, 10, 7, seed=0)
+    opt = SGD(model.parameters(), lr=.1)
+    none = tensor(np.zeros(0, np.int64))
+    before = host(model.u_weight.weight.data).copy()
+    for _ in range(2):  # table by table, then as pairs
+        model(none, none).sum().backward()
+        opt.step()
+        opt.zero_grad()
+    np.testing.assert_array_equal(host(model.u_weight.weight.data), before)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_lazy import MAKERS, Training
+from test_lazy import MAKERS, Training, assert_equal, pair
 
 from minifast import threads
 from minifast.autograd import Rows
+from minifast.nn import Parameter
 from minifast.optim import Adam, RMSProp, arena, lazy
 from minifast.threads import cut, for_each
 
@@ -169,6 +170,38 @@ def test_threads_change_no_bit(name: str, is_lazy: bool, more: int, use: Threads
             assert together[key].tobytes() == array.tobytes(), (n, key)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_halves_give_what_the_dense_optimizer_gives(name: str, use: Threads) -> None:
+    use(2)
+    ours, theirs = pair(name)
+    assert_equal(ours.step(30), theirs.step(30), name)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_a_half_is_looked_up_by_the_thread_that_updates_it(n: int, use: Threads) -> None:
+    use(n)
+    training = Training("SGD", True).step()
+    store, = training.opt.arenas[0].stores  # type: ignore[union-attr]
+    form = store.form
+    assert isinstance(form, lazy.LazyForm)
+    sizes: dict[int, int] = {}
+    form.in_pieces(lambda rows: sizes.update({get_ident(): sizes.get(get_ident(), 0) + len(rows)}),
+                   np.arange(120))
+    assert list(sizes.values()) == [60, 60]
+
+
+@pytest.mark.parametrize("length", [90, 210, 510, 530])
+def test_threads_have_as_much_to_do(length: int, use: Threads) -> None:
+    use(2)
+    opt = Adam([Parameter(np.ones(length, np.float32))])
+    home, = opt.arenas
+    assert home is not None
+    sizes = [sum(block.data.size for block in run) for run in home.runs]
+    assert sum(sizes) == length
+    assert max(sizes) - min(sizes) <= 100 or length < 100  # a block
+    assert max(sizes) <= length / 2 + 50 + 1 or length < 100
+
+
 def test_parts_of_a_gradient_have_no_row_in_common(use: Threads) -> None:
     use(2)
     training = Training("SGD", True).step()
@@ -179,7 +212,7 @@ def test_parts_of_a_gradient_have_no_row_in_common(use: Threads) -> None:
     def parts(*rows: int) -> list[list[int]]:
         found: list[list[int]] = []
         gradient = Rows(np.array(rows), np.zeros((len(rows), store.width)), store.data.shape)
-        form.each_part(gradient, lambda part: found.append(gradient.part(part).rows.tolist()))
+        form.each_part(gradient, lambda part: found.append(part.rows.tolist()))
         return sorted(found)
     users, items = [3, 9, 3, 5, 0, 1, 2, 9, 9, 9], list(range(10, 20))
     assert parts(*users, *items) == [users, items]

@@ -52,11 +52,11 @@ class Stored(Protocol):
     c: float
     b: float
 
-    def each_part(self, gradient: Rows, work: Callable[[slice], None]) -> None: ...
+    def each_part(self, gradient: Rows, work: Callable[[Rows], None]) -> None: ...
 
     def known(self, rows: Array) -> list[Array]: ...
 
-    def each_row(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None: ...
+    def with_sums(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None: ...
 
     def put(self, rows: Array, *values: Array) -> None: ...
 
@@ -110,10 +110,9 @@ class Ahead:
         moved = (float(self.lr[k]) + self.way_per_momentum[k + 1]) / form.a
         z, u = form.arrays
 
-        def add(part: slice) -> None:
-            some = gradient.part(part)
-            some.add_to(z, -moved)
-            some.add_to(u, 1 / form.c)
+        def add(part: Rows) -> None:
+            part.add_to(z, -moved)
+            part.add_to(u, 1 / form.c)
         form.each_part(gradient, add)
 
 
@@ -226,7 +225,7 @@ class AdamAhead(Ahead):
             z = w * (shrink / form.a)  # the model may still have w
             z -= fractions(self.nodes_of_step[k], u, r, form.c / form.a, form.b)
             form.put(rows, z, u, r)
-        form.each_row(gradient, known, move)
+        form.with_sums(gradient, known, move)
 
 
 def fractions(nodes: Nodes, u: Array, root: Array, c: float, b: float) -> Array:

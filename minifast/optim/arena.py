@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.table import Table
-from ..threads import cut, for_each, n_threads
+from ..threads import for_each, n_threads
 from .hyper import Coming
 from .span import Span, check_fits, lay_out
 from .store import Store
@@ -108,9 +108,9 @@ class Arena:
             pieces += [(piece, True) for piece in self._cut(start, between)]
             pieces += [(piece, False) for piece in self._cut(between, place.start)]
             start = place.stop
-        runs = cut(len(pieces), -(-len(pieces) // self.crew) or 1)
-        self.runs = [[Block(self, piece, decays, scratch) for piece, decays in pieces[run]]
-                     for run, scratch in zip(runs, self.scratch, strict=False)]
+        runs = [pieces[i::self.crew] for i in range(self.crew)]  # dealt out: the last is short
+        self.runs = [[Block(self, piece, decays, scratch) for piece, decays in run]
+                     for run, scratch in zip(runs, self.scratch, strict=True) if run]
         self.blocks = [block for run in self.runs for block in run]
         self.steps = steps
 

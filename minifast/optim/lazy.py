@@ -28,6 +28,8 @@ PATIENCE = 16
 """A store whose values were asked for after fewer steps than this is dense for as many steps."""
 FEW = 1024
 """Rows up to which it is faster to compute one twice than to find out that it comes twice."""
+CREW = 2
+"""Threads that share the rows of a batch: one has the first half, such as users, one the second."""
 SMALL = 1e-28
 """Products of factors below this are multiplied into what they divide, and start anew."""
 NOTHING: tuple[Array, list[Array]] = (None, [])
@@ -116,13 +118,20 @@ class LazyForm:
         self.read = rows, found
         return found[0]
 
-    def each_part(self, gradient: Rows, work: Callable[[slice], None]) -> None:
-        """Call ``work`` with stretches of the gradient that have no row in common, at the same
-        time: with both halves of many rows, if those of the first come before those of the second.
-        So it is with users and items, and a row is left to the thread that has looked it up."""
-        rows, half = gradient.rows, len(gradient.rows) // 2
-        apart = len(rows) > self.piece and rows[:half].max() < rows[half:].min()
-        for_each([slice(half), slice(half, None)] if apart else [slice(None)], work)
+    def _halves(self, rows: Array) -> list[slice]:
+        """Both halves of many rows, if these have none in common, as users and items have none:
+        all of the first come before all of the second. Else one part, which is everything."""
+        half = len(rows) // 2
+        if len(rows) <= self.piece or rows[:half].max() >= rows[half:].min():
+            return [slice(None)]
+        return [slice(half), slice(half, None)]
+
+    def each_part(self, gradient: Rows, work: Callable[[Rows], None]) -> None:
+        """Call ``work`` with parts of the gradient that have no row in common, at the same time."""
+        if len(halves := self._halves(gradient.rows)) == 1:
+            work(gradient)
+        else:
+            for_each([gradient.part(half) for half in halves], work)
 
     def known(self, rows: Array) -> list[Array]:
         """Weights and state of these rows as the batch has read them: copies (n, width)."""
@@ -130,9 +139,10 @@ class LazyForm:
             self.look_up(rows)
         return self.read[1]
 
-    def each_row(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None:
-        """Call ``work`` with rows (n,), the gradient of each, and what is ``known`` of them. Few
-        rows come as they are, some perhaps twice; many come once each, in pieces."""
+    def with_sums(self, gradient: Rows, known: list[Array], work: Callable[..., None]) -> None:
+        """Call ``work`` with rows (n,), the sum of the gradients of each, and what is ``known`` of
+        them. Many rows come once each, in pieces. Few come as they are, some perhaps twice: all
+        copies of a row find the whole sum in ``store.grad``, and so they write the same."""
         rows = gradient.rows
         if len(rows) <= FEW:
             self.gradients.put(rows, self.zero)
@@ -146,7 +156,7 @@ class LazyForm:
                 rows=place, shape=(len(first), self.store.width)).dense()
             found = [rows[part].take(first), total, *(a[part].take(first, 0) for a in known)]
             self.in_pieces(work, *found)
-        self.each_part(gradient, once_each)
+        for_each(self._halves(rows), once_each)
 
     def put(self, rows: Array, *values: Array) -> None:
         """New z, u, r of these rows. A row may come twice, if its values are the same twice.
@@ -157,11 +167,13 @@ class LazyForm:
             things.put(rows, new.view(things.dtype))
 
     def in_pieces(self, work: Callable[..., None], *arrays: Array) -> None:
-        """Call ``work`` with arrays of as many rows, in pieces that fit into a cache."""
+        """Call ``work`` with arrays of as many rows, in pieces that fit into a cache. The pieces of
+        a half are one thread's, which has these rows in its core's cache when they are updated."""
         if (n := len(arrays[0])) <= self.piece:
             work(*arrays)
         else:
-            for_each(cut(n, self.piece), lambda piece: work(*(a[piece] for a in arrays)), 2)
+            for_each(cut(n, self.piece, CREW), lambda piece: work(*(a[piece] for a in arrays)),
+                     CREW)
 
     def _first(self, rows: Array) -> tuple[Array, Array]:
         """Of rows (n,) that come several times, one: where these are, and for all n, which of them.

@@ -86,7 +86,8 @@ class Store:
         """The rows (bs, ..., width) of a table."""
         shelf = self._shelf[id(table)]
         check_ids(ids, shelf.n, "an Embedding of {n} rows")
-        rows: Array = self.look_up(ids.reshape(-1) + shelf.first)[:, self._columns[id(table)]]
+        numbers = ids.reshape(-1).astype(np.intp) + shelf.first
+        rows: Array = self.look_up(numbers)[:, self._columns[id(table)]]
         return rows if ids.ndim == 1 else rows.reshape(*ids.shape, -1)
 
     def look_up(self, rows: Array) -> Array:
@@ -99,7 +100,7 @@ class Store:
         rows = np.empty_like(ids[0], shape=(len(ids), len(ids[0])), dtype=np.intp)
         for part, some, shelf in zip(rows, ids, self.shelves, strict=True):
             check_ids(some, shelf.n, "an Embedding of {n} rows")
-            np.add(some, shelf.first, part)
+            np.add(some, shelf.first, part, dtype=np.intp)  # narrow ids would wrap around
         return rows.reshape(-1)
 
     # ---- gradients
@@ -153,7 +154,7 @@ class Store:
         ids = parts[0][1].rows.reshape(-1)
         values = np.zeros_like(self.data, shape=(len(ids), self.width))
         for table, part in parts:
-            values[:, self._columns[id(table)]] = part.values.reshape(len(ids), -1)
+            values[:, self._columns[id(table)]] = part.values.reshape(len(ids), table.shape[1])
         return Rows(ids.astype(np.intp) + shelf.first, values, self.data.shape)
 
     def zero_grad(self) -> None:
