@@ -202,6 +202,13 @@ def test_threads_have_as_much_to_do(length: int, use: Threads) -> None:
     assert max(sizes) <= length / 2 + 50 + 1 or length < 100
 
 
+def test_a_part_of_rows_has_its_own_shares() -> None:
+    whole = Rows(np.array([2, 0, 2]), np.eye(3, 2), (4, 2), np.array([1., 10., 100.]))
+    parts = [whole.part(some) for some in (slice(1), slice(1, None))]
+    np.testing.assert_array_equal(sum(part.dense() for part in parts), whole.dense())
+    np.testing.assert_array_equal(parts[1].dense(), [[0, 10], [0, 0], [0, 0], [0, 0]])
+
+
 def test_parts_of_a_gradient_have_no_row_in_common(use: Threads) -> None:
     use(2)
     training = Training("SGD", True).step()
