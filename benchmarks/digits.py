@@ -11,9 +11,8 @@ from time import perf_counter
 import numpy as np
 from sklearn.datasets import load_digits
 
-from minifast.data import ImageDataBunch
-from minifast.nn import resnet10
 from minifast.train import Learner, accuracy
+from minifast.vision import ImageDataBunch, resnet10
 
 from .machine import machine, versions
 

@@ -22,8 +22,9 @@ import numpy as np
 
 from minifast import Tensor, device
 from minifast.data import DataBunch
-from minifast.nn import CrossEntropyFlat, resnet10
+from minifast.nn import CrossEntropyFlat
 from minifast.train import Learner
+from minifast.vision import resnet10
 
 from .machine import machine, versions
 

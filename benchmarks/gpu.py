@@ -23,19 +23,12 @@ import numpy as np
 import minifast
 from minifast.backend import cuda_state, get_backend
 from minifast.collab import EmbeddingDotBias
-from minifast.data import ArrayDataset, DataBunch, planted_ratings
-from minifast.fakecuda import count
-from minifast.nn import (
-    AdaptiveAvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    Module,
-    ReLU,
-    Sequential,
-)
+from minifast.data import ArrayDataset, DataBunch
+from minifast.datasets import planted_ratings
+from minifast.devices.fakecuda.counting import count
+from minifast.nn import BatchNorm2d, Flatten, Linear, Module, ReLU, Sequential
 from minifast.train import Learner
+from minifast.vision import AdaptiveAvgPool2d, Conv2d
 
 from .machine import machine, versions
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minifast.data.planted import ITEM_SPREAD, MEAN, NOISE_SPREAD, TASTE_SPREAD, USER_SPREAD
+from minifast.datasets.planted import ITEM_SPREAD, MEAN, NOISE_SPREAD, TASTE_SPREAD, USER_SPREAD
 
 from .contest import Case
 from .families import JAX, Family, Options, dot_weights, floor, ours, torch

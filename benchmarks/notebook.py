@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from minifast.collab import CollabDataBunch
-from minifast.data import DataNotFoundError, movielens_100k, planted_ratings
+from minifast.data import CollabDataBunch
+from minifast.datasets import DataNotFoundError, movielens_100k, planted_ratings
 
 from .contest import Case, Contest, Contestant
 from .families import (

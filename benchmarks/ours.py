@@ -2,9 +2,11 @@
 from typing import Any
 
 from minifast import Tensor
-from minifast.collab import CollabDataBunch, EmbeddingDotBias, collab_learner
-from minifast.nn import CrossEntropyFlat, Linear, Module, MSELossFlat, ReLU, Sequential, resnet10
+from minifast.collab import EmbeddingDotBias, collab_learner
+from minifast.data import CollabDataBunch
+from minifast.nn import CrossEntropyFlat, Linear, Module, MSELossFlat, ReLU, Sequential
 from minifast.optim import SGD, Adam, Optimizer
+from minifast.vision import resnet10
 
 from . import job as given
 from .job import HIGH, LOW, Job, Round

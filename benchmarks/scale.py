@@ -25,8 +25,9 @@ from benchmarks.machine import machine, versions
 from benchmarks.many_ratings import FACTORS, ITEMS, RATINGS, USERS, long_tailed
 from benchmarks.worker import peak_bytes
 from minifast import device
-from minifast.collab import CollabDataBunch, CollabLearner, collab_learner
-from minifast.train.callbacks import StopAfterNBatches
+from minifast.callbacks import StopAfterNBatches
+from minifast.collab import CollabLearner, collab_learner
+from minifast.data import CollabDataBunch
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from time import perf_counter
 import numpy as np
 
 from minifast.backend import Array, backend_of, get_backend
-from minifast.fakecuda import count
+from minifast.devices.fakecuda.counting import count
 
 from .machine import machine, versions
 

@@ -22,13 +22,13 @@ from matplotlib import pyplot as plt
 
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
-from minifast.collab import CollabDataBunch, CollabLearner, collab_learner
-from minifast.data import (
+from minifast.collab import CollabLearner, collab_learner
+from minifast.data import CollabDataBunch, random_split
+from minifast.datasets import (
     DataNotFoundError,
     PlantedRatings,
     movielens_100k,
     planted_ratings,
-    random_split,
     untar_data,
 )
 

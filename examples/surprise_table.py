@@ -32,17 +32,9 @@ from matplotlib import pyplot as plt
 
 from minifast.autograd import Tensor, apply, ops
 from minifast.backend import default_device
-from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
-from minifast.data import (
-    ArrayDataset,
-    DataBunch,
-    DataLoader,
-    DataNotFoundError,
-    DatasetType,
-    movielens_100k,
-    planted_ratings,
-    untar_data,
-)
+from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
+from minifast.data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader, DatasetType
+from minifast.datasets import DataNotFoundError, movielens_100k, planted_ratings, untar_data
 from minifast.nn import Buffer, Module, embedding, mse_loss, sigmoid_range
 from minifast.train import Learner
 

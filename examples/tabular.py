@@ -29,16 +29,15 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
-from minifast.data import (
+from minifast.data import DatasetType, random_split
+from minifast.tabular import (
     Categorify,
-    DatasetType,
     FillMissing,
     Normalize,
     TabularDataBunch,
     TabularList,
-    random_split,
+    tabular_learner,
 )
-from minifast.tabular import tabular_learner
 from minifast.train import RMSE, Learner, R2Score
 
 NAMES = {"s1": "tc", "s2": "ldl", "s3": "hdl", "s4": "tch", "s5": "ltg", "s6": "glu"}

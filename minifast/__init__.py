@@ -1,23 +1,82 @@
 """minifast: fastai v1's internals on NumPy or CuPy, small enough to read."""
-from .autograd import (
-    GradientError,
-    GraphReleasedError,
-    Primitive,
-    ShapeError,
-    Tensor,
-    apply,
-    cat,
-    gradcheck,
-    no_grad,
-    primitive,
-    stack,
-    tensor,
-    where,
-)
-from .backend import DeviceError, device
-from .defaults import defaults
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+from .autograd import GradientError as GradientError
+from .autograd import GraphReleasedError as GraphReleasedError
+from .autograd import Primitive as Primitive
+from .autograd import ShapeError as ShapeError
+from .autograd import Tensor as Tensor
+from .autograd import apply as apply
+from .autograd import cat as cat
+from .autograd import gradcheck as gradcheck
+from .autograd import no_grad as no_grad
+from .autograd import primitive as primitive
+from .autograd import stack as stack
+from .autograd import tensor as tensor
+from .autograd import where as where
+from .backend import DeviceError as DeviceError
+from .backend import device as device
+from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
-__all__ = ["DeviceError", "GradientError", "GraphReleasedError", "Primitive", "ShapeError",
-           "Tensor", "apply", "cat", "defaults", "device", "gradcheck", "no_grad", "primitive",
-           "stack", "tensor", "where"]
+
+_OTHERS = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn",
+           "Path": "pathlib", "itemgetter": "operator", "attrgetter": "operator",
+           "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas"}
+"""Names of other libraries that fastai v1's modules pass on, with their modules."""
+
+
+@cache
+def _packages() -> list[ModuleType]:
+    """The packages inside minifast, core and rooms."""
+    return [import_module(f"{__name__}.{found.name}")
+            for found in iter_modules(__path__) if found.ispkg]
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """Return the names that a module defines or re-exports, submodules left out.
+
+    >>> import minifast.optim
+    >>> "SGD" in public_names(minifast.optim)
+    True
+    """
+    return [name for name, value in vars(module).items()
+            if not name.startswith("_") and not isinstance(value, ModuleType)]
+
+
+def notebook_attribute(module: ModuleType, name: str) -> Any:
+    """Return what ``name`` stands for after a star import of ``module``.
+
+    fastai v1's modules pass on everything that they import, so its notebooks use ``pd``, ``plt``
+    or ``Path`` without importing them. Here a module passes on the public names of all packages
+    of minifast and a few of other libraries; each is looked up when it is asked for.
+
+    Parameters
+    ----------
+    module : module
+        The module that was star-imported.
+    name : str
+        The name to look up; ``"__all__"`` stands for the list of all of them.
+
+    Raises
+    ------
+    AttributeError
+        If there is no such name.
+    """
+    if name == "__all__":
+        passed = [name for package in _packages() for name in public_names(package)]
+        return list(dict.fromkeys([*public_names(module), *_OTHERS, "defaults", *passed]))
+    if name == "defaults":
+        return defaults
+    if name in _OTHERS:
+        found = import_module(_OTHERS[name])
+        return found if name in ("np", "pd", "plt", "nn") else getattr(found, name)
+    if not name.startswith("_"):
+        for package in _packages():
+            if name in vars(package):
+                return vars(package)[name]
+    raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")

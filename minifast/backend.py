@@ -143,14 +143,8 @@ def _cupy_backend() -> Backend:
 
 # ---------------------------------------------------------------- finding the table
 
-def _simulated_backend() -> Backend:
-    from .fakecuda import BACKEND
-    return BACKEND
-
-
 _BY_TYPE: dict[type, Backend] = {np.ndarray: NUMPY}
-_BY_NAME: dict[str, Callable[[], Backend]] = {"cpu": lambda: NUMPY, "cuda": _cupy_backend,
-                                              "fakecuda": _simulated_backend}
+_BY_NAME: dict[str, Callable[[], Backend]] = {"cpu": lambda: NUMPY, "cuda": _cupy_backend}
 
 
 def backend_of(array: Array) -> Backend:

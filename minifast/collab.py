@@ -2,32 +2,28 @@
 
 ``from minifast.collab import *`` gives a notebook the names that fastai v1's did.
 """
+import sys
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import notebook_attribute
 from .autograd import Tensor, cat, no_grad
 from .data import CollabDataBunch
-from .newcomer import check_within, learn_rows, user_tables
-from .nn import Embedding, Module, dot_bias, embedding, sigmoid_range
+from .fold_in import check_within, learn_rows, user_tables
+from .nn import Embedding, Module, TabularModel, dot_bias, embedding, sigmoid_range
 from .nn.activation import check_range
 from .nn.init import Seed
 from .random import generator
-from .star import NOTEBOOK_NAMES, notebook_name
-from .tabular import TabularModel
 from .train import Learner
-from .train.hooks import evaluating
+from .train.loop import evaluating
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CollabDataBunch", "CollabLearner", "EmbeddingDotBias", "EmbeddingNN",
-           "collab_learner", *NOTEBOOK_NAMES]
-
-
 def __getattr__(name: str) -> Any:
-    return notebook_name(name, __name__)
+    return notebook_attribute(sys.modules[__name__], name)
 
 
 # ---------------------------------------------------------------- models

@@ -10,6 +10,9 @@ import pytest
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import minifast
+import minifast.callbacks
+import minifast.devices
+import minifast.inspect
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
 DEVICES = ["cpu", "fakecuda"]

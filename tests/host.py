@@ -3,7 +3,8 @@ from typing import Any
 
 import numpy as np
 
-from minifast import Tensor, gradcheck, tensor
+from minifast import Tensor, gradcheck
+from minifast.autograd import tensor
 from minifast.backend import default_device, transfer
 from minifast.nn import Module
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tiny import host
 
-from minifast.collab import CollabDataBunch
+from minifast.data import CollabDataBunch
 
 N = 40
 SPLIT: dict[str, Any] = {"valid_pct": .3, "seed": 3, "bs": 4}

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from tiny import fit_quietly, host, ratings_data, ratings_learner
 
-from minifast.collab import CollabDataBunch, CollabLearner, collab_learner
-from minifast.data import UnknownLabelError, movielens_100k
+from minifast.collab import CollabLearner, collab_learner
+from minifast.data import CollabDataBunch, UnknownLabelError
+from minifast.datasets import movielens_100k
 from minifast.nn import Module, StateDictError
 
 MODELS = {"dot": {"n_factors": 3}, "network": {"use_nn": True, "layers": [6], "ps": .2}}

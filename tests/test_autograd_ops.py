@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minifast import GradientError, Primitive, Tensor, apply, gradcheck, primitive, tensor
-from minifast.autograd import Rows, normalize, ops, pairs, windows
+from minifast import GradientError, Primitive, Tensor, apply, gradcheck
+from minifast.autograd import Rows, normalize, ops, pairs, primitive, tensor
+from minifast.vision import ops as windows
 
 Array = np.ndarray
 

@@ -10,19 +10,9 @@ import numpy as np
 import pytest
 from host import put
 
-from minifast import (
-    DeviceError,
-    GraphReleasedError,
-    ShapeError,
-    Tensor,
-    apply,
-    cat,
-    no_grad,
-    primitive,
-    tensor,
-)
+from minifast import DeviceError, GraphReleasedError, ShapeError, Tensor, apply, cat, no_grad
 from minifast import backend as backends
-from minifast.autograd import ops
+from minifast.autograd import ops, primitive, tensor
 from minifast.autograd.tape import Node
 from minifast.backend import Backend, backend_of, get_backend, register_backend
 

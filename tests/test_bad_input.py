@@ -24,17 +24,13 @@ from tiny import (
     three_groups,
 )
 
-from minifast import DeviceError, GraphReleasedError, ShapeError, Tensor, tensor
-from minifast.collab import CollabDataBunch, EmbeddingDotBias, EmbeddingNN, collab_learner
-from minifast.data import ArrayDataset, DataBunch, DataLoader
+from minifast import DeviceError, GraphReleasedError, ShapeError, Tensor
+from minifast.autograd import tensor
+from minifast.callbacks import TerminateOnNaNCallback
+from minifast.collab import EmbeddingDotBias, EmbeddingNN, collab_learner
+from minifast.data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader
 from minifast.nn import Embedding, Linear, MSELossFlat, StateDictError
-from minifast.train import (
-    Callback,
-    CheckpointError,
-    Learner,
-    TerminateOnNaNCallback,
-    UnknownEventError,
-)
+from minifast.train import Callback, CheckpointError, Learner, UnknownEventError
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -8,18 +8,12 @@ import pandas as pd
 import pytest
 from tiny import fit_quietly, host, ratings, ratings_data, ratings_learner
 
-from minifast import tensor
-from minifast.collab import (
-    CollabDataBunch,
-    CollabLearner,
-    EmbeddingDotBias,
-    EmbeddingNN,
-    collab_learner,
-)
-from minifast.data import DataLoader, UnknownLabelError, movielens_100k
-from minifast.nn import BatchNorm1d
+from minifast.autograd import tensor
+from minifast.collab import CollabLearner, EmbeddingDotBias, EmbeddingNN, collab_learner
+from minifast.data import CollabDataBunch, DataLoader, UnknownLabelError
+from minifast.datasets import movielens_100k
+from minifast.nn import BatchNorm1d, TabularModel
 from minifast.optim import SGD
-from minifast.tabular import TabularModel
 from minifast.train import mae
 
 Array = np.ndarray

@@ -20,7 +20,7 @@ from benchmarks.floor.dot import Dot
 from benchmarks.job import Job
 from benchmarks.ours import model_of, optimizer
 from minifast import Tensor
-from minifast.data import planted_ratings
+from minifast.datasets import planted_ratings
 from minifast.nn import MSELossFlat
 
 pytestmark = pytest.mark.cpu_only("contestants run on the CPU")

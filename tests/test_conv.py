@@ -7,23 +7,26 @@ import numpy as np
 import pytest
 from host import check_layer, host, put
 
-from minifast import ShapeError, no_grad, tensor
+from minifast import ShapeError, no_grad
+from minifast.autograd import tensor
 from minifast.nn import (
-    AdaptiveAvgPool2d,
-    AdaptiveConcatPool2d,
-    AdaptiveMaxPool2d,
-    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
-    Conv2d,
-    Dropout2d,
     Flatten,
     Linear,
-    MaxPool2d,
     Module,
     ReLU,
     Sequential,
     cross_entropy,
+)
+from minifast.vision import (
+    AdaptiveAvgPool2d,
+    AdaptiveConcatPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    Conv2d,
+    Dropout2d,
+    MaxPool2d,
 )
 
 Array = np.ndarray

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tiny import fit_quietly, host
 
-from minifast import tensor
-from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
-from minifast.data import planted_ratings
+from minifast.autograd import tensor
+from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
+from minifast.data import CollabDataBunch
+from minifast.datasets import planted_ratings
 from minifast.nn import Embedding, Linear, Module, ReLU, Sequential
 from minifast.optim import SGD, Adam, Optimizer
 

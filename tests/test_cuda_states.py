@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import minifast
-from minifast import DeviceError, backend, defaults, tensor
+from minifast import DeviceError, backend, defaults
+from minifast.autograd import tensor
 from minifast.backend import CudaState, cuda_state, default_device, get_backend, transfer
 from minifast.data import ArrayDataset, DataBunch
 from minifast.nn import Linear, ReLU, Sequential

@@ -9,19 +9,20 @@ import pandas as pd
 import pytest
 from tiny import batches, host, ratings, ratings_data, ratings_learner, rows
 
-from minifast import Tensor, backend, notebook, tensor
-from minifast.collab import CollabDataBunch
+from minifast import Tensor, backend
+from minifast.autograd import notebook, tensor
 from minifast.data import (
     ArrayDataset,
     Categories,
+    CollabDataBunch,
     DataBunch,
     DataLoader,
     DatasetType,
     emb_sz_rule,
     loader,
-    movielens_100k,
     random_split,
 )
+from minifast.datasets import movielens_100k
 from minifast.nn import BCEWithLogitsFlat, CrossEntropyFlat, Linear, MSELossFlat
 from minifast.train import Learner
 

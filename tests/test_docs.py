@@ -15,8 +15,9 @@ from scripts import load_example
 
 import minifast
 from minifast import Primitive, Tensor, backend
-from minifast.autograd import normalize, ops, pairs, windows
-from minifast.data import planted_ratings
+from minifast.autograd import normalize, ops, pairs
+from minifast.datasets import planted_ratings
+from minifast.vision import ops as windows
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -262,7 +263,7 @@ def notebook_cells() -> list[dict[str, object]]:
 
 def test_the_notebook_runs(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = partial(planted_ratings, n_users=150, n_items=130, n_ratings=6000)
-    monkeypatch.setattr("minifast.data.planted_ratings", few)
+    monkeypatch.setattr("minifast.datasets.planted_ratings", few)
     names: dict[str, object] = {"__name__": "notebook"}
     for i, cell in enumerate(notebook_cells()):
         if cell["cell_type"] == "code":

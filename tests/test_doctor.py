@@ -1,4 +1,4 @@
-"""python -m minifast.doctor: what its report says, and its exit status."""
+"""python -m minifast.devices.doctor: what its report says, and its exit status."""
 import os
 import subprocess
 import sys
@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import minifast
-from minifast import backend, doctor
+from minifast import backend
 from minifast.backend import CudaState
+from minifast.devices import doctor
 
 pytestmark = pytest.mark.cpu_only("the report asks every device itself")
 
@@ -48,7 +49,7 @@ def line(lines: list[str], start: str) -> str:
 
 def test_the_command_says_what_is_there_and_that_it_works() -> None:
     env = {**os.environ, "MINIFAST_DEVICE": "cpu"}
-    done = subprocess.run([sys.executable, "-W", "error", "-m", "minifast.doctor"], env=env,
+    done = subprocess.run([sys.executable, "-W", "error", "-m", "minifast.devices.doctor"], env=env,
                           capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

@@ -12,33 +12,33 @@ import pytest
 from host import host
 
 import minifast
-from minifast import DeviceError, Tensor, tensor
+from minifast import DeviceError, Tensor
+from minifast.autograd import tensor
 from minifast.backend import Backend, backend_of, get_backend
-from minifast.collab import CollabDataBunch, EmbeddingDotBias, collab_learner
-from minifast.data import ArrayDataset, DataBunch
-from minifast.fakecuda import BACKEND, FakeArray, ForbiddenError, count, forbid, room
-from minifast.fakecuda.array import API
-from minifast.fakecuda.dump import PATH, drift
+from minifast.collab import EmbeddingDotBias, collab_learner
+from minifast.data import ArrayDataset, CollabDataBunch, DataBunch
+from minifast.devices.fakecuda import BACKEND
+from minifast.devices.fakecuda.array import FakeArray
+from minifast.devices.fakecuda.counting import ForbiddenError, count, forbid, room
+from minifast.devices.fakecuda.dump import PATH, drift
+from minifast.devices.fakecuda.rules import API
 from minifast.nn import (
-    AdaptiveAvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
-    Conv2d,
     Dropout,
     Embedding,
     Flatten,
     Linear,
-    MaxPool2d,
     Module,
     ReLU,
     Sequential,
 )
 from minifast.random import hashed_uniform
-from minifast.train import Learner
-from minifast.train.callbacks import OneCycleScheduler
+from minifast.train import Learner, OneCycleScheduler
 from minifast.train.device import DeviceMemoryError
 from minifast.train.handler import CallbackHandler
 from minifast.train.loop import train_batch
+from minifast.vision import AdaptiveAvgPool2d, Conv2d, MaxPool2d
 
 pytestmark = pytest.mark.cpu_only("about the simulated device itself; it names its devices")
 

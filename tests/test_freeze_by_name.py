@@ -5,9 +5,10 @@ from test_train_frozen import model_bytes, warm
 from tiny import answer, fit_quietly, host, three_groups
 
 from minifast.collab import EmbeddingNN
-from minifast.nn import BatchNorm1d, Linear, Module, Sequential, UnknownNameError, resnet10
+from minifast.nn import BatchNorm1d, Linear, Module, Sequential, UnknownNameError
 from minifast.optim import Optimizer
 from minifast.train import Learner
+from minifast.vision import resnet10
 
 
 def trainable(model: Module) -> set[str]:

@@ -11,8 +11,9 @@ from tiny import fit_quietly, ratings_learner, three_groups
 
 from minifast import Tensor
 from minifast.data import DataBunch
-from minifast.nn import CrossEntropyFlat, Module, resnet10
+from minifast.nn import CrossEntropyFlat, Module
 from minifast.train import Learner
+from minifast.vision import resnet10
 
 CONVS = 10  # of a resnet10: the stem, four in each of the two stages, a shortcut
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from tiny import Spy, fit_quietly, host, line_learner, plain_sgd, ratings_learner, three_groups
 
-from minifast.fakecuda import count, forbid
+from minifast.devices.fakecuda.counting import count, forbid
+from minifast.inspect.group_table import GroupRow, group_rows
 from minifast.nn import Module, Parameter
 from minifast.train import Learner
-from minifast.train.group_table import GroupRow, group_rows
 
 LINE = "_" * 81
 BEFORE = f"""\

@@ -14,19 +14,12 @@ from tiny import fit_quietly, line_learner, ratings_data
 
 from minifast import Tensor
 from minifast.collab import collab_learner
-from minifast.data import (
-    ArrayDataset,
-    Categorify,
-    DataBunch,
-    DatasetType,
-    ImageDataBunch,
-    Normalize,
-    TabularDataBunch,
-)
-from minifast.nn import Linear, Module, embedding, resnet
-from minifast.tabular import TabularModel
-from minifast.train import ClassificationInterpretation, Learner
-from minifast.vision import cnn_learner
+from minifast.data import ArrayDataset, DataBunch, DatasetType
+from minifast.inspect import ClassificationInterpretation
+from minifast.nn import Linear, Module, TabularModel, embedding
+from minifast.tabular import Categorify, Normalize, TabularDataBunch
+from minifast.train import Learner
+from minifast.vision import ImageDataBunch, cnn_learner, resnet
 
 mpl.use("Agg")
 Array = np.ndarray

@@ -12,14 +12,15 @@ import pytest
 from tiny import Spy, fit_quietly
 
 from minifast import Tensor
+from minifast import callbacks as cbs
 from minifast.autograd import Rows
-from minifast.collab import CollabDataBunch, CollabLearner, EmbeddingDotBias, collab_learner
-from minifast.data import movielens_100k, planted_ratings
+from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
+from minifast.data import CollabDataBunch
+from minifast.datasets import movielens_100k, planted_ratings
 from minifast.nn import Embedding, MSELossFlat
 from minifast.optim import SGD, Adam, Optimizer, RMSProp, one_cycle, planned
 from minifast.optim.ahead import LENGTH, AdamAhead, Ahead, reach
 from minifast.optim.quadrature import ERROR, gauss
-from minifast.train import callbacks as cbs
 
 pytestmark = pytest.mark.cpu_only("lazy updates are NumPy's; elsewhere tables stay dense")
 Array = np.ndarray

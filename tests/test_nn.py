@@ -10,7 +10,8 @@ import pytest
 from host import check_layer as check
 from host import host, put
 
-from minifast import ShapeError, Tensor, gradcheck, no_grad, tensor
+from minifast import ShapeError, Tensor, gradcheck, no_grad
+from minifast.autograd import tensor
 from minifast.nn import (
     BatchNorm1d,
     BCEWithLogitsFlat,

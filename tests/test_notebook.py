@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minifast.collab import CollabDataBunch, CollabLearner
+from minifast.collab import CollabLearner
+from minifast.data import CollabDataBunch
 from minifast.train import Learner
 
 

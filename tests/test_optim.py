@@ -10,7 +10,8 @@ from host import host, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifast import ShapeError, tensor
+from minifast import ShapeError
+from minifast.autograd import tensor
 from minifast.backend import get_backend
 from minifast.nn import BatchNorm1d, Linear, Parameter, ReLU, Sequential
 from minifast.optim import (

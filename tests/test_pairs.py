@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 from host import host
 
-from minifast import ShapeError, Tensor, no_grad, tensor
+from minifast import ShapeError, Tensor, no_grad
+from minifast.autograd import tensor
 from minifast.autograd.pairs import pair_dot_bias
 from minifast.collab import EmbeddingDotBias
-from minifast.fakecuda import forbid
+from minifast.devices.fakecuda.counting import forbid
+from minifast.inspect import Hook
 from minifast.nn import Embedding, dot_bias
 from minifast.optim import SGD, Adam, Optimizer
-from minifast.train import Hook
 
 USERS, ITEMS = [1, 1, 4, 0], [0, 6, 6, 2]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifast.data.planted import PlantedRatings, planted_ratings
-from minifast.data.sources import movielens_100k
+from minifast.datasets.planted import PlantedRatings, planted_ratings
+from minifast.datasets.sources import movielens_100k
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from labels import LABELS, SPLIT, UUIDS, assert_same, many
 from tiny import ratings
 
-from minifast.collab import CollabDataBunch, collab_learner
-from minifast.data import DatasetType
+from minifast.collab import collab_learner
+from minifast.data import CollabDataBunch, DatasetType
 
 # ------------------------------------------------------------------------------------ CSV files
 

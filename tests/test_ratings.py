@@ -10,12 +10,19 @@ import pytest
 from labels import LABELS, SPLIT, N, assert_same, columns, many
 from tiny import host, ratings, ratings_data
 
-from minifast import tensor
+from minifast.autograd import tensor
 from minifast.backend import default_device
-from minifast.collab import CollabDataBunch, collab_learner
-from minifast.data import ArrayDataset, DataLoader, DatasetType, UnknownColumnError, random_split
+from minifast.collab import collab_learner
+from minifast.data import (
+    ArrayDataset,
+    CollabDataBunch,
+    DataLoader,
+    DatasetType,
+    UnknownColumnError,
+    random_split,
+)
 from minifast.data import loader as loader_file
-from minifast.data import pieces as pieces_file
+from minifast.datasets import streaming as pieces_file
 from minifast.nn import Embedding
 from minifast.train import Learner
 

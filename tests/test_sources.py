@@ -15,8 +15,8 @@ import numpy as np
 import pooch
 import pytest
 
-from minifast.data import sources
-from minifast.data.sources import DataNotFoundError, URLs, movielens_100k, untar_data
+from minifast.datasets import sources
+from minifast.datasets.sources import DataNotFoundError, URLs, movielens_100k, untar_data
 
 
 def zipped(names: tuple[str, ...] = ("u.data", "u.item"), folder: str = "ml-100k") -> bytes:
@@ -287,7 +287,7 @@ def test_offline_the_error_names_three_ways_on(
     assert "ConnectionError" in text
     assert "1. Get and unpack the archive by hand" in text
     assert "2. Set MINIFAST_HOME" in text
-    assert "3. Work without it: minifast.data.planted.planted_ratings()" in text
+    assert "3. Work without it: minifast.datasets.planted.planted_ratings()" in text
     assert nothing_left(home)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from host import host
 
-from minifast import tensor
+from minifast.autograd import tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.nn import Embedding, Table
 from minifast.optim import SGD, Adam, Optimizer

@@ -16,7 +16,7 @@ from scripts import load_example
 
 from minifast import Tensor
 from minifast.backend import default_device
-from minifast.data import planted_ratings
+from minifast.datasets import planted_ratings
 
 SMALL = {"n_users": 60, "n_items": 50, "n_ratings": 1200}
 

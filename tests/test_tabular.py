@@ -16,10 +16,12 @@ from host import host
 
 from minifast import ShapeError, Tensor
 from minifast.backend import backend_of, default_device
-from minifast.data import (
+from minifast.data import DatasetType, UnknownColumnError
+from minifast.nn import CrossEntropyFlat, TabularModel
+from minifast.optim import SGD
+from minifast.tabular import (
     Categorify,
     CategoryList,
-    DatasetType,
     FillMissing,
     FloatList,
     Normalize,
@@ -27,11 +29,8 @@ from minifast.data import (
     TabularList,
     TabularProc,
     TabularProcessor,
-    UnknownColumnError,
+    tabular_learner,
 )
-from minifast.nn import CrossEntropyFlat
-from minifast.optim import SGD
-from minifast.tabular import TabularModel, tabular_learner
 from minifast.train import RMSE, accuracy
 
 ROOT = Path(__file__).parents[1]

@@ -12,18 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minifast import (
-    DeviceError,
-    ShapeError,
-    Tensor,
-    apply,
-    cat,
-    gradcheck,
-    primitive,
-    stack,
-    tensor,
-    where,
-)
+from minifast import DeviceError, ShapeError, Tensor, apply, cat, gradcheck, stack, where
+from minifast.autograd import primitive, tensor
 
 Array = np.ndarray
 inf, nan = float("inf"), float("nan")

@@ -21,7 +21,8 @@ from tiny import (
 )
 from tiny import fit_quietly as fit
 
-from minifast import ShapeError, Tensor, tensor
+from minifast import ShapeError, Tensor
+from minifast.autograd import tensor
 from minifast.data import DataBunch
 from minifast.nn import BatchNorm1d, Linear, Module, MSELossFlat, Parameter, ReLU, Sequential
 from minifast.optim import SGD, Adam, one_cycle

@@ -18,24 +18,23 @@ from tiny import (
     three_groups,
 )
 
-from minifast import Tensor, tensor
-from minifast.data import DataBunch
-from minifast.nn import Linear, MSELossFlat, ReLU, Sequential, mse_loss
-from minifast.optim import SGD
-from minifast.train import (
+from minifast import Tensor
+from minifast.autograd import tensor
+from minifast.callbacks import (
     AccumulateScheduler,
-    Callback,
     CSVLogger,
     EarlyStoppingCallback,
     GradientClipping,
-    Learner,
     ReduceLROnPlateauCallback,
     SaveModelCallback,
     StopAfterNBatches,
     TerminateOnNaNCallback,
     TrackerCallback,
-    mae,
 )
+from minifast.data import DataBunch
+from minifast.nn import Linear, MSELossFlat, ReLU, Sequential, mse_loss
+from minifast.optim import SGD
+from minifast.train import Callback, Learner, mae
 
 NAN = float("nan")
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tiny import Spy, batches, fit_quietly, frozen_copy, host, line_learner, rows, three_groups
 
-from minifast import no_grad, tensor
+from minifast import no_grad
+from minifast.autograd import tensor
 from minifast.data import DataBunch
+from minifast.inspect import ActivationStats, Hook, HookCallback, Hooks, hook_output, hook_outputs
 from minifast.nn import (
     BatchNorm1d,
     Dropout,
@@ -18,15 +20,7 @@ from minifast.nn import (
     ReLU,
     Sequential,
 )
-from minifast.train import (
-    ActivationStats,
-    Hook,
-    HookCallback,
-    Hooks,
-    Learner,
-    hook_output,
-    hook_outputs,
-)
+from minifast.train import Learner
 
 
 def net() -> Sequential:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tiny import Spy, fit_quietly, frozen_copy, host, line_learner, rows
 
-from minifast import Tensor, gradcheck, tensor
+from minifast import Tensor, gradcheck
+from minifast.autograd import tensor
 from minifast.backend import default_device
+from minifast.callbacks import MixUpCallback, MixUpLoss, OverSamplingCallback
 from minifast.data import ArrayDataset, DataBunch, DataLoader, DatasetType
 from minifast.nn import (
     BCEWithLogitsFlat,
@@ -21,7 +23,7 @@ from minifast.nn import (
     softmax,
 )
 from minifast.optim import SGD
-from minifast.train import Learner, MixUpCallback, MixUpLoss, OverSamplingCallback
+from minifast.train import Learner
 
 
 def class_learner(counts: Any = (40, 8, 16), bs: int = 8, **kwargs: Any) -> Learner:

@@ -8,16 +8,11 @@ import pytest
 from sklearn import metrics as sk
 from tiny import batches, fit_quietly, host, line_learner, ratings_learner, rows, three_groups
 
-from minifast import ShapeError, Tensor, tensor
+from minifast import ShapeError, Tensor
+from minifast.autograd import tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.data import ArrayDataset, DataBunch, DataLoader, DatasetType
-from minifast.nn import (
-    BCEWithLogitsFlat,
-    CrossEntropyFlat,
-    Linear,
-    MSELossFlat,
-    Sequential,
-)
+from minifast.nn import BCEWithLogitsFlat, CrossEntropyFlat, Linear, MSELossFlat, Sequential
 from minifast.train import (
     RMSE,
     Callback,

@@ -17,41 +17,36 @@ from tiny import fit_quietly
 
 import minifast
 from minifast import ShapeError, Tensor
-from minifast.data import (
-    ArrayDataset,
-    DataBunch,
-    DatasetType,
-    ImageDataBunch,
-    UnreadableImageError,
-    random_split,
-)
-from minifast.data.picture_files import read_picture
+from minifast.data import ArrayDataset, DataBunch, DatasetType, random_split
 from minifast.nn import (
-    AdaptiveAvgPool2d,
     BatchNorm,
-    Conv2d,
     Dropout,
     Flatten,
     Linear,
-    MaxPool2d,
     Module,
     ReLU,
     Sequential,
     StateDictError,
-    resnet,
-    simple_cnn,
 )
 from minifast.train import Learner, accuracy
 from minifast.vision import (
+    AdaptiveAvgPool2d,
+    Conv2d,
+    ImageDataBunch,
+    MaxPool2d,
+    UnreadableImageError,
     apply_init,
     cnn_learner,
     create_body,
     create_head,
     load_body,
     num_features_model,
+    resnet,
     resnet10,
     resnet20,
+    simple_cnn,
 )
+from minifast.vision.picture_files import read_picture
 
 mpl.use("Agg")
 Array = np.ndarray

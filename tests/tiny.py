@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from minifast import Tensor
-from minifast.collab import CollabDataBunch, CollabLearner, collab_learner
-from minifast.data import ArrayDataset, DataBunch, DataLoader
+from minifast.collab import CollabLearner, collab_learner
+from minifast.data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader
 from minifast.nn import BatchNorm1d, Dropout, Linear, MSELossFlat, ReLU, Sequential
 from minifast.optim import SGD
 from minifast.train import Callback, Learner

@@ -38,7 +38,8 @@ def primitive(*rules: Rule | None, each: Rule | None = None
 
     ``each`` is for an operation of any number of inputs: one rule that is told which input.
 
-    >>> from minifast import apply, gradcheck, tensor
+    >>> from minifast import apply, gradcheck
+    >>> from minifast import tensor
     >>> @primitive(lambda g, y, x: g * 3 * x ** 2)
     ... def cube(x):
     ...     return x ** 3

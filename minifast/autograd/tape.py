@@ -114,7 +114,8 @@ class no_grad:  # noqa: N801  (torch's name)
 
     A decorator as well: ``@no_grad()``.
 
-    >>> from minifast import no_grad, tensor
+    >>> from minifast import no_grad
+    >>> from minifast import tensor
     >>> w = tensor([1.], requires_grad=True)
     >>> with no_grad():
     ...     print((w * 2).requires_grad)

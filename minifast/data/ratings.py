@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..datasets.files import PIECE, column_names, csv_pieces, parquet_pieces
+from ..datasets.streaming import Codes, Growing, LabelColumn, picked, read_numbers
 from .bunch import DataBunch
-from .categorify import Categories, check_columns, emb_sz_rule
-from .files import PIECE, column_names, csv_pieces, parquet_pieces
+from .categories import Categories, check_columns, emb_sz_rule
 from .loader import ArrayDataset
-from .pieces import Codes, Growing, LabelColumn, picked, read_numbers
 from .split import Rows, check_share, random_split
 
 if TYPE_CHECKING:

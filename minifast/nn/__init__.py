@@ -1,101 +1,42 @@
 """Layers, losses and initial weights."""
-from .activation import ReLU, Sigmoid, SigmoidRange, sigmoid_range
-from .blocks import ResBlock, bn_drop_lin, conv_layer, res_block, simple_cnn
-from .containers import ModuleList, Sequential
-from .conv import Conv2d
-from .dropout import Dropout, Dropout2d
-from .embedding import Embedding, embedding
-from .init import (
-    kaiming_normal_,
-    kaiming_uniform_,
-    normal_,
-    trunc_normal_,
-    uniform_,
-    xavier_normal_,
-    xavier_uniform_,
-)
-from .linear import Linear
-from .losses import (
-    BCEWithLogitsFlat,
-    CrossEntropyFlat,
-    FlattenedLoss,
-    LabelSmoothingCrossEntropy,
-    MSELossFlat,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    label_smoothing_cross_entropy,
-    mse_loss,
-    softmax,
-)
-from .module import Module, StateDictError, UnknownNameError
-from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
-from .pairs import dot_bias
-from .parameter import Buffer, Parameter
-from .pool import (
-    AdaptiveAvgPool2d,
-    AdaptiveConcatPool2d,
-    AdaptiveMaxPool2d,
-    AvgPool2d,
-    MaxPool2d,
-)
-from .resnet import BasicBlock, resnet, resnet10, resnet20
-from .shape import Flatten, Lambda
-from .table import Table
-
-__all__ = [
-    "AdaptiveAvgPool2d",
-    "AdaptiveConcatPool2d",
-    "AdaptiveMaxPool2d",
-    "AvgPool2d",
-    "BCEWithLogitsFlat",
-    "BasicBlock",
-    "BatchNorm",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Buffer",
-    "Conv2d",
-    "CrossEntropyFlat",
-    "Dropout",
-    "Dropout2d",
-    "Embedding",
-    "Flatten",
-    "FlattenedLoss",
-    "LabelSmoothingCrossEntropy",
-    "Lambda",
-    "Linear",
-    "MSELossFlat",
-    "MaxPool2d",
-    "Module",
-    "ModuleList",
-    "Parameter",
-    "ReLU",
-    "ResBlock",
-    "Sequential",
-    "Sigmoid",
-    "SigmoidRange",
-    "StateDictError",
-    "Table",
-    "UnknownNameError",
-    "binary_cross_entropy_with_logits",
-    "bn_drop_lin",
-    "conv_layer",
-    "cross_entropy",
-    "dot_bias",
-    "embedding",
-    "kaiming_normal_",
-    "kaiming_uniform_",
-    "label_smoothing_cross_entropy",
-    "mse_loss",
-    "normal_",
-    "res_block",
-    "resnet",
-    "resnet10",
-    "resnet20",
-    "sigmoid_range",
-    "simple_cnn",
-    "softmax",
-    "trunc_normal_",
-    "uniform_",
-    "xavier_normal_",
-    "xavier_uniform_",
-]
+from .activation import ReLU as ReLU
+from .activation import Sigmoid as Sigmoid
+from .activation import SigmoidRange as SigmoidRange
+from .activation import sigmoid_range as sigmoid_range
+from .containers import ModuleList as ModuleList
+from .containers import Sequential as Sequential
+from .dropout import Dropout as Dropout
+from .embedding import Embedding as Embedding
+from .embedding import embedding as embedding
+from .init import kaiming_normal_ as kaiming_normal_
+from .init import kaiming_uniform_ as kaiming_uniform_
+from .init import normal_ as normal_
+from .init import trunc_normal_ as trunc_normal_
+from .init import uniform_ as uniform_
+from .init import xavier_normal_ as xavier_normal_
+from .init import xavier_uniform_ as xavier_uniform_
+from .linear import Linear as Linear
+from .losses import BCEWithLogitsFlat as BCEWithLogitsFlat
+from .losses import CrossEntropyFlat as CrossEntropyFlat
+from .losses import FlattenedLoss as FlattenedLoss
+from .losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from .losses import MSELossFlat as MSELossFlat
+from .losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from .losses import cross_entropy as cross_entropy
+from .losses import label_smoothing_cross_entropy as label_smoothing_cross_entropy
+from .losses import mse_loss as mse_loss
+from .losses import softmax as softmax
+from .module import Module as Module
+from .module import StateDictError as StateDictError
+from .module import UnknownNameError as UnknownNameError
+from .norm import BatchNorm as BatchNorm
+from .norm import BatchNorm1d as BatchNorm1d
+from .norm import BatchNorm2d as BatchNorm2d
+from .pairs import dot_bias as dot_bias
+from .parameter import Buffer as Buffer
+from .parameter import Parameter as Parameter
+from .shape import Flatten as Flatten
+from .shape import Lambda as Lambda
+from .table import Table as Table
+from .tabular_model import TabularModel as TabularModel
+from .tabular_model import bn_drop_lin as bn_drop_lin

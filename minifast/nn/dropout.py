@@ -4,7 +4,6 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import Array, backend_of
 from ..random import generator
-from .conv import check_images
 from .init import Seed
 from .module import Module
 
@@ -36,22 +35,3 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
-
-
-class Dropout2d(Dropout):
-    """Whole channels of images (bs, c, h, w) become zero, each with probability ``p``.
-    ``torch.nn.Dropout2d``.
-
-    >>> from minifast import tensor
-    >>> images = Dropout2d(.5, seed=1)(tensor([[[[1., 1.]], [[1., 1.]], [[1., 1.]]]]))
-    >>> images[0].tolist()
-    [[[0.0, 0.0]], [[2.0, 2.0]], [[2.0, 2.0]]]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to the same."""
-        check_images(x.shape)
-        return super().forward(x)
-
-    def _drawn(self, x: Array) -> Array:
-        return x[:, :, :1, :1]

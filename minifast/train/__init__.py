@@ -1,64 +1,33 @@
 """Learner, training loop, callbacks, metrics."""
-from .callback import Callback, LearnerCallback, UnknownEventError
-from .callbacks import (
-    AccumulateScheduler,
-    ActivationStats,
-    BnFreeze,
-    CSVLogger,
-    EarlyStoppingCallback,
-    FlatCosAnnealScheduler,
-    GeneralScheduler,
-    GradientClipping,
-    HookCallback,
-    LRFinder,
-    MixUpCallback,
-    MixUpLoss,
-    OneCycleScheduler,
-    OverSamplingCallback,
-    ReduceLROnPlateauCallback,
-    SaveModelCallback,
-    StopAfterNBatches,
-    TerminateOnNaNCallback,
-    TrackerCallback,
-    TrainingPhase,
-)
-from .checkpoint import CheckpointError
-from .groups import flatten_model, split_model
-from .hooks import Hook, Hooks, hook_output, hook_outputs
-from .interpret import ClassificationInterpretation
-from .learner import Learner
-from .metrics import (
-    RMSE,
-    ExplainedVariance,
-    Metric,
-    R2Score,
-    accuracy,
-    accuracy_thresh,
-    error_rate,
-    explained_variance,
-    mae,
-    mean_absolute_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    mse,
-    msle,
-    r2_score,
-    rmse,
-    root_mean_squared_error,
-    top_k_accuracy,
-)
-from .recorder import Recorder
-
-__all__ = [
-    "RMSE", "AccumulateScheduler", "ActivationStats", "BnFreeze", "CSVLogger", "Callback",
-    "CheckpointError", "ClassificationInterpretation", "EarlyStoppingCallback",
-    "ExplainedVariance", "FlatCosAnnealScheduler", "GeneralScheduler", "GradientClipping",
-    "Hook", "HookCallback", "Hooks", "LRFinder", "Learner", "LearnerCallback", "Metric",
-    "MixUpCallback", "MixUpLoss", "OneCycleScheduler", "OverSamplingCallback", "R2Score",
-    "Recorder", "ReduceLROnPlateauCallback", "SaveModelCallback", "StopAfterNBatches",
-    "TerminateOnNaNCallback", "TrackerCallback", "TrainingPhase", "UnknownEventError",
-    "accuracy", "accuracy_thresh", "error_rate", "explained_variance", "flatten_model",
-    "hook_output", "hook_outputs", "mae", "mean_absolute_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "mse", "msle", "r2_score", "rmse",
-    "root_mean_squared_error", "split_model", "top_k_accuracy",
-]
+from .bn_freeze import BnFreeze as BnFreeze
+from .callback import Callback as Callback
+from .callback import LearnerCallback as LearnerCallback
+from .callback import UnknownEventError as UnknownEventError
+from .checkpoint import CheckpointError as CheckpointError
+from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
+from .general_sched import GeneralScheduler as GeneralScheduler
+from .general_sched import TrainingPhase as TrainingPhase
+from .groups import flatten_model as flatten_model
+from .groups import split_model as split_model
+from .learner import Learner as Learner
+from .lr_find import LRFinder as LRFinder
+from .metrics import RMSE as RMSE
+from .metrics import ExplainedVariance as ExplainedVariance
+from .metrics import Metric as Metric
+from .metrics import R2Score as R2Score
+from .metrics import accuracy as accuracy
+from .metrics import accuracy_thresh as accuracy_thresh
+from .metrics import error_rate as error_rate
+from .metrics import explained_variance as explained_variance
+from .metrics import mae as mae
+from .metrics import mean_absolute_error as mean_absolute_error
+from .metrics import mean_squared_error as mean_squared_error
+from .metrics import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from .metrics import mse as mse
+from .metrics import msle as msle
+from .metrics import r2_score as r2_score
+from .metrics import rmse as rmse
+from .metrics import root_mean_squared_error as root_mean_squared_error
+from .metrics import top_k_accuracy as top_k_accuracy
+from .one_cycle import OneCycleScheduler as OneCycleScheduler
+from .recorder import Recorder as Recorder

@@ -8,8 +8,7 @@ from ..backend import DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DataLoader
 from ..nn import Embedding, Module
 from ..nn.table import check_ids
-from .hooks import Hooks, evaluating
-from .loop import forward
+from .loop import evaluating, forward
 
 if TYPE_CHECKING:
     from .learner import Learner
@@ -64,6 +63,13 @@ def _who_looks_up_what(model: Module, tables: list[Embedding], ds: ArrayDataset
 
     def note(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         found.extend((module, i) for i, x in enumerate(columns) if inputs[0] is x)
-    with Hooks(tables, note, detach=False), evaluating(model), no_grad():
-        forward(model, xb)
+    before = [table.forward_hooks for table in tables]
+    for table in tables:
+        table.forward_hooks = (*table.forward_hooks, note)
+    try:
+        with evaluating(model), no_grad():
+            forward(model, xb)
+    finally:
+        for table, hooks in zip(tables, before, strict=True):
+            table.forward_hooks = hooks
     return found

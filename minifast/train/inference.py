@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ..autograd import Tensor, cat, no_grad
 from .callback import Callback
 from .handler import CallbackHandler
-from .hooks import evaluating
-from .loop import call_loss, forward, metric_name
+from .loop import call_loss, evaluating, forward, metric_name
 from .loop import validate as validate_loop
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,25 +12,17 @@ from ..defaults import defaults
 from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
 from . import checkpoint, inference
+from .bn_freeze import BnFreeze
 from .callback import Callback
-from .callbacks import (
-    BnFreeze,
-    FlatCosAnnealScheduler,
-    GradientClipping,
-    LRFinder,
-    MixUpCallback,
-    OneCycleScheduler,
-)
-from .callbacks.lr_finder import Snapshot
 from .device import on_device
-from .group_table import group_table
+from .general_sched import FlatCosAnnealScheduler
 from .groups import SplitOn, flatten_model, freeze_groups, lr_range, split_model
 from .loop import fit
+from .lr_find import LRFinder, Snapshot
 from .metrics import as_metric
-from .printed import training_loop
+from .one_cycle import OneCycleScheduler
 from .progress import ProgressBar
 from .recorder import Recorder
-from .summary import Summary, model_summary
 
 Self = TypeVar("Self", bound="Learner")
 
@@ -159,17 +150,6 @@ class Learner:
         finder = LRFinder(self, start, end, num_it, stop_div, before)
         self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start, wd, [finder])
 
-    def clip_grad(self: Self, clip: float = .1) -> Self:
-        """Clip gradients to this norm in all fits from now on."""
-        self.callback_fns = [*self.callback_fns, lambda learn: GradientClipping(learn, clip)]
-        return self
-
-    def mixup(self: Self, alpha: float = .4, stack_x: bool = False, stack_y: bool = True) -> Self:
-        """Mix rows of each training batch in all fits from now on (``MixUpCallback``)."""
-        mix = partial(MixUpCallback, alpha=alpha, stack_x=stack_x, stack_y=stack_y)
-        self.callback_fns = [*self.callback_fns, mix]
-        return self
-
     def to(self: Self, device: str) -> Self:
         """Move data, model and optimizer to ``device``; training goes on there."""
         state = None if self.opt is None else self.opt.state_dict()
@@ -230,18 +210,6 @@ class Learner:
         """(what it means, its target, the output) for one sample: for classes the name, the
         number and the probabilities of all; for a number that number three times."""
         return inference.predict(self, item)
-
-    def summary(self) -> Summary:
-        """A table of the model's layers with output shapes and parameters, one of its groups."""
-        return Summary(f"{model_summary(self)}\n\n{group_table(self)}")
-
-    def group_table(self) -> Summary:
-        """What trains, at which rate, and how far the last update went, per layer group."""
-        return group_table(self)
-
-    def show_training_loop(self) -> None:
-        """Print the training loop with the callbacks of a fit in their places."""
-        print(training_loop(self))
 
     # ---- checkpoints
 

@@ -1,5 +1,6 @@
 """The training loop."""
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,3 +107,15 @@ def batch_rows(yb: Any) -> int:
 def metric_name(metric: Callback) -> str:
     """The head of a metric's column."""
     return str(getattr(metric, "name", type(metric).__name__))
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Within this, the model is in evaluation mode; afterwards in the mode it was in."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .recorder import Recorder
+    from ..train.recorder import Recorder
 
 Curve = np.ndarray[Any, np.dtype[np.float64]]
 SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005

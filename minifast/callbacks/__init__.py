@@ -1,0 +1,14 @@
+"""Callbacks that can be passed to a fit, or to a learner as ``callback_fns``."""
+from . import methods as methods
+from .accumulate import AccumulateScheduler as AccumulateScheduler
+from .misc import CSVLogger as CSVLogger
+from .misc import GradientClipping as GradientClipping
+from .misc import StopAfterNBatches as StopAfterNBatches
+from .misc import TerminateOnNaNCallback as TerminateOnNaNCallback
+from .mixup import MixUpCallback as MixUpCallback
+from .mixup import MixUpLoss as MixUpLoss
+from .oversampling import OverSamplingCallback as OverSamplingCallback
+from .tracker import EarlyStoppingCallback as EarlyStoppingCallback
+from .tracker import ReduceLROnPlateauCallback as ReduceLROnPlateauCallback
+from .tracker import SaveModelCallback as SaveModelCallback
+from .tracker import TrackerCallback as TrackerCallback

@@ -1,0 +1,92 @@
+"""Rare classes more often: a training loader that draws rows by weight."""
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import backend_of, transfer
+from ..data import DataLoader
+from ..train.callback import Changes, LearnerCallback
+
+if TYPE_CHECKING:
+    from ..train.learner import Learner
+
+Weights = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class WeightedLoader(DataLoader):
+    """Batches of ``n`` rows per pass, drawn with replacement, each with chances like its weight.
+
+    ``torch.utils.data.WeightedRandomSampler`` in a loader; all else is as in ``dl``.
+    """
+
+    def __init__(self, dl: DataLoader, weights: Weights, n: int) -> None:
+        super().__init__(dl.dataset, dl.bs, True, dl.drop_last, dl.rng)
+        self.chances, self.n = weights / weights.sum(), n
+
+    def __len__(self) -> int:
+        return self.n // self.bs if self.drop_last else -(-self.n // self.bs)
+
+    def _order(self) -> Any:
+        rows = self.rng.choice(len(self.chances), self.n, p=self.chances)
+        rows = backend_of(self.dataset.y).from_host(rows)
+        return lambda start, stop: rows[start:stop]
+
+
+class OverSamplingCallback(LearnerCallback):
+    """During a fit, training rows are drawn so that all classes come equally often.
+
+    A row's weight is 1 / (rows of its class), or what ``weights`` says, one number per row. A
+    pass has as many rows as if every class were as large as the largest. The learner's own
+    loader is back when the fit is over. Targets are class numbers, one per row. fastai v1's
+    ``OverSamplingCallback``.
+
+    >>> class_of_row = np.array([0, 0, 0, 1])
+    >>> class_weights(class_of_row).round(2).tolist()
+    [0.33, 0.33, 0.33, 1.0]
+    """
+
+    _order = -30  # before schedulers, which count batches, and whatever may fail at the end
+
+    def __init__(self, learn: "Learner", weights: Any = None) -> None:
+        super().__init__(learn)
+        self.weights = weights
+        self.loader: DataLoader | None = None  # the learner's own, during a fit
+
+    def on_train_begin(self, **state: Any) -> Changes:
+        data, dl = self.learn.data, self.learn.data.train_dl
+        if not isinstance(dl, DataLoader) or isinstance(dl, WeightedLoader):
+            raise TypeError(f"oversampling draws rows of a DataLoader, once; the training loader "
+                            f"is a {type(dl).__name__}. Make the data with DataBunch.create(...)")
+        labels = transfer(dl.dataset.y, "cpu")
+        weights = class_weights(labels) if self.weights is None \
+            else _checked(self.weights, len(labels))
+        counts = np.unique(labels, return_counts=True)[1]
+        data.train_dl = WeightedLoader(dl, weights, len(counts) * int(counts.max()))
+        self.loader = dl
+        return None
+
+    def on_train_end(self, **state: Any) -> Changes:
+        if self.loader is not None:
+            self.learn.data.train_dl, self.loader = self.loader, None
+        return None
+
+
+def class_weights(labels: "np.ndarray[Any, Any]") -> Weights:
+    """One over the size of each row's class."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise TypeError(f"oversampling needs one class number per row, got targets of shape "
+                        f"{labels.shape} and type {labels.dtype}; pass weights= with one number "
+                        "per row")
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights: Weights = (1 / counts)[places]
+    return weights
+
+
+def _checked(weights: Any, n: int) -> Weights:
+    found: Weights = np.asarray(weights, np.float64)
+    if found.shape != (n,):
+        raise ValueError(f"weights of shape {found.shape} for {n} training rows; give one per row")
+    if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
+        raise ValueError(f"weights are chances: finite, none below 0, not all 0; these go from "
+                         f"{found.min()} to {found.max()}")
+    return found

@@ -1,0 +1,7 @@
+"""Where ratings come from: downloads, planted ratings, files too large for one frame."""
+from .planted import PlantedRatings as PlantedRatings
+from .planted import planted_ratings as planted_ratings
+from .sources import DataNotFoundError as DataNotFoundError
+from .sources import URLs as URLs
+from .sources import movielens_100k as movielens_100k
+from .sources import untar_data as untar_data

@@ -1,0 +1,112 @@
+"""What this machine offers minifast, and whether minifast works on it.
+
+    python -m minifast.devices.doctor
+"""
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..autograd import gradcheck, ops, tensor
+from ..backend import cuda_state, default_device, device
+from ..data import ArrayDataset, DataBunch
+from ..datasets.sources import search_path
+from ..nn import Linear, ReLU, Sequential
+from ..train import Learner
+
+PACKAGES = ("numpy", "pandas", "matplotlib", "safetensors", "pooch", "tqdm", "cupy-cuda13x",
+            "cupy-cuda12x", "scipy")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def versions() -> Iterator[str]:
+    """The packages that matter, with their versions; a warning if two of them conflict."""
+    yield f"minifast {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    found = {name: _version(name) for name in PACKAGES}
+    yield from (f"  {name} {v}" if v else f"  {name}: not installed" for name, v in found.items())
+    wheels = [name for name in PACKAGES if name.startswith("cupy") and found[name]]
+    if len(wheels) > 1:
+        yield (f"CONFLICT: {' and '.join(wheels)} overwrite each other's files; pip uninstall "
+               f"{' '.join(wheels)}, then install one again: the one for the CUDA version that "
+               "nvidia-smi shows")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def blas() -> str:
+    """The library behind NumPy's matrix products, and how many threads it may use."""
+    config: Any = np.show_config(mode="dicts")
+    found = config["Build Dependencies"]["blas"]
+    limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
+    return (f"BLAS: {found['name']} {found.get('version', '')}; {os.cpu_count()} processors, "
+            f"{', '.join(limits) or 'no limit on threads set'}")
+
+
+def self_test(name: str) -> str:
+    """A derivative checked and a small model trained on one device; how long it took."""
+    start = perf_counter()
+    with device(name):
+        gradcheck(ops.matmul, tensor([[1., 2.], [3., 4.]]), tensor([[.5], [-1.]]))
+        loss = small_fit()
+    return f"ok, loss {loss[0]:.3f} -> {loss[1]:.3f} in {perf_counter() - start:.1f} s"
+
+
+def small_fit() -> tuple[float, float]:
+    """Loss before and after an epoch on y = |x|; RuntimeError if it does not fall by half."""
+    x = np.linspace(-1, 1, 2048, dtype=np.float32)[:, None]
+    rows = ArrayDataset(x, np.abs(x[:, 0]))
+    learn = Learner(DataBunch.create(rows, rows, bs=32, seed=0),
+                    Sequential(Linear(1, 16, seed=0), ReLU(), Linear(16, 1, seed=1)))
+    before = learn.validate()[0]
+    with learn.no_logging():
+        learn.fit_one_cycle(1, 1e-2)
+    after = learn.validate()[0]
+    if not after < before / 2:
+        raise RuntimeError(f"training did not help: loss {before:.3f} before, {after:.3f} after")
+    return before, after
+
+
+def report() -> Iterator[str]:
+    """All lines of the report."""
+    yield from versions()
+    yield blas()
+    state = cuda_state()
+    yield f"CUDA: {state.state} ({state.reason})"
+    yield f"Device of new tensors: {_try(default_device)}"
+    yield "Data are looked for in:"
+    yield from (f"  {folder}{'' if folder.exists() else ' (not there)'}"
+                for folder in search_path())
+    for name in ["cpu", *(["cuda"] if state.state == "ok" else []), "fakecuda"]:
+        yield f"Self-test on {name}: {_try(partial(self_test, name))}"
+
+
+def _try(question: Callable[[], str]) -> str:
+    try:
+        return question()
+    except Exception as error:  # a report names what fails, and goes on
+        return f"FAILED, {type(error).__name__}: {error}"
+
+
+def main() -> int:
+    """Print the report; the exit status is 1 if something in it failed."""
+    failed = False
+    for line in report():
+        print(line, flush=True)
+        failed |= ": FAILED, " in line
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""Tables: processors, data and a learner."""
+import sys
+from typing import Any
+
+from .. import notebook_attribute
+from ..nn.tabular_model import TabularModel as TabularModel
+from ..nn.tabular_model import bn_drop_lin as bn_drop_lin
+from .data import TabularDataBunch as TabularDataBunch
+from .data import TabularList as TabularList
+from .learner import tabular_learner as tabular_learner
+from .processors import Categorify as Categorify
+from .processors import FillMissing as FillMissing
+from .processors import Normalize as Normalize
+from .processors import TabularProc as TabularProc
+from .processors import TabularProcessor as TabularProcessor
+from .targets import CategoryList as CategoryList
+from .targets import FloatList as FloatList
+
+
+def __getattr__(name: str) -> Any:
+    return notebook_attribute(sys.modules[__name__], name)
