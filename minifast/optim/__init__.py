@@ -1,6 +1,6 @@
 """Optimizers as lists of small steps, and schedules as functions."""
-from .arena import Arena as Arena
-from .arena import Block as Block
+
+
 from .optimizer import SGD as SGD
 from .optimizer import Adam as Adam
 from .optimizer import Optimizer as Optimizer

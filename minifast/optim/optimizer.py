@@ -1,17 +1,14 @@
-"""Optimizer: a list of small steps, over layer groups."""
+"""Optimizer: a list of small steps, applied to every trainable parameter of each layer group."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..backend import backend_of
+from ..autograd import ShapeError, Tensor
+from ..backend import Array, backend_of
 from ..nn import Parameter
-from .arena import Arena, Block
-from .hyper import Coming, Hyper, Plan, one_per_group
-from .planned import KINDS, lazy_stores
 from .steps import (
+    State,
     adam_step,
     average_grad,
     average_sqr_grad,
@@ -26,16 +23,95 @@ Step = Callable[..., None]
 Groups = Iterable[Parameter] | Iterable[Iterable[Parameter]]
 
 
+def one_per_group(name: str, value: Any, n: int) -> list[float]:
+    """Return one number for each layer group.
+
+    Parameters
+    ----------
+    name : str
+        What the numbers are, for the error message.
+    value : float or sequence of float
+        One number for all groups, or one for each.
+    n : int
+        Number of layer groups.
+
+    Returns
+    -------
+    list of float
+        ``n`` numbers.
+
+    Raises
+    ------
+    ValueError
+        If a sequence has another length than ``n``.
+
+    Examples
+    --------
+    >>> one_per_group("lr", .1, 2)
+    [0.1, 0.1]
+    """
+    if not np.ndim(value):
+        return [float(value)] * n
+    if len(value) != n:
+        raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "
+                         f"one number for all, or {n} of them")
+    return [float(v) for v in value]
+
+
+class Hyper:
+    """A hyper-parameter as an attribute: reads the last group's value, sets every group's."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, opt: "Optimizer", owner: type) -> float:
+        if self.name not in opt.hypers[-1]:
+            raise AttributeError(f"this optimizer has no {self.name}; it has "
+                                 f"{', '.join(opt.hypers[-1])}")
+        return opt.hypers[-1][self.name]
+
+    def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
+        opt.set_hypers(**{self.name: value})
+
+
 class Optimizer:
-    """Runs ``steps`` over the trainable parameters of each layer group.
+    """Applies ``steps`` to the trainable parameters of each layer group.
 
-    ``groups`` is a list of parameters, or one list per layer group. Each group has its own
-    value of every hyper-parameter. A parameter that does not require a gradient is left alone,
-    to the bit: it lies in no arena, so no step can reach it. ``lazy`` says whether large tables
-    are updated only at the rows that were looked up, with the same results (docs/lazy.md); None
-    is where it pays. ``nodes`` is how closely, for Adam, and None is closely enough for float32.
-    fastai v2's ``Optimizer``, v1's ``OptimWrapper``.
+    A parameter that does not require a gradient is left alone, to the bit, and its state is
+    forgotten. A parameter without a gradient is updated as if its gradient were zero.
 
+    Parameters
+    ----------
+    groups : iterable of Parameter, or of iterables of Parameter
+        The parameters, or one list of them for each layer group. A parameter that two groups
+        share belongs to the first.
+    steps : sequence of callable
+        Called in order as ``step(p, state, **hypers)`` for each parameter; see ``steps.py``.
+    bn_wd : bool
+        Whether weight decay applies to parameters marked ``no_wd`` (biases, normalisation).
+    **hypers : float or sequence of float
+        Hyper-parameters by name: one value for all groups, or one for each.
+
+    Attributes
+    ----------
+    hypers : list of dict
+        The hyper-parameters of each group.
+    state : dict
+        The State of each parameter that was updated.
+
+    Raises
+    ------
+    ValueError
+        If there are no parameters, or a list of values does not fit the number of groups.
+    TypeError
+        If something in ``groups`` is not a Parameter.
+
+    Notes
+    -----
+    fastai v2's ``Optimizer``; v1's ``OptimWrapper`` around torch's optimizers.
+
+    Examples
+    --------
     >>> w = Parameter(np.ones(2, np.float32))
     >>> opt = SGD([w], lr=.5)
     >>> (w * w).sum().backward(); opt.step(); w.data
@@ -45,27 +121,24 @@ class Optimizer:
     lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
 
     def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
-                 lazy: bool | None = None, nodes: int | None = None,
                  **hypers: float | Sequence[float]) -> None:
-        self.groups = _as_groups(groups)
-        self.lazy, self.nodes, self.taken = lazy, nodes, 0
-        self._after: Callable[[], None] | None = None
-        self.plan()
-        self.steps, self.bn_wd = list(steps), bn_wd
-        if lazy and tuple(steps) not in KINDS:
-            raise ValueError("lazy updates are there for SGD and Adam with decoupled decay "
-                             "(true_wd=True); leave out lazy=True")
+        self.groups, self.steps, self.bn_wd = _as_groups(groups), list(steps), bn_wd
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
-        self.arenas: list[Arena | None] = [None] * len(self.groups)
-        self._trainable: list[list[bool]] = [[] for _ in self.groups]
-        self._frozen: list[list[Parameter]] = [[] for _ in self.groups]
-        self._look_again()
+        self.state: dict[Parameter, State] = {}
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
-        """Set hyper-parameters: one value for every group, or a list with one for each.
+        """Set hyper-parameters.
 
-        A list of another length is a ValueError, and nothing is set then.
+        Parameters
+        ----------
+        **values : float or sequence of float
+            By name: one value for all groups, or one for each.
+
+        Raises
+        ------
+        ValueError
+            If a sequence does not fit the number of groups; nothing is set then.
         """
         n = len(self.groups)
         lists = {name: one_per_group(name, value, n) for name, value in values.items()}
@@ -73,156 +146,131 @@ class Optimizer:
             hypers.update({name: of_groups[i] for name, of_groups in lists.items()})
 
     def get_hyper(self, name: str) -> list[float]:
-        """The value of every group."""
+        """Return a hyper-parameter's value for every group."""
         return [hypers[name] for hypers in self.hypers]
 
     def step(self) -> None:
         """Update all trainable parameters from their gradients."""
-        for i, hypers in enumerate(self.hypers):
-            if (arena := self._arena(i)) is None:
-                continue
-            if arena.lazy is not None:
-                arena.lazy.step(self.taken, hypers, partial(self._coming, i))
-            arena.collect()
-            if arena.blocks:
-                arena.each_block(partial(self._update, hypers))
-        self.taken += 1
-        if self._after is not None:
-            call, self._after = self._after, None
-            call()
+        for group, hypers in zip(self.groups, self.hypers, strict=True):
+            for p in group:
+                if p.requires_grad:
+                    self.update(p, hypers)
+                else:
+                    self.state.pop(p, None)
 
-    def after_step(self, call: Callable[[], None]) -> None:
-        """Call this once, when the next step is done; a later call takes its place."""
-        self._after = call
+    def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
+        """Apply the steps to one parameter, whose gradient is afterwards as it was.
 
-    def _update(self, hypers: Mapping[str, float], block: Block) -> None:
-        block.start()
-        for step in self.steps:
-            step(block, **hypers)
+        Parameters
+        ----------
+        p : Parameter
+            The parameter.
+        hypers : mapping of str to float
+            The hyper-parameters of its group.
 
-    def plan(self, at: int = 0, **schedules: Sequence[Sequence[float]]) -> None:
-        """Tell what the hyper-parameters will be: a list of values for each group, or one for all.
-
-        ``lr=[values]`` says that the next step has the rate values[at], the one after it
-        values[at + 1]; after the last it stays. What is not told is taken to stay as it is.
-        ``follow`` sets the values. For lazy updates nothing but speed depends on the plan: the
-        values at each step are those that are set then.
+        Raises
+        ------
+        ShapeError
+            If the parameter's shape has changed since its last update.
         """
-        self._plan, self._zero = Plan(schedules, len(self.groups)), self.taken - at
-
-    def follow(self, at: int) -> None:
-        """Set the hyper-parameters to what is planned for step ``at``."""
-        self._plan.set(self.hypers, at)
-
-    def _coming(self, i: int) -> Coming:
-        """The hyper-parameters of group i from this step on, as planned."""
-        return self._plan.coming(self.taken - self._zero, i, self.hypers[i])
-
-    def settle(self) -> None:
-        """Let weights, gradients and state stand in the arenas as without lazy updates."""
-        for arena in self.arenas:
-            if arena is not None:
-                arena.settle()
+        data, grad = p.data, p.grad
+        state = self.state.get(p)
+        if state is None:
+            state = self.state[p] = State(p)
+        if state.shape != data.shape:
+            raise ShapeError(f"a parameter's data of shape {state.shape} was replaced by "
+                             f"{data.shape}; make a new optimizer for another shape")
+        if grad is None:
+            p.grad = np.zeros_like(data)
+        if p.no_wd and not self.bn_wd:
+            hypers = {**hypers, "wd": 0.}
+        try:
+            for step in self.steps:
+                step(p, state, **hypers)
+        finally:
+            p.grad = grad  # a step may have put another array there
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        for arena in self.arenas:
-            if arena is not None:
-                arena.zero_grad()
-        for frozen in self._frozen:
-            for p in frozen:
+        for group in self.groups:
+            for p in group:
                 p.grad = None
 
     def clear(self) -> None:
-        """Forget momentum and step counts."""
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                arena.release()
-                self.arenas[i] = self._new_arena(arena.parameters)
-
-    def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
-        arena = Arena(parameters, self.bn_wd)
-        if self.lazy is not False:
-            arena.lazy = lazy_stores(arena, self.steps, self.lazy is True, self.nodes)
-        return arena
-
-    def _arena(self, i: int) -> Arena | None:
-        """The arena of group i, made anew when other parameters than before are trainable."""
-        old, now = self.arenas[i], [p.requires_grad for p in self.groups[i]]
-        if now == self._trainable[i]:
-            return old
-        trainable = [p for p in self.groups[i] if p.requires_grad]
-        self.arenas[i] = new = self._new_arena(trainable) if trainable else None
-        self._trainable[i] = now
-        self._frozen[i] = [p for p in self.groups[i] if not p.requires_grad]
-        if old is not None:
-            old.release()
-            if new is not None:
-                new.inherit(old)
-        return new
-
-    def _look_again(self) -> None:
-        """Bring all arenas up to date with what is trainable now."""
-        for i in range(len(self.groups)):
-            self._arena(i)
+        """Forget the state of all parameters, such as momentum."""
+        self.state = {}
 
     # ---- state in and out
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: the copy has arenas of its own, around its own parameters."""
-        return {**self.__dict__, "arenas": self.state_dict()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        self.arenas, self._trainable = [None] * len(self.groups), [[] for _ in self.groups]
-        self.load_state_dict(state["arenas"])
+    def _trainable(self) -> dict[str, Parameter]:
+        """The trainable parameters by the prefix of their state: group and place in it."""
+        return {f"{i}.{j}": p for i, group in enumerate(self.groups)
+                for j, p in enumerate(group) if p.requires_grad}
 
     def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
-        """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
-        self._look_again()
-        self.settle()
+        """Return copies of hyper-parameters and state as NumPy arrays.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``'hyper.<name>'`` (n_groups,), and for each trainable parameter, numbered by group
+            and place, ``'<group>.<place>.count'`` and its arrays, such as ``'0.2.average'``.
+        """
         state = {f"hyper.{name}": np.array(self.get_hyper(name)) for name in self.hypers[-1]}
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                state[f"{i}.steps"] = np.array([arena.steps])
-                state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(arena.flat(name)))
-                          for name, whole in arena.state.items()}
+        for prefix, p in self._trainable().items():
+            own = self.state.get(p, State(p))
+            state[f"{prefix}.count"] = np.array(own.count)
+            state |= {f"{prefix}.{name}": np.array(backend_of(array).to_host(array))
+                      for name, array in own.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take state back. ValueError, and no change, if it is of other trainable parameters."""
-        self.settle()
+        """Take over what ``state_dict`` has returned.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Hyper-parameters and state.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to other groups or other trainable parameters; nothing changes then.
+        """
         if misfit := self.misfit(state):
             raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
                              "were, or load with with_opt=False")
         self.set_hypers(**{name: np.asarray(state[f"hyper.{name}"]).tolist()
                            for name in self.hypers[-1]})
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                _load_arena(arena, i, state)
+        loaded = {prefix: (p, State(p)) for prefix, p in self._trainable().items()}
+        for key, value in state.items():
+            prefix, _, name = key.rpartition(".")
+            if prefix in loaded:
+                p, own = loaded[prefix]
+                if name == "count":
+                    own.count = int(value)
+                else:
+                    own[name] = _like(value, p.data)
+        self.state = dict(loaded.values())
 
     def misfit(self, state: Mapping[str, Any]) -> str:
-        """What keeps ``state`` from being loaded; empty if nothing does."""
-        self._look_again()
-        needed = {f"hyper.{name}": len(self.groups) for name in self.hypers[-1]}
-        needed |= {f"{i}.steps": 1 for i, a in enumerate(self.arenas) if a}
-        sizes = {str(i): len(a.data) for i, a in enumerate(self.arenas) if a}
-        wrong = [k for k in needed if k not in state]
-        wrong += [k for k, value in state.items()
-                  if np.shape(value) != (needed.get(k, sizes.get(k.partition(".")[0])),)]
+        """Return what keeps ``state`` from being loaded; an empty string if nothing does."""
+        trainable = self._trainable()
+        shapes: dict[str, tuple[int, ...]] = {
+            f"hyper.{name}": (len(self.groups),) for name in self.hypers[-1]}
+        shapes |= {f"{prefix}.count": () for prefix in trainable}
+        wrong = [key for key in shapes if key not in state]
+        for key, value in state.items():
+            p = trainable.get(key.rpartition(".")[0])
+            if np.shape(value) != shapes.get(key, None if p is None else p.shape):
+                wrong.append(key)
         return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
                "parameters" if wrong else ""
 
 
-def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
-    arena.steps = int(np.asarray(state[f"{i}.steps"])[0])
-    for name in list(arena.state):
-        arena.state[name].fill(0)
-    for key, value in state.items():
-        group, _, name = key.partition(".")
-        if group == str(i) and name != "steps":
-            whole = arena.whole(name)
-            arena.load_flat(name, backend_of(whole).from_host(np.asarray(value, whole.dtype)))
+def _like(value: Any, data: Array) -> Array:
+    """A copy of the array ``value`` in the type and on the device of ``data``."""
+    return backend_of(data).from_host(np.array(value, data.dtype))
 
 
 def _as_groups(groups: Groups) -> list[list[Parameter]]:
@@ -234,31 +282,67 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
         if not isinstance(p, Parameter):
             raise TypeError(f"an optimizer updates Parameters, got {type(p).__name__}: {p!r}; "
                             "use model.parameters(), or wrap the array: Parameter(array)")
-    seen: dict[int, Parameter] = {}  # a parameter shared by two groups belongs to the first
+    seen: dict[int, Parameter] = {}  # a parameter that two groups share belongs to the first
     return [[seen.setdefault(id(p), p) for p in group if id(p) not in seen] for group in nested]
 
 
 # ---------------------------------------------------------------- the optimizers
 
 def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
-        wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True,
-        lazy: bool | None = None) -> Optimizer:
+        wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
     """Stochastic gradient descent, with momentum; ``torch.optim.SGD``.
 
-    ``true_wd`` decouples weight decay from the gradient; False is the classic L2 penalty.
+    Parameters
+    ----------
+    groups : iterable of Parameter, or of iterables of Parameter
+        The parameters, or one list of them for each layer group.
+    lr, mom, wd : float or sequence of float
+        Learning rate, momentum and weight decay: one number, or one for each group.
+    true_wd : bool
+        Whether weight decay is decoupled from the gradient; False is the classic L2 penalty.
+    bn_wd : bool
+        Whether weight decay applies to biases and normalisation.
 
+    Returns
+    -------
+    Optimizer
+        With the steps weight decay, momentum, SGD's step.
+
+    Examples
+    --------
     >>> SGD([Parameter(np.ones(2, np.float32))], lr=.1, mom=.9).mom
     0.9
     """
-    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lazy, lr=lr, mom=mom,
-                     wd=wd)
+    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lr=lr, mom=mom, wd=wd)
 
 
 def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
             beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
             true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
-    """The gradient over the root of its average square; ``torch.optim.RMSprop``.
+    """The gradient divided by the root of its mean square; ``torch.optim.RMSprop``.
 
+    Parameters
+    ----------
+    groups : iterable of Parameter, or of iterables of Parameter
+        The parameters, or one list of them for each layer group.
+    lr, mom, wd : float or sequence of float
+        Learning rate, momentum and weight decay: one number, or one for each group.
+    beta : float
+        Decay of the mean square, torch's ``alpha``.
+    eps : float
+        Added to the root.
+    true_wd : bool
+        Whether weight decay is decoupled from the gradient; False is the classic L2 penalty.
+    bn_wd : bool
+        Whether weight decay applies to biases and normalisation.
+
+    Returns
+    -------
+    Optimizer
+        With the steps weight decay, mean square, momentum, SGD's step.
+
+    Examples
+    --------
     >>> RMSProp([Parameter(np.ones(2, np.float32))]).beta
     0.99
     """
@@ -268,17 +352,37 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
 
 def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
          beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
-         true_wd: bool = True, bn_wd: bool = True, lazy: bool | None = None,
-         nodes: int | None = None) -> Optimizer:
-    """Averages of gradient and squared gradient; v1's default optimizer (it says ``AdamW``).
+         true_wd: bool = True, bn_wd: bool = True) -> Optimizer:
+    """Adam, and with ``true_wd`` AdamW: fastai v1's default optimizer.
 
-    ``mom`` and ``beta`` are torch's two betas; fastai's second one is 0.99.
+    Parameters
+    ----------
+    groups : iterable of Parameter, or of iterables of Parameter
+        The parameters, or one list of them for each layer group.
+    lr, wd : float or sequence of float
+        Learning rate and weight decay: one number, or one for each group.
+    mom, beta : float
+        Decay of the means of the gradient and of its square: torch's two betas. fastai's second
+        one is 0.99.
+    eps : float
+        Added to the root.
+    true_wd : bool
+        Whether weight decay is decoupled from the gradient; False is the classic L2 penalty.
+    bn_wd : bool
+        Whether weight decay applies to biases and normalisation.
 
+    Returns
+    -------
+    Optimizer
+        With the steps weight decay, mean, mean square, Adam's step.
+
+    Examples
+    --------
     >>> Adam([Parameter(np.ones(2, np.float32))]).mom
     0.9
     """
     return Optimizer(groups, [_decay(true_wd), average_grad, average_sqr_grad, adam_step], bn_wd,
-                     lazy, nodes, lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
 
 
 def _decay(true_wd: bool) -> Step:

@@ -1,76 +1,109 @@
 """The small steps that optimizers are lists of.
 
-A step changes one block in place, given its group's hyper-parameters by name; it takes those
-that it needs. Formulas: Loshchilov and Hutter 2019 (decoupled decay), Kingma and Ba 2015 (Adam),
-Hinton's lecture 6e (RMSProp), with the constants where torch has them.
+A step changes one parameter in place. It is called as ``step(p, state, **hypers)``: the parameter
+with its gradient ``p.grad``, the state that the optimizer keeps for it, and the hyper-parameters
+of its group, of which it names those that it needs.
+
+References
+----------
+Decoupled weight decay: Loshchilov and Hutter 2019. Adam: Kingma and Ba 2015. RMSProp: Tieleman
+and Hinton 2012. Constants stand where torch has them.
 """
 from math import sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .arena import Block
+from ..backend import Array
+
+Target: TypeAlias = Any
+"""A Parameter with its gradient, or anything else that has arrays ``data`` and ``grad``."""
 
 
-def weight_decay(p: Block, *, lr: float, wd: float, **_: Any) -> None:
-    """Decoupled: the parameters shrink by themselves, data <- data (1 - lr wd)."""
-    if wd and p.decays:
+class State(dict[str, Array]):
+    """What an optimizer remembers of one parameter: arrays by name, and a count of updates.
+
+    An array that is asked for the first time is made of zeros, in the parameter's shape.
+
+    Parameters
+    ----------
+    p : Parameter
+        The parameter.
+
+    Examples
+    --------
+    >>> from minifast.nn import Parameter
+    >>> State(Parameter(np.ones(2)))["average"]
+    array([0., 0.])
+    """
+
+    def __init__(self, p: Target) -> None:
+        super().__init__()
+        self.p, self.shape, self.count = p, p.data.shape, 0
+
+    def __missing__(self, name: str) -> Array:
+        self[name] = zeros = np.zeros_like(self.p.data)
+        return zeros
+
+
+def weight_decay(p: Target, state: State, *, lr: float, wd: float, **_: Any) -> None:
+    """Decoupled weight decay: data <- data (1 - lr wd)."""
+    if wd:
         p.data *= 1 - lr * wd
 
 
-def l2_reg(p: Block, *, wd: float, **_: Any) -> None:
-    """Coupled: the gradient of wd/2 data^2 joins the gradient, and all that averages it."""
-    if wd and p.decays:
-        p.grad = p.grad + np.multiply(p.data, wd, out=p.scratch)  # not into the user's array
+def l2_reg(p: Target, state: State, *, wd: float, **_: Any) -> None:
+    """Coupled weight decay: grad <- grad + wd data, the gradient of wd/2 data^2 added."""
+    if wd:
+        p.grad = p.grad + wd * p.data
 
 
-def momentum(p: Block, *, mom: float, **_: Any) -> None:
-    """average <- mom average + grad."""
-    average = p["average"]
+def momentum(p: Target, state: State, *, mom: float, **_: Any) -> None:
+    """Momentum: average <- mom average + grad."""
+    average = state["average"]
     average *= mom
     average += p.grad
 
 
-def average_grad(p: Block, *, mom: float, **_: Any) -> None:
-    """average <- mom average + (1 - mom) grad."""
-    average = p["average"]
+def average_grad(p: Target, state: State, *, mom: float, **_: Any) -> None:
+    """Running mean of the gradient: average <- mom average + (1 - mom) grad."""
+    average = state["average"]
     average *= mom
-    average += np.multiply(p.grad, 1 - mom, out=p.scratch)
+    average += (1 - mom) * p.grad
 
 
-def average_sqr_grad(p: Block, *, beta: float, **_: Any) -> None:
-    """square <- beta square + (1 - beta) grad^2."""
-    square = p["square"]
+def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
+    """Running mean of the squared gradient: square <- beta square + (1 - beta) grad^2."""
+    square = state["square"]
     square *= beta
-    np.multiply(p.grad, p.grad, out=p.scratch)
-    p.scratch *= 1 - beta
-    square += p.scratch
+    square += (1 - beta) * p.grad ** 2
 
 
-def sgd_step(p: Block, *, lr: float, **_: Any) -> None:
-    """data <- data - lr average."""
-    p.data -= np.multiply(p["average"], lr, out=p.scratch)
+def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
+    """Step of SGD: data <- data - lr average."""
+    p.data -= lr * state["average"]
 
 
-def rms_momentum(p: Block, *, mom: float, eps: float, **_: Any) -> None:
-    """average <- mom average + grad / (sqrt(square) + eps)."""
-    np.sqrt(p["square"], out=p.scratch)
-    p.scratch += eps
-    average = p["average"]
+def rms_momentum(p: Target, state: State, *, mom: float, eps: float, **_: Any) -> None:
+    """Momentum of RMSProp: average <- mom average + grad / (sqrt(square) + eps)."""
+    average = state["average"]
     average *= mom
-    average += np.divide(p.grad, p.scratch, out=p.scratch)
+    average += p.grad / (np.sqrt(state["square"]) + eps)
 
 
-def adam_step(p: Block, *, lr: float, mom: float, beta: float, eps: float, **_: Any) -> None:
-    """data <- data - lr m / (sqrt(v) + eps), with m and v the averages freed of their start at 0:
-    m = average / (1 - mom^t), v = square / (1 - beta^t), t = 1, 2, ... and the present mom.
+def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, eps: float,
+              **_: Any) -> None:
+    """Step of Adam: data <- data - lr m / (sqrt(v) + eps).
 
-    Both corrections are numbers, so they are drawn out of the long arrays.
+    m = average / (1 - mom^t) and v = square / (1 - beta^t) are the running means without their
+    bias towards zero at update t = 1, 2, ... Both corrections are numbers, so they are taken out
+    of the arrays: with root = sqrt(1 - beta^t) the update is lr root / (1 - mom^t) times
+    average / (sqrt(square) + eps root).
     """
-    p.steps += 1
-    root = sqrt(1 - beta ** p.steps)
-    np.sqrt(p["square"], out=p.scratch)
-    p.scratch += eps * root
-    np.divide(p["average"], p.scratch, out=p.scratch)
-    p.scratch *= lr * root / (1 - mom ** p.steps)
-    p.data -= p.scratch
+    state.count += 1
+    root = sqrt(1 - beta ** state.count)
+    move = np.sqrt(state["square"])
+    move += eps * root
+    np.divide(state["average"], move, out=move)
+    move *= lr * root / (1 - mom ** state.count)
+    p.data -= move

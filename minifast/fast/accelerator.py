@@ -1,0 +1,275 @@
+"""accelerate: the one door to speed.
+
+Within it parameters lie in flat storage, tables of embeddings in stores with deferred updates, and
+layers that are known read them there. At its end, whatever ends it, all of it is gone: ordinary
+arrays, ordinary classes, ordinary optimizer state.
+"""
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copyreg import __newobj__ as new_object  # type: ignore[attr-defined]
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from ..nn import Embedding, Module, Parameter
+from ..optim import Optimizer, steps
+from ..optim.steps import State
+from ..train.scheduler import Scheduler
+from .deferred_table import PATIENCE
+from .flat import FlatParameters
+from .future import Schedules
+from .interrupts import interrupts_wait, uninterrupted
+from .layers import CLASSES
+
+ELEMENTWISE = {steps.weight_decay, steps.l2_reg, steps.momentum, steps.average_grad,
+               steps.average_sqr_grad, steps.sgd_step, steps.rms_momentum, steps.adam_step}
+"""Steps that may be applied to stretches of flat storage instead of whole parameters."""
+LARGE = 31 << 20
+"""Bytes of a block that makes glibc keep what is freed; see ``keep_memory``."""
+
+
+class Accelerator:
+    """Keeps a model and its optimizer in fast form, and gives them back.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+    opt : Optimizer
+        Its optimizer.
+    schedulers : sequence of Scheduler
+        The callbacks that set hyper-parameters at every step.
+    always : bool
+        Defer updates whenever it is possible, not only where it is faster.
+    nodes : int, optional
+        Quadrature nodes for deferred Adam.
+    """
+
+    def __init__(self, model: Module, opt: Optimizer, schedulers: Iterable[Scheduler],
+                 always: bool, nodes: int | None) -> None:
+        self.model, self.opt, self.always, self.nodes = model, opt, always, nodes
+        self.schedules = Schedules(list(schedulers))
+        self.plain = type(opt)
+        self.flats: list[list[tuple[FlatParameters, bool]]] = []
+        self.layers: list[Module] = []
+        self.active = False
+        self.taken = self.age = self.wait = 0
+
+    @property
+    def states(self) -> dict[Parameter, State]:
+        """The optimizer's own dictionary of state."""
+        found: dict[Parameter, State] = vars(self.opt)["state"]
+        return found
+
+    def enter(self) -> None:
+        """Move parameters into flat storage, and change the classes of layers."""
+        for group in self.opt.groups:
+            for p in group:
+                if (owner := vars(p).get("owner")) is not None:
+                    owner.leave()  # another optimizer of the same parameters
+        self.active, self.age = True, 0
+        try:
+            self.flats = []
+            self.trainable = self._flags()
+            weights = {layer.weight for layer in self.model.modules() if type(layer) is Embedding}
+            for group in self.opt.groups:
+                self.flats.append([])
+                for (*_, spared), alike in self._alike(group).items():
+                    flat = FlatParameters(alike, self.states, weights, self)
+                    self.flats[-1].append((flat, spared))
+                    flat.defer(self.opt.steps, self.always, self.nodes)
+            self._change_layers()
+        except BaseException:
+            self.leave()
+            raise
+
+    def _flags(self) -> list[bool]:
+        return [p.requires_grad for group in self.opt.groups for p in group]
+
+    def _alike(self, group: Iterable[Parameter]) -> dict[tuple[Any, ...], list[Parameter]]:
+        """The trainable parameters by what has to be the same for all in one flat storage."""
+        alike: dict[tuple[Any, ...], list[Parameter]] = {}
+        for p in group:
+            if p.requires_grad:
+                count = self.states[p].count if p in self.states else 0
+                spared = p.no_wd and not self.opt.bn_wd
+                alike.setdefault((p.device, p.dtype.str, count, spared), []).append(p)
+            else:
+                self.states.pop(p, None)
+        return alike
+
+    def _change_layers(self) -> None:
+        for layer in self.model.modules():
+            if type(layer) in CLASSES:
+                vars(layer)["owner"] = self
+                self.layers.append(layer)
+                layer.__class__ = CLASSES[type(layer)]
+
+    def leave(self) -> None:
+        """Give back ordinary arrays, classes and state. The next step enters again."""
+        if not self.active:
+            return
+        with uninterrupted():
+            ordinary = {fast: plain for plain, fast in CLASSES.items()}
+            while self.layers:
+                layer = self.layers.pop()
+                layer.__class__ = ordinary[type(layer)]
+                del vars(layer)["owner"]
+            for flat, _ in (pair for flats in self.flats for pair in flats):
+                flat.release(self.states)
+            self.active, self.flats = False, []
+            if self.age < PATIENCE:
+                self.wait = PATIENCE
+
+    def step(self) -> None:
+        """Make the optimizer's step, in fast form unless somebody has just asked for the state."""
+        with uninterrupted():
+            if self.active and self.trainable != self._flags():
+                self.leave()
+                self.wait = 0
+            if not self.active and self.wait:
+                self.wait -= 1
+                self.plain.step(self.opt)
+                return
+            if not self.active:
+                self.enter()
+            for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
+                for flat, spared in flats:
+                    now = {**hypers, "wd": 0.} if spared else hypers
+                    future = partial(self.schedules.future, i, now, ("wd",) if spared else ())
+                    flat.step(self.taken, self.opt.steps, now, future)
+            self.taken, self.age = self.taken + 1, self.age + 1
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        if not self.active or self.trainable != self._flags():
+            self.plain.zero_grad(self.opt)
+            return
+        for flat, _ in (pair for flats in self.flats for pair in flats):
+            flat.zero_grad()
+        for group in self.opt.groups:
+            for p in group:
+                if not p.requires_grad:
+                    p.grad = None
+
+
+class AcceleratedOptimizer(Optimizer):
+    """What an optimizer is within ``accelerate``. Asking for its state gives back the plain form.
+    """
+
+    accelerator: Accelerator
+
+    def step(self) -> None:
+        """Update all trainable parameters from their gradients."""
+        self.accelerator.step()
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.accelerator.zero_grad()
+
+    @property
+    def state(self) -> dict[Parameter, State]:  # type: ignore[override]
+        """The State of each parameter that was updated."""
+        self.accelerator.leave()
+        return self.accelerator.states
+
+    @state.setter
+    def state(self, state: dict[Parameter, State]) -> None:
+        self.accelerator.leave()
+        vars(self)["state"] = state
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copies and pickles: as the ordinary optimizer."""
+        self.accelerator.leave()
+        own = {name: value for name, value in vars(self).items() if name != "accelerator"}
+        return new_object, (self.accelerator.plain,), own
+
+
+@cache
+def _accelerated(plain: type[Optimizer]) -> type[Optimizer]:
+    """The optimizer's class with the methods of AcceleratedOptimizer in front."""
+    bases = (AcceleratedOptimizer,) if plain is Optimizer else (AcceleratedOptimizer, plain)
+    return type(plain.__name__, bases, {})
+
+
+def _can_accelerate(opt: Optimizer) -> bool:
+    """Whether it steps as Optimizer does, with steps that are elementwise."""
+    return isinstance(opt, Optimizer) and set(opt.steps) <= ELEMENTWISE and all(
+        getattr(type(opt), name) is getattr(Optimizer, name)
+        for name in ("step", "update", "zero_grad"))
+
+
+@contextmanager
+def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (),
+               always: bool = False, nodes: int | None = None) -> Iterator[None]:
+    """Train faster, with the same results, until the end of the ``with`` block.
+
+    Parameters move into flat storage, and tables of embeddings of which a batch reads few rows
+    are updated at these rows only (docs/lazy.md). Reading ``p.data``, ``p.grad`` or the
+    optimizer's state gives the true values at any time. An array that is kept across steps may
+    hold other numbers in between, so read it anew. At the end, also after an error or Ctrl-C,
+    everything is in ordinary arrays, as of the last complete step.
+
+    Optimizers with steps of their own, and subclasses that step in their own way, run as they
+    are.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+    optimizer : Optimizer
+        Its optimizer.
+    callbacks : iterable of Callback
+        Those of the fit. A Scheduler among them tells the hyper-parameters of the coming steps,
+        which deferred updates need; without one they are assumed to stay as they are.
+    always : bool
+        Defer updates of embeddings whenever it is possible, not only where it is faster.
+    nodes : int, optional
+        Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.optim import SGD
+    >>> layer = Embedding(3, 2, seed=0)
+    >>> opt = SGD(layer.parameters(), lr=.1)
+    >>> with accelerate(layer, opt, always=True):
+    ...     layer(tensor([1, 1])).sum().backward()
+    ...     opt.step()
+    >>> type(layer.weight).__name__, layer.weight.grad[1].tolist()
+    ('Parameter', [2.0, 2.0])
+    """
+    if not _can_accelerate(optimizer):
+        yield
+        return
+    keep_memory()
+    schedulers = [cb for cb in callbacks if isinstance(cb, Scheduler)]
+    accelerator = Accelerator(model, optimizer, schedulers, always, nodes)
+    fast: Any = optimizer
+    with interrupts_wait():
+        fast.accelerator = accelerator
+        fast.__class__ = _accelerated(accelerator.plain)
+        try:
+            accelerator.enter()
+            yield
+        finally:
+            accelerator.leave()
+            fast.__class__ = accelerator.plain
+            del fast.accelerator
+
+
+def keep_memory() -> None:
+    """Let the C library keep what is freed, instead of giving it back to the system at once.
+
+    A training step makes and frees the same large arrays again and again. glibc returns a large
+    block to the system as soon as it is free, and the system clears it before it is used again.
+    What counts as large follows the largest block freed so far, up to 32 MiB (mallopt(3),
+    M_MMAP_THRESHOLD), so one is freed here; it is never touched, so it costs nothing. Other C
+    libraries are not affected.
+
+    Examples
+    --------
+    >>> keep_memory()
+    """
+    np.empty(LARGE, np.uint8)

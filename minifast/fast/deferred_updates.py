@@ -1,0 +1,130 @@
+"""Which stores are updated deferred at a step, and with which coefficients."""
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..backend import Array
+from ..optim.steps import (
+    adam_step,
+    average_grad,
+    average_sqr_grad,
+    momentum,
+    sgd_step,
+    weight_decay,
+)
+from .coefficients import LENGTH, LONGEST, AdamCoefficients, SGDCoefficients, horizon
+from .deferred_table import SMALLEST, DeferredTable
+from .future import Future, Hypers
+from .store import EmbeddingStore
+
+KINDS: dict[tuple[Any, ...], type[SGDCoefficients]] = {
+    (weight_decay, momentum, sgd_step): SGDCoefficients,
+    (weight_decay, average_grad, average_sqr_grad, adam_step): AdamCoefficients}
+"""The optimizers for which there are formulas, by their steps."""
+
+
+class DeferredUpdates:
+    """The stores of one flat storage whose updates may be deferred.
+
+    Parameters
+    ----------
+    stores : sequence of EmbeddingStore
+        All stores of the flat storage.
+    state : callable
+        Gives the flat array of a kind of state by its name.
+    kind : type
+        The coefficients that belong to the optimizer.
+    always : bool
+        Defer whenever it is possible, not only where it is faster.
+    nodes : int, optional
+        Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4.
+    """
+
+    def __init__(self, stores: Sequence[EmbeddingStore], state: Callable[[str], Array],
+                 kind: type[SGDCoefficients], always: bool, nodes: int | None) -> None:
+        self.kind, self.always, self.nodes = kind, always, nodes
+        self.tables = [DeferredTable(store, state) for store in stores
+                       if always or store.data.size >= SMALLEST]
+        self.rows: list[tuple[float, ...]] = []  # the hyper-parameters of the planned steps
+        self.coefficients: SGDCoefficients | None = None
+        self.first = self.count = self.length = 0
+
+    def materialize(self) -> None:
+        """Change all stores to the dense form."""
+        for table in self.tables:
+            table.store.materialize()
+
+    def step(self, number: int, count: int, now: Mapping[str, float], future: Callable[[], Future]
+             ) -> list[EmbeddingStore]:
+        """Step those stores of which few rows have a gradient.
+
+        Parameters
+        ----------
+        number : int
+            How many steps the optimizer has taken so far.
+        count : int
+            How many updates Adam has counted.
+        now : mapping of str to float
+            The hyper-parameters of this step.
+        future : callable
+            Makes the function that gives those of the coming steps.
+
+        Returns
+        -------
+        list of EmbeddingStore
+            The stores that were stepped; the others are left to the dense steps.
+        """
+        chosen = [table for table in self.tables if table.applies(self.always)]
+        k = self._plan(number, count, now, future) if chosen else 0
+        stepped = []
+        for table in self.tables:
+            if table in chosen and (made := self.coefficients) is not None and made.works:
+                table.step(made, k)
+                stepped.append(table.store)
+            else:
+                table.store.materialize()
+        return stepped
+
+    def _plan(self, number: int, count: int, now: Mapping[str, float],
+              future: Callable[[], Future]) -> int:
+        """Return which planned step this is; plan anew if it is none of them.
+
+        The tables stay as they are if the new plan continues the old one. Otherwise what they
+        have deferred was computed with wrong hyper-parameters from here on, so they are
+        materialized first.
+        """
+        k = number - self.first
+        known = self.rows[k:k + 1] == [tuple(now.values())] \
+            and (count == self.count + k or not self.kind.counts)
+        if known and k < self.length:
+            return k
+        hypers, self.length = plan(future())
+        rows = list(zip(*(column.tolist() for column in hypers.values()), strict=True))
+        rest = self.rows[k:]
+        if not known or rest != rows[:len(rest)]:
+            self.materialize()
+        self.rows, self.first, self.count = rows, number, count
+        self.coefficients = self.kind(hypers, count, self.nodes, self.length)
+        return 0
+
+
+def plan(future: Future) -> tuple[Hypers, int]:
+    """Return the hyper-parameters of the next LENGTH steps and of their horizon beyond.
+
+    Parameters
+    ----------
+    future : callable
+        Gives the hyper-parameters of the next n steps.
+
+    Returns
+    -------
+    hypers : dict of str to array (n,)
+        The hyper-parameters.
+    length : int
+        For how many steps the whole horizon is among them.
+    """
+    n, needed = 0, LENGTH
+    while n < needed:
+        n, hypers = needed, future(needed)
+        reaches = horizon(hypers)
+        needed = LENGTH + min(reaches, LONGEST)
+    return hypers, n - reaches

@@ -1,0 +1,67 @@
+"""The hyper-parameters of the coming steps, read off the schedulers of a fit."""
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from ..backend import Array
+from ..train.scheduler import Scheduler
+
+Hypers: TypeAlias = dict[str, Array]
+"""The hyper-parameters of n consecutive steps: (n,) for each name."""
+Future: TypeAlias = Callable[[int], Hypers]
+"""``future(n)``: the hyper-parameters of the next n steps, as far as they are known."""
+Curve: TypeAlias = Callable[[int], float]
+
+
+class Schedules:
+    """What the schedulers of a fit will set.
+
+    Parameters
+    ----------
+    schedulers : sequence of Scheduler
+        The callbacks that set hyper-parameters at every step.
+    """
+
+    def __init__(self, schedulers: Sequence[Scheduler] = ()) -> None:
+        self.schedulers = list(schedulers)
+        self._values: dict[Curve, list[float]] = {}
+
+    def future(self, group: int, now: Mapping[str, float], fixed: Sequence[str] = ()) -> Future:
+        """Return the function that gives a layer group's hyper-parameters from this step on.
+
+        What no scheduler sets stays as it is. So does everything if a schedule does not agree
+        with the present values: then something else has set them.
+
+        Parameters
+        ----------
+        group : int
+            Number of the layer group.
+        now : mapping of str to float
+            The values at this step.
+        fixed : sequence of str
+            Names that stay as they are, whatever a scheduler says.
+
+        Returns
+        -------
+        callable
+            From a number of steps to the hyper-parameters of as many.
+        """
+        stay = dict(now)
+        curves = {name: some[group if len(some) > 1 else 0] for scheduler in self.schedulers
+                  for name, some in scheduler.curves.items() if name not in fixed}
+        start = {name: scheduler for scheduler in self.schedulers for name in scheduler.curves}
+
+        def future(n: int) -> Hypers:
+            told = {name: self._slice(curve, start[name], n) for name, curve in curves.items()}
+            if any(stay.get(name) != values[0] for name, values in told.items()):
+                told = {}
+            return {name: told.get(name, np.full(n, value)) for name, value in stay.items()}
+        return future
+
+    def _slice(self, curve: Curve, scheduler: Scheduler, n: int) -> Array:
+        """The next n values of a curve, each computed once in a fit; the last one stays."""
+        values, first = self._values.setdefault(curve, []), scheduler.position
+        last = min(first + n, scheduler.n_steps + 1)
+        values.extend(curve(step) for step in range(len(values), last))
+        return np.take(values, np.arange(first, first + n), mode="clip")

@@ -1,0 +1,155 @@
+"""What parameters are during an accelerated fit: views of flat storage.
+
+``accelerate`` gives parameters these classes for the time of a fit and takes them away
+afterwards. They have the same names and values as ever; only where the numbers are kept differs.
+"""
+from typing import Any
+
+import numpy as np
+
+from ..autograd import ShapeError, Tensor
+from ..backend import Array, DeviceError, backend_of
+from ..nn import Parameter
+from .sparse_grad import SparseGrad
+
+_data: Any = Tensor.data
+_grad: Any = Tensor.grad
+
+
+class FlatParameter(Parameter):
+    """A parameter whose array and gradient lie in flat storage.
+
+    ``owner`` is the accelerator that keeps it, ``grad_view`` where its gradient belongs.
+    """
+
+    owner: Any
+    grad_view: Array
+
+    def accumulate(self, gradient: Array) -> None:
+        """Add to the gradient, in its place."""
+        if self.grad is None:
+            self.grad_view[...] = gradient
+            self.grad = self.grad_view
+        else:
+            self.grad += gradient
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copies and pickles: as an ordinary parameter."""
+        self.owner.leave()
+        return self.__reduce_ex__(protocol)  # the class is Parameter again
+
+
+class EmbeddingWeight(FlatParameter):
+    """The table of an embedding, kept in a store whose updates may be deferred.
+
+    Reading ``data`` makes the store write down the present values first, reading ``grad`` makes
+    a table of the rows that have a gradient. Lookups through the layer do neither.
+    """
+
+    store: Any
+    view: Array
+    """The table's place in the store."""
+    leaf: Any
+    """The table as the leaf of a graph."""
+    sparse: list[SparseGrad]
+    """Gradients of lookups that wait to be used as they are; rows are those of the store."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the array is the one in the store: nobody has replaced it."""
+        return _data.__get__(self) is self.view
+
+    @property
+    def data(self) -> Array:  # type: ignore[override]
+        """The array, up to date."""
+        self.store.materialize()
+        return _data.__get__(self)
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self.store.materialize()
+        self.store.distribute()
+        self.store.intact = False
+        _data.__set__(self, array)
+
+    @property
+    def grad(self) -> Array | None:  # type: ignore[override]
+        """The gradient as an array, or None."""
+        self.store.distribute()
+        for part in self.sparse:
+            if _grad.__get__(self) is None:
+                self.grad_view[...] = 0
+                _grad.__set__(self, self.grad_view)
+            self.store.add_part(self, part, _grad.__get__(self))
+        self.sparse.clear()
+        return _grad.__get__(self)
+
+    @grad.setter
+    def grad(self, array: Array | None) -> None:
+        self.store.distribute()
+        self.sparse.clear()
+        self.store.only_pending = False
+        _grad.__set__(self, array)
+
+    def move_in(self) -> None:
+        """Copy an array that has replaced the one in the store into its place."""
+        if (data := _data.__get__(self)) is not self.view:
+            copy_in(data, self.view)
+            _data.__set__(self, self.view)
+
+    def has_dense_grad(self) -> bool:
+        """Whether there is a gradient as an array."""
+        return _grad.__get__(self) is not None
+
+    # ---- what can be asked without the values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length along each axis, a tuple."""
+        return _data.__get__(self).shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """NumPy's type of the numbers."""
+        return _data.__get__(self).dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """``'cpu'`` or ``'cuda'``: where the array lives."""
+        return backend_of(_data.__get__(self)).name
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: two."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return int(_data.__get__(self).size)
+
+
+def copy_in(data: Array, place: Array) -> None:
+    """Copy an array that has replaced a parameter's into flat storage.
+
+    Parameters
+    ----------
+    data : array
+        The new array.
+    place : array
+        The parameter's place.
+
+    Raises
+    ------
+    DeviceError
+        If it is on another device.
+    ShapeError
+        If it has another shape.
+    """
+    here, there = backend_of(place).name, backend_of(data).name
+    if here != there:
+        raise DeviceError(f"a parameter was moved from {here} to {there} behind the optimizer's "
+                          "back; move it with learn.to(device), which takes the optimizer along")
+    if data.shape != place.shape:
+        raise ShapeError(f"a parameter's data of shape {place.shape} was replaced by {data.shape}; "
+                         "make a new optimizer for another shape")
+    place[...] = data

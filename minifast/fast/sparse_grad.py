@@ -1,0 +1,59 @@
+"""SparseGrad: the gradient of a lookup as a few rows, not as a table full of zeros."""
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array
+from .scatter import scaled, scatter_add
+
+
+class SparseGrad(NamedTuple):
+    """A gradient that is zero except at some rows; a row that is repeated adds up.
+
+    Parameters
+    ----------
+    rows : array (n,) of int
+        The rows.
+    values : array (n, width)
+        The gradient of each.
+    shape : tuple
+        (n_rows, width) of the whole gradient.
+    scale : array (n,), optional
+        A factor for each row of values.
+
+    Notes
+    -----
+    What ``torch.nn.Embedding(sparse=True)`` gives before it is coalesced.
+    """
+
+    rows: Array
+    values: Array
+    shape: tuple[int, ...]
+    scale: Array | None = None
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """NumPy's type of the values."""
+        return self.values.dtype  # type: ignore[no-any-return]
+
+    def add_to(self, table: Array, factor: float = 1.) -> None:
+        """Add the gradient times ``factor`` to ``table`` (n_rows, width), in place."""
+        scale: Any = factor if self.scale is None else \
+            self.scale if factor == 1 else self.scale * factor
+        scatter_add(table, self.rows, self.values, scale)
+
+    def dense(self) -> Array:
+        """Return the gradient as an array (n_rows, width)."""
+        table = np.zeros_like(self.values, shape=self.shape)
+        self.add_to(table)
+        return table
+
+    def unscaled(self) -> "SparseGrad":
+        """Return the same gradient without a ``scale``."""
+        values = self.values if self.scale is None else scaled(self.values, self.scale)
+        return SparseGrad(self.rows, values, self.shape)
+
+    def part(self, where: slice) -> "SparseGrad":
+        """Return some of the rows with their values."""
+        scale = None if self.scale is None else self.scale[where]
+        return SparseGrad(self.rows[where], self.values[where], self.shape, scale)

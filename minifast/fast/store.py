@@ -1,0 +1,210 @@
+"""EmbeddingStore: the tables of embeddings, side by side and end to end as one long table.
+
+One lookup then reads factors and bias of a user, one scatter-add sums the gradients of users and
+items alike, and a step that updates a few rows does so for all tables at once.
+"""
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, backend_of
+from ..nn import Parameter
+from ..nn.embedding import check_ids
+from .layout import ColumnGroup, Place
+from .parameters import EmbeddingWeight
+from .sparse_grad import SparseGrad
+
+
+class RowRange(NamedTuple):
+    """The rows of a store that hold one column group."""
+
+    first: int
+    n: int
+    tables: ColumnGroup
+
+
+class TableLeaf:
+    """A table as the leaf of a graph: gradients of its lookups go to the weight as they are."""
+
+    node = None
+
+    def __init__(self, weight: EmbeddingWeight, n_rows: int) -> None:
+        self.weight, self.shape, self.dtype = weight, (n_rows, weight.shape[1]), weight.dtype
+        self.requires_grad = True
+
+    def accumulate(self, gradient: SparseGrad) -> None:
+        """Keep a gradient whose rows are those of the store."""
+        self.weight.sparse.append(gradient)
+        self.weight.store.only_pending = False
+
+
+class EmbeddingStore:
+    """Several tables as the row ranges and columns of one matrix ``data``.
+
+    It is a leaf of the graph itself: a lookup of rows of all tables at once leaves its gradient
+    in ``pending``, until the optimizer takes it or somebody asks for a table's own gradient.
+
+    Parameters
+    ----------
+    groups : sequence of ColumnGroup
+        Tables that lie side by side; the groups lie end to end.
+    places : mapping of Parameter to Place
+        Where each table lies.
+    data, grad : array
+        Flat storage of values and of gradients.
+
+    Attributes
+    ----------
+    deferred : DeferredTable or None
+        The deferred form of the values, while it is in use.
+    intact : bool
+        Whether no table's array was replaced by another one.
+    only_pending : bool
+        Whether all gradients there are lie in ``pending``.
+    """
+
+    node = None
+    requires_grad = True
+
+    def __init__(self, groups: Sequence[ColumnGroup], places: Mapping[Parameter, Place],
+                 data: Array, grad: Array) -> None:
+        self.tables: list[Any] = [table for group in groups for table in group]
+        first, last = places[self.tables[0]], places[self.tables[-1]]
+        self.where, self.width = slice(first.where.start, last.where.stop), first.width
+        self.data, self.grad = self.matrix(data), self.matrix(grad)
+        self.shape, self.dtype = self.data.shape, self.data.dtype
+        self.deferred: Any = None
+        self.pending: list[SparseGrad] = []
+        self.intact, self.only_pending = True, False
+        ends = np.cumsum([0, *(group[0].shape[0] for group in groups)]).tolist()
+        self.ranges = [RowRange(start, stop - start, group)
+                       for group, start, stop in zip(groups, ends, ends[1:], strict=False)]
+        self.in_pairs = [len(group) for group in groups] == [2, 2]
+        self._range = {table: found for found in self.ranges for table in found.tables}
+        self.columns = {table: places[table].columns for table in self.tables}
+        self.last_reads: dict[int, tuple[Array, Array]] = {}  # by range, until the next step
+
+    def matrix(self, flat: Array) -> Array:
+        """Return the store's part (rows, width) of an array of the flat storage."""
+        return flat[self.where].reshape(-1, self.width)
+
+    def part(self, table: Parameter, matrix: Array) -> Array:
+        """Return the rows and columns of ``matrix`` (rows, width) that are the table's."""
+        found = self._range[table]
+        return matrix[found.first:found.first + found.n, self.columns[table]]
+
+    # ---- reading
+
+    def materialize(self) -> None:
+        """Write down the present values, if they are deferred."""
+        if self.deferred is not None:
+            self.deferred.materialize()
+        self.last_reads = {}
+
+    def look_up(self, rows: Array) -> Array:
+        """Return rows (n,) of the store, (n, width)."""
+        return backend_of(self.data).gather(self.data, rows) if self.deferred is None \
+            else self.deferred.look_up(rows)
+
+    def read(self, table: Parameter, ids: Array) -> tuple[Array, Array]:
+        """Return the store's rows (n,) for ids (n,) of a table, and what they hold (n, width).
+
+        Tables side by side are mostly read with the same ids, so while values are deferred the
+        last rows of each range are kept until the next step.
+        """
+        found = self._range[table]
+        check_ids(ids, found.n, "an Embedding of {n} rows")
+        rows = ids.astype(np.intp) + found.first
+        if self.deferred is None:
+            return rows, backend_of(self.data).gather(self.data, rows)
+        last: tuple[Array, Array] | None = self.last_reads.get(found.first)
+        if last is None or not np.array_equal(last[0], rows):
+            last = self.last_reads[found.first] = rows, self.deferred.look_up(rows)
+        return last
+
+    def rows_of(self, ids: Sequence[Array]) -> Array:
+        """Return the store's rows (k n,) for ids (n,) of each of the k ranges, range by range."""
+        rows = np.empty_like(ids[0], shape=(len(ids), len(ids[0])), dtype=np.intp)
+        for out, some, found in zip(rows, ids, self.ranges, strict=True):
+            check_ids(some, found.n, "an Embedding of {n} rows")
+            np.add(some, found.first, out, dtype=np.intp)  # narrow ids would overflow
+        return rows.reshape(-1)
+
+    # ---- gradients
+
+    def accumulate(self, gradient: SparseGrad) -> None:
+        """Keep the gradient of a lookup in all tables at once."""
+        self.pending.append(gradient)
+
+    def distribute(self) -> None:
+        """Give each table its part of the pending gradients."""
+        pending, self.pending = self.pending, []
+        for rows, values, _, _ in (part.unscaled() for part in pending):
+            self.only_pending = False
+            for found, some, its in zip(self.ranges, rows.reshape(len(self.ranges), -1),
+                                        values.reshape(len(self.ranges), -1, self.width),
+                                        strict=True):
+                for table in found.tables:
+                    part = np.ascontiguousarray(its[:, self.columns[table]])
+                    table.sparse.append(SparseGrad(some, part, (len(self.data), part.shape[1])))
+
+    def add_part(self, table: Parameter, part: SparseGrad, grad: Array) -> None:
+        """Add a table's gradient, whose rows are the store's, to its array ``grad``."""
+        found = self._range[table]
+        whole = part._replace(rows=part.rows - found.first, shape=table.shape).dense()
+        grad += whole
+
+    def is_sparse(self) -> bool:
+        """Return whether no table has a gradient as an array."""
+        return self.only_pending or not any(table.has_dense_grad() for table in self.tables)
+
+    def _parts(self) -> list[SparseGrad]:
+        """All gradients of lookups, here and in the tables."""
+        own = [] if self.only_pending else [part for t in self.tables for part in t.sparse]
+        return [*self.pending, *own]
+
+    def share(self) -> float:
+        """Return at most how large a part of the store has a gradient."""
+        return sum(int(part.values.size) for part in self._parts()) / max(int(self.data.size), 1)
+
+    def gradient(self) -> SparseGrad:
+        """Return the sum of all gradients of lookups, for the rows of the whole matrix."""
+        if len(self.pending) == len(self._parts()) == 1:
+            return self.pending[0]
+        found = [part.unscaled() for part in self.pending]
+        for row_range in self.ranges:
+            lookups: dict[tuple[int, int], list[tuple[Parameter, SparseGrad]]] = {}
+            for table in row_range.tables:
+                for turn, part in enumerate(table.sparse):  # type: ignore[attr-defined]
+                    lookups.setdefault((turn, id(part.rows)), []).append((table, part.unscaled()))
+            found += [self._side_by_side(parts) for parts in lookups.values()]
+        found = found or [SparseGrad(np.zeros(0, np.intp), self.data[:0], self.shape)]
+        rows, values = (np.concatenate([part[i] for part in found]) for i in (0, 1))
+        return SparseGrad(rows, values, self.shape)
+
+    def _side_by_side(self, parts: Sequence[tuple[Parameter, SparseGrad]]) -> SparseGrad:
+        """Gradients for the same rows of some tables of a range; zeros for the others."""
+        rows = parts[0][1].rows
+        values = np.zeros_like(self.data, shape=(len(rows), self.width))
+        for table, part in parts:
+            values[:, self.columns[table]] = part.values
+        return SparseGrad(rows, values, self.shape)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all tables."""
+        self.pending = []
+        if not self.only_pending:
+            for table in self.tables:
+                table.grad = None
+            self.only_pending = self.intact
+
+    def collect(self) -> None:
+        """Write all gradients into flat storage, before a step that reads them there."""
+        if self.is_sparse():
+            self.grad.fill(0)
+            self.gradient().add_to(self.grad)
+            return
+        for table in self.tables:
+            if (grad := table.grad) is not table.grad_view:
+                table.grad_view[...] = 0 if grad is None else grad
