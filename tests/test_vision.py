@@ -316,8 +316,8 @@ X = noise(4, 8, 8, 3)
     (X.astype(int), "abab", {}, TypeError, "pixels are uint8 .0 to 255. or floats, got int64"),
     (X > 3, "abab", {}, TypeError, "got bool"),
     (X[0, :, :, 0], "abababab", {}, ShapeError, r"got \(8, 8\); use images\[None\]"),
-    (X.transpose(0, 3, 1, 2), "abab", {}, ShapeError, r"got \(4, 3, 8, 8\); move the channels to the "
-                                                      r"end with \.transpose\(0, 2, 3, 1\)"),
+    (X.transpose(0, 3, 1, 2), "abab", {}, ShapeError, r"got \(4, 3, 8, 8\); move the channels to "
+                                                      r"the end with \.transpose\(0, 2, 3, 1\)"),
     (np.zeros((2, 4, 4, 4)), "ab", {}, ShapeError, r"got \(2, 4, 4, 4\); leave out a fourth"),
     (np.zeros((0, 8, 8)), [], {}, ShapeError, r"images of shape \(0,\) have no pixels"),
     ([], [], {}, ShapeError, "images of shape .* have no pixels"),
@@ -437,8 +437,8 @@ def test_wrong_folders(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"at least two different classes; got \['a'\]"):
         read(valid_pct=0)
     save(tmp_path, "b/0.png", size=(5, 4))
-    with pytest.raises(ShapeError, match=r"a/0.png has shape \(6, 4, 3\) and .*b/0.png has \(5, 4, 3\)"
-                                         r".*size="):
+    with pytest.raises(ShapeError, match=r"a/0.png has shape \(6, 4, 3\) and .*b/0.png has "
+                                         r"\(5, 4, 3\).*size="):
         read(valid_pct=0)
     for size in (0, (3, -1)):
         with pytest.raises(ValueError, match=f"got {re.escape(str(size))}"):
