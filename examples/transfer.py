@@ -1,4 +1,4 @@
-"""Transfer learning: how much does a network gain from an earlier task?
+"""Transfer learning: what a network gains from an earlier task.
 
 A small residual network learns the digits 0 to 4. It then gets a new head and two, three, five or
 ten images of each digit from 5 to 9. Three methods are compared on all other images of 5 to 9:

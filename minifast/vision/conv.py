@@ -12,8 +12,20 @@ from .ops import Pair, pair
 
 
 def check_images(shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless ``shape`` is (bs, channels, height, width).
+    """Check that a shape is that of images.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape to check.
+
+    Raises
+    ------
+    ShapeError
+        If it is not (bs, channels, height, width).
+
+    Examples
+    --------
     >>> check_images((1, 3, 8, 8))
     """
     if len(shape) != 4:

@@ -20,8 +20,12 @@ CHUNK = 1024
 class ImageDataBunch(DataBunch):
     """Images with one class each: batches (bs, c, h, w) and class numbers (bs,).
 
-    All images are kept in memory as float32. ``from_arrays`` and ``from_folder`` make a bunch;
-    the constructor is ``DataBunch``'s.
+    All images are kept in memory as float32. ``from_arrays`` and ``from_folder`` make a bunch.
+
+    Parameters
+    ----------
+    train_dl, valid_dl, fix_dl, test_dl, path, device, c, classes, loss_func : Any
+        As for ``DataBunch``.
 
     Attributes
     ----------
@@ -314,7 +318,7 @@ class ImageDataBunch(DataBunch):
 
 
 def _labelled(images: Any, labels: Any) -> tuple[Images, list[Any]]:
-    """Images as one array, and their labels as a list."""
+    """Return images as one array and their labels as a list."""
     x, names = image_array(images), _python_list(labels)
     if len(names) != len(x) or any(isinstance(name, list) for name in names):
         raise ShapeError(f"every image needs one label, got {len(x)} images and labels of shape "
@@ -327,7 +331,7 @@ def _labelled(images: Any, labels: Any) -> tuple[Images, list[Any]]:
 
 
 def _python_list(labels: Any) -> list[Any]:
-    """A list of Python's own numbers and strings, from a list or any array."""
+    """Return labels from a list or any array as Python's own numbers and strings."""
     names = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     return [name.item() if isinstance(name, np.generic) else name for name in names]
 
@@ -365,7 +369,7 @@ def _class_numbers(names: list[Any], classes: list[Any]) -> "np.ndarray[Any, Any
 
 
 def _channel_stats(x: Array) -> tuple[Any, Any]:
-    """Mean and standard deviation of each channel, summed in float64, a chunk at a time."""
+    """Return mean and standard deviation of each channel, summed in float64 by chunks."""
     chunks = [x[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
     n = x.size // x.shape[1]
     mean = sum(chunk.sum((0, 2, 3), dtype=np.float64) for chunk in chunks) / n

@@ -131,7 +131,7 @@ def num_features_model(body: Module, n_in: int = 3, size: Sequence[int] = (64, 6
 
 
 def _blank_output(model: Module, image_shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of a model's output for one blank image (c, h, w)."""
+    """Return the shape of a model's output for one blank image (c, h, w)."""
     devices = [p.device for p in model.parameters()] or ["cpu"]
     blank = Tensor(np.zeros((1, *image_shape), np.float32)).to(devices[0])
     with no_grad(), evaluating(model):
@@ -267,7 +267,7 @@ def load_body(body: Module, file: str | Path, strict: bool = True) -> None:
 
 
 def _body_weights(weights: Arrays, body: Module) -> Arrays:
-    """The weights of a body: child 0 of a learner's model, or the first children of a network."""
+    """Pick a body's weights: child 0 of a learner's model, or the first children of a network."""
     own, children = body.state_dict(), dict(body.named_children())
     of_learner = {k.removeprefix("0."): v for k, v in weights.items() if k.startswith("0.")}
     of_network = {k: v for k, v in weights.items() if k.partition(".")[0] in children}
@@ -297,15 +297,21 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     pretrained : str or Path, optional
         A checkpoint with weights for the body, as for ``load_body``. All layer groups but the
         last are then frozen, until ``learn.unfreeze()``.
-    lin_ftrs, ps, bn_final, concat_pool
-        As for ``create_head``.
+    lin_ftrs : list of int, optional
+        Widths of the head's hidden layers; one of 512 by default.
+    ps : float or list of float
+        Dropout of the head's linear layers, as for ``create_head``.
     custom_head : Module, optional
         A head to use instead of ``create_head``'s.
     split_on : Module, list or callable, optional
         Where layer groups begin, as for ``learn.split``. By default the residual networks have
         three groups, others two: body and head.
+    bn_final : bool
+        Add batch norm at the end of the head.
     init : callable or None
         How to initialise the head, as for ``apply_init``; None keeps its weights.
+    concat_pool : bool
+        Pool by maximum and mean.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
     **learn_kwargs

@@ -79,7 +79,7 @@ def output_size(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pai
 
 
 def _zeros(like: Array, shape: tuple[int, ...]) -> Array:
-    """Zeros (bs, n, h, w) with the channels last in memory."""
+    """Return zeros (bs, n, h, w) with the channels last in memory."""
     bs, n, *size = shape
     return channels_second(np.zeros_like(like, shape=(bs, *size, n), order="C"))
 
@@ -97,7 +97,7 @@ def _padded(x: Array, padding: Pair) -> Array:
 
 
 def _kernel_views(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
-    """For each pixel of the kernel, a view (bs, c, h', w') of what it covers at all positions."""
+    """Yield for each pixel of the kernel a view (bs, c, h', w') of what it covers everywhere."""
     (height, width), (down, across) = kernel, stride
     rows, columns = output_size(x.shape, kernel, stride)
     for i in range(height):
@@ -106,7 +106,7 @@ def _kernel_views(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
 
 
 def _fold(gradients: Iterable[Array], x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """For each pixel of x, sum the gradients of all windows that contain it."""
+    """Sum for each pixel of x the gradients of all windows that contain it."""
     (h, w), (top, left) = x.shape[2:], padding
     grad = _padded(np.zeros_like(x), padding)
     for view, g in zip(_kernel_views(grad, kernel, stride), gradients, strict=True):
@@ -125,9 +125,9 @@ def _im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
 
 
 def _chunks(x: Array, elements: int) -> Iterator[slice]:
-    """Slices of the batch, when the window matrix of all of it has ``elements``.
+    """Return slices of a batch whose window matrix has ``elements`` in total.
 
-    On a processor with caches a chunk has about CHUNK elements; on a GPU it is the whole batch.
+    On a processor with caches a slice makes up about CHUNK of them; on a GPU it is the whole batch.
     """
     n = max(1, len(x) * CHUNK // max(elements, 1) if backend_of(x).in_pieces else len(x))
     return (slice(start, start + n) for start in range(0, max(len(x), 1), n))

@@ -95,8 +95,20 @@ def _floats(x: "np.ndarray[Any, Any]") -> Images:
 
 
 def check_one_size(arrays: Mapping[str, Any]) -> None:
-    """Raise ShapeError, naming two images, unless all arrays have the same shape.
+    """Check that images have one size.
 
+    Parameters
+    ----------
+    arrays : dict of str to array
+        The images under their names.
+
+    Raises
+    ------
+    ShapeError
+        Names two images of different shapes.
+
+    Examples
+    --------
     >>> check_one_size({"a.png": np.zeros((8, 8)), "b.png": np.zeros((8, 8))})
     """
     items = list(arrays.items())
@@ -123,7 +135,17 @@ def _layout_message(shape: tuple[int, ...]) -> str:
 
 
 def pillow() -> Any:
-    """Return Pillow's module ``Image``, or raise an ImportError that says how to install it."""
+    """Return Pillow's module ``Image``.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        If Pillow is not installed.
+    """
     try:
         from PIL import Image
     except ImportError as error:
@@ -170,7 +192,9 @@ def read_image(file: str | Path, size: Size = None, grey: bool = False) -> Pixel
     ----------
     file : str or Path
         The file.
-    size, grey
+    size : int or (int, int), optional
+        As for ``pillow_array``.
+    grey : bool
         As for ``pillow_array``.
 
     Returns
@@ -207,7 +231,9 @@ def read_folders(folders: Iterable[Path], size: Size = None, grey: bool = False,
     ----------
     folders : list of Path
         Folders that hold ``<class>/<image>``.
-    size, grey
+    size : int or (int, int), optional
+        As for ``pillow_array``.
+    grey : bool
         As for ``pillow_array``.
     skip_unreadable : bool
         Skip files that cannot be read, with one warning for all of them.

@@ -110,7 +110,7 @@ class AdaptivePool2d(Module):
 
 
 def _regions(n: int, count: int) -> list[tuple[int, int]]:
-    """Start and stop of each region of ``n`` pixels."""
+    """Return start and stop of each of ``count`` regions of ``n`` pixels."""
     return [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
 
 
@@ -143,7 +143,7 @@ class AdaptiveAvgPool2d(AdaptivePool2d):
 
 
 def _averaging(like: Array, n: int, count: int) -> Tensor:
-    """The matrix (count, n) whose product with ``n`` pixels is the mean of each region."""
+    """Return the matrix (count, n) whose product with ``n`` pixels is the mean of each region."""
     matrix = np.zeros_like(like, shape=(count, n))
     for row, (start, stop) in zip(matrix, _regions(n, count), strict=True):
         row[start:stop] = 1 / (stop - start)
@@ -182,7 +182,7 @@ class AdaptiveMaxPool2d(AdaptivePool2d):
 
 
 def _first_max(x: Tensor) -> Tensor:
-    """The maximum of each image and channel, (bs, c, 1, 1); its first position is looked up."""
+    """Return the maximum of each image and channel (bs, c, 1, 1), taken where it comes first."""
     bs, c, h, w = x.shape
     flat = x.reshape(bs * c, h * w)
     rows = np.arange(bs * c, like=x.data)

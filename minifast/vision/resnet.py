@@ -89,8 +89,10 @@ def resnet10(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
 
     Parameters
     ----------
-    n_in, n_out, seed
-        As for ``resnet``.
+    n_in, n_out : int
+        Channels of the images, and number of outputs.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
 
     Returns
     -------
@@ -109,8 +111,10 @@ def resnet20(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
 
     Parameters
     ----------
-    n_in, n_out, seed
-        As for ``resnet``.
+    n_in, n_out : int
+        Channels of the images, and number of outputs.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
 
     Returns
     -------
