@@ -1,9 +1,9 @@
-"""Transfer learning, start to end: what is a network worth that has learned another task?
+"""Transfer learning: what a network gains from an earlier task.
 
-A small residual network learns the digits 0 to 4. Then it gets a new head and a few pictures of
-5 to 9: two, three, five or ten of each. Three ways are compared on all other pictures of 5 to 9:
-the same network from scratch, the old body frozen, and the old body fine-tuned after that. The
-8 x 8 pictures come with scikit-learn, so nothing is downloaded.
+A small residual network learns the digits 0 to 4. It then gets a new head and two, three, five or
+ten images of each digit from 5 to 9. Three methods are compared on all other images of 5 to 9:
+training the same network from scratch, training only the head of the pretrained one, and
+fine-tuning all of it afterwards. The 8 x 8 images come with scikit-learn, so nothing is downloaded.
 
     python examples/transfer.py --seeds 3
 """
@@ -24,38 +24,43 @@ from sklearn.datasets import load_digits
 
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
+from minifast.inspect.group_table import group_table
 from minifast.train import Learner, accuracy
 from minifast.vision import ImageDataBunch, cnn_learner, resnet10
 
 Array = np.ndarray[Any, Any]
-LABELS = (2, 3, 5, 10)                 # pictures per class to learn from
-WAYS = ("from scratch", "frozen body", "fine-tuned")
-EPOCHS, FROZEN, UNFROZEN = 10, 30, 30  # of the old task; of the new one, before and after
-LR, CAREFUL = 1e-2, slice(1e-3, 1e-2)  # head and whole network; early layers slower than late
+LABELS = (2, 3, 5, 10)                 # training images per class
+METHODS = ("from scratch", "frozen body", "fine-tuned")
+EPOCHS, FROZEN, UNFROZEN = 10, 30, 30  # of the old task, and of the two phases of the new one
+LR = 1e-2
+FINE_TUNING_LR = slice(1e-3, 1e-2)     # the first layer group learns ten times slower
 PALETTE = ("tab:grey", "tab:blue", "tab:orange")
 
 
 class Digits:
-    """The pictures (n, 8, 8), values 0 to 1, and which digit each is."""
+    """Images ``x`` (n, 8, 8) with values 0 to 1, and their digits ``y`` (n,)."""
 
     def __init__(self) -> None:
         x, self.y = load_digits(return_X_y=True)
         self.x = (x / 16).reshape(-1, 8, 8).astype(np.float32)
 
     def split_old(self, seed: int) -> tuple[Array, Array]:
-        """Rows of 0 to 4: four fifths to train on, one to validate."""
+        """Split the rows of 0 to 4: four fifths for training, one for validation."""
         rows = np.random.default_rng(seed).permutation(np.flatnonzero(self.y < 5))
         return rows[len(rows) // 5:], rows[:len(rows) // 5]
 
     def split_new(self, seed: int, n: int) -> tuple[Array, Array]:
-        """Rows of 5 to 9: ``n`` of each to train on, all others to test."""
+        """Split the rows of 5 to 9: ``n`` per digit for training, all others for testing."""
         rows = np.random.default_rng(seed).permutation(np.flatnonzero(self.y >= 5))
         few = np.concatenate([rows[self.y[rows] == digit][:n] for digit in range(5, 10)])
         return few, np.setdiff1d(rows, few)
 
     def bunch(self, train: Array, valid: Array | None, seed: int, stats: Any = None,
               **kwargs: Any) -> ImageDataBunch:
-        """Data, not validated if ``valid`` is None; ``stats`` are those of the old task."""
+        """Return normalised data.
+
+        Without ``valid`` there is no validation set. ``stats`` normalises like another task.
+        """
         held_out = None if valid is None else (self.x[valid], self.y[valid])
         data = ImageDataBunch.from_arrays(self.x[train], self.y[train], 0, held_out,
                                           bs=64 if len(train) > 64 else min(25, len(train)),
@@ -63,30 +68,30 @@ class Digits:
         return data.normalize(stats)
 
 
-# ---------------------------------------------------------------- the tasks
+# ---------------------------------------------------------------- training
 
 
 def make(data: ImageDataBunch, seed: int, body: Path | None = None) -> Learner:
-    """A resnet10 with a new head of one layer; with ``body``, its weights, frozen altogether."""
+    """Return a resnet10 with a new head of one layer; a pretrained ``body`` is frozen."""
     return cnn_learner(data, resnet10, pretrained=body or False, lin_ftrs=[], ps=0., seed=seed,
                        train_bn=body is None, metrics=[accuracy], path=data.path)
 
 
 def fit(learn: Learner, epochs: int, lr: Any) -> Learner:
-    """One cycle, without a table."""
+    """Train for one cycle without printing."""
     with learn.no_logging():
         learn.fit_one_cycle(epochs, lr)
     return learn
 
 
 def stats_of(learn: Learner) -> Any:
-    """What the learner's pictures were normalised by."""
+    """Return mean and standard deviation that the learner's images were normalised with."""
     data: Any = learn.data
     return data.stats
 
 
 def pretrain(digits: Digits, seed: int, folder: Path, device: str) -> tuple[Learner, Path]:
-    """The network that knows 0 to 4, and the file of its weights."""
+    """Return a learner trained on 0 to 4, and the file with its weights."""
     train, valid = digits.split_old(seed)
     learn = make(digits.bunch(train, valid, seed, path=folder, device=device), seed)
     fit(learn, EPOCHS, LR)
@@ -95,113 +100,113 @@ def pretrain(digits: Digits, seed: int, folder: Path, device: str) -> tuple[Lear
     return learn, file
 
 
-def three_ways(data: ImageDataBunch, body: Path, seed: int) -> Iterator[Learner]:
-    """Learners of the new task, trained for equally many epochs each."""
+def three_methods(data: ImageDataBunch, body: Path, seed: int) -> Iterator[Learner]:
+    """Yield a learner per method, each trained for the same number of epochs."""
     yield fit(make(data, seed), FROZEN + UNFROZEN, LR)
     yield fit(make(data, seed, body), FROZEN + UNFROZEN, LR)
     tuned = fit(make(data, seed, body), FROZEN, LR)
     tuned.unfreeze()
-    yield fit(tuned, UNFROZEN, CAREFUL)
+    yield fit(tuned, UNFROZEN, FINE_TUNING_LR)
 
 
 def score(learn: Learner, digits: Digits, rows: Array) -> float:
-    """The share of ``rows`` that is recognised."""
+    """Return the accuracy on ``rows``."""
     data = digits.bunch(rows, rows, 0, stats_of(learn), device=learn.data.device,
                         path=learn.data.path)
     return float(learn.validate(data.valid_dl)[1])
 
 
 def curve(digits: Digits, seeds: range, folder: Path, device: str) -> Array:
-    """Accuracies (seeds, labels, ways); a line is printed when a seed is done."""
-    results = np.zeros((len(seeds), len(LABELS), len(WAYS)))
+    """Return accuracies (seeds, labels, methods), and print a line per seed."""
+    results = np.zeros((len(seeds), len(LABELS), len(METHODS)))
     for i, seed in enumerate(seeds):
         base, body = pretrain(digits, seed, folder, device)
         for j, n in enumerate(LABELS):
             few, others = digits.split_new(seed, n)
             data = digits.bunch(few, None, seed, stats_of(base), path=folder, device=device)
             results[i, j] = [score(learn, digits, others)
-                             for learn in three_ways(data, body, seed + 1)]
-        at_three = ", ".join(f"{way} {a:.3f}" for way, a in zip(WAYS, results[i, 1], strict=True))
-        print(f"seed {seed}: with {LABELS[1]} of each: {at_three}", flush=True)
+                             for learn in three_methods(data, body, seed + 1)]
+        scores = [f"{method} {a:.3f}" for method, a in zip(METHODS, results[i, 1], strict=True)]
+        print(f"seed {seed}: with {LABELS[1]} images per class: {', '.join(scores)}", flush=True)
     return results
 
 
-# ---------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------- output
 
 
 def walk_through(digits: Digits, seed: int, folder: Path, device: str, out: Path) -> list[Path]:
-    """One transfer step by step, with what each phase has moved."""
+    """Show one transfer step by step; return the files of its plots."""
     heading("The old task: 0 to 4")
     base, body = pretrain(digits, seed, folder, device)
-    print(f"{len(base.data.train_ds)} pictures, {EPOCHS} epochs: accuracy "
+    print(f"{len(base.data.train_ds)} images, {EPOCHS} epochs: accuracy "
           f"{base.validate()[1]:.3f} on {len(base.data.valid_ds)} others. Saved.")
     n = LABELS[2]
     few, others = digits.split_new(seed, n)
     data = digits.bunch(few, None, seed, stats_of(base), path=folder, device=device)
-    heading(f"The new task: 5 to 9, {n} pictures of each")
+    heading(f"The new task: 5 to 9, {n} images of each")
     learn = make(data, seed + 1, body)
-    print("The last layers are cut off, a new head with random weights is put on, the rest is "
-          "frozen:\n")
-    print(learn.group_table())
+    print("The last layers are replaced by a new head with random weights, the rest is frozen:\n")
+    print(group_table(learn))
     phase(f"Frozen, {FROZEN} epochs at {LR:g}", learn, partial(fit, learn, FROZEN, LR))
     print(f"Accuracy {score(learn, digits, others):.3f} on {len(others)} others.")
     learn.unfreeze()
-    phase(f"Unfrozen, {UNFROZEN} epochs at slice({CAREFUL.start:g}, {CAREFUL.stop:g})", learn,
-          partial(fit, learn, UNFROZEN, CAREFUL))
+    low, high = FINE_TUNING_LR.start, FINE_TUNING_LR.stop
+    phase(f"Unfrozen, {UNFROZEN} epochs at slice({low:g}, {high:g})", learn,
+          partial(fit, learn, UNFROZEN, FINE_TUNING_LR))
     print(f"Accuracy {score(learn, digits, others):.3f}.\n")
-    print(learn.group_table())
+    print(group_table(learn))
     return [save(base.recorder.plot_losses(return_fig=True), out / "transfer_losses.png")]
 
 
 def phase(name: str, learn: Learner, train: Any) -> None:
-    """Train, and say how far each layer group has moved, statistics included."""
+    """Train, and print how far each layer group moved, batch norm's statistics included."""
     before = [flat(group) for group in learn.layer_groups]
     train()
     heading(name)
     for i, (was, group) in enumerate(zip(before, learn.layer_groups, strict=True)):
         now = flat(group)
         share = np.linalg.norm(now - was) / np.linalg.norm(was)
-        moved = "0: not one bit has changed" if now.tobytes() == was.tobytes() \
-            else f"{share:.3f} of the length of its weights"
-        print(f"layer group {i} has moved by {moved}")
+        moved = "0: no bit changed" if now.tobytes() == was.tobytes() \
+            else f"{share:.3f} of its norm"
+        print(f"layer group {i} moved by {moved}")
 
 
 def flat(group: Any) -> Array:
-    """All weights and statistics of a layer group, end to end."""
+    """Return all weights and statistics of a layer group as one vector."""
     return np.concatenate([value.reshape(-1) for value in group.state_dict().values()])
 
 
 def report(results: Array) -> None:
-    """The table, and when transfer pays: if it gains more than twice its standard error."""
-    heading(f"Accuracy on the other pictures of 5 to 9, mean and spread of {len(results)} seeds")
-    print(f"{'of each':>7}" + "".join(f"{way:>18}" for way in WAYS) + f"{'gain':>18}")
+    """Print the table; transfer pays if it gains more than twice its standard error."""
+    heading(f"Accuracy on the other images of 5 to 9, mean and spread of {len(results)} seeds")
+    print(f"{'images':>7}" + "".join(f"{method:>18}" for method in METHODS) + f"{'gain':>18}")
     for j, n in enumerate(LABELS):
         cells = "".join(f"{a.mean():>10.3f} +- {a.std():.3f}" for a in results[:, j].T)
         gain, error = gain_of(results[:, j])
         print(f"{n:>7}{cells}{100 * gain:>+9.1f} +- {100 * error:.1f}"
               f"  {'pays' if gain > 2 * error else 'costs' if gain < -2 * error else 'level'}")
     print("""\
-Gain: fine-tuned less from scratch, in points, with its standard error. Transfer pays where the
-gain is more than twice that error. It pays most with few labels; with ten of each the network
-learns the new digits nearly as well from their own pictures. The frozen body alone is not enough:
-it knows what tells 0 to 4 apart, and must be allowed to look for something else.""")
+Gain: fine-tuned minus from scratch, in percentage points, with its standard error. Transfer
+learning pays where the gain exceeds twice that error. It pays most with few labels; with ten
+images per class the network learns the new digits nearly as well from scratch. A frozen body is
+not enough: its features distinguish 0 to 4, and must adapt to the new digits.""")
 
 
 def gain_of(accuracies: Array) -> tuple[float, float]:
-    """Mean difference of fine-tuned and from scratch (seeds, ways), and its standard error."""
+    """Return fine-tuning's mean gain and standard error for accuracies (seeds, methods)."""
     difference = accuracies[:, 2] - accuracies[:, 0]
     spread = difference.std(ddof=1) if len(difference) > 1 else np.inf
     return float(difference.mean()), float(spread / np.sqrt(len(difference)))
 
 
 def draw_curve(results: Array) -> Any:
-    """Mean accuracy over labels per class, one line per way, with the spread over seeds."""
+    """Plot mean accuracy and its spread over the images per class, one line per method."""
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for way, color, accuracies in zip(WAYS, PALETTE, results.transpose(2, 0, 1), strict=True):
+    for method, color, accuracies in zip(METHODS, PALETTE, results.transpose(2, 0, 1), strict=True):
         mean, spread = accuracies.mean(0), accuracies.std(0)
-        axes.plot(LABELS, mean, "o-", color=color, label=way)
+        axes.plot(LABELS, mean, "o-", color=color, label=method)
         axes.fill_between(LABELS, mean - spread, mean + spread, color=color, alpha=.15, lw=0)
-    axes.set(xlabel="Labelled pictures per class", ylabel="Accuracy on the others",
+    axes.set(xlabel="Labelled images per class", ylabel="Accuracy on the others",
              title=f"Digits 5 to 9, {len(results)} seeds: mean and standard deviation")
     axes.set_xscale("log")
     axes.set_xticks(LABELS, map(str, LABELS))
@@ -211,44 +216,44 @@ def draw_curve(results: Array) -> Any:
 
 
 def heading(text: str) -> None:
-    """A line with some air above."""
+    """Print a heading after an empty line."""
     print(f"\n== {text}")
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a plot and let go of it."""
+    """Write a figure to a file and close it."""
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path
 
 
-# ---------------------------------------------------------------- the command
+# ---------------------------------------------------------------- command line
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(message)
 
 
 def fail(message: object) -> NoReturn:
-    """End with one line on stderr and exit status 1."""
+    """Exit with status 1 and one line on stderr."""
     sys.exit(f"transfer.py: {' '.join(str(message).split())}")
 
 
 def at_least(least: int) -> Any:
-    """An argument type: whole numbers from ``least`` on."""
+    """Return an argument type for whole numbers of at least ``least``."""
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
     return number
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The options, with their defaults."""
-    parser = Parser(prog="transfer.py", description="Compare three ways to learn from few labels.")
+    """Parse the command line."""
+    parser = Parser(prog="transfer.py", description="Compare three methods for few labels.")
     parser.add_argument("--seeds", type=at_least(1), default=10, help="how many (default: 10)")
     parser.add_argument("--first", type=at_least(0), default=0, help="first seed (default: 0)")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it works, else cpu)")
@@ -257,9 +262,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """One transfer step by step, then the whole curve."""
+    """Show one transfer step by step, then compare the methods."""
     start = perf_counter()
-    plt.switch_backend("Agg")  # plots are written, not shown, so no display is needed
+    plt.switch_backend("Agg")  # write plots without a display
     args = parse(argv)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -272,11 +277,11 @@ def main(argv: list[str] | None = None) -> None:
     digits, seeds = Digits(), range(args.first, args.first + args.seeds)
     with TemporaryDirectory() as folder:
         plots = walk_through(digits, seeds[0], Path(folder), device, args.out)
-        heading("Three ways")
+        heading("Three methods")
         results = curve(digits, seeds, Path(folder), device)
     report(results)
     plots.append(save(draw_curve(results), args.out / "transfer.png"))
-    print(f"\nPlots: {', '.join(map(str, plots))}. {perf_counter() - start:.1f} s in all.")
+    print(f"\nPlots: {', '.join(map(str, plots))}. {perf_counter() - start:.1f} s in total.")
 
 
 if __name__ == "__main__":

@@ -153,7 +153,6 @@ CASES: dict[str, Case] = {
                        {"kernel": (3, 2), "stride": (2, 1)}),
     "avg_pool2d": Case(windows.avg_pool2d, (normal(2, 3, 6, 5),),
                        {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),
-    "pick_max": Case(windows.pick_max, (normal(2, 4, 3),), {"axis": 1}),
     "cross_entropy": Case(ops.cross_entropy, (normal(4, 5), IDS)),
     "mean_squared_error": Case(ops.mean_squared_error, (A, B)),
     "binary_cross_entropy": Case(ops.binary_cross_entropy, (A, positive(3, 4))),

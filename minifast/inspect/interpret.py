@@ -8,7 +8,6 @@ from ..autograd.notebook import show_table
 from ..backend import Array, backend_of
 from ..data import ArrayDataset, DatasetType
 from ..vision import ImageDataBunch
-from ..vision.pictures import show_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +106,7 @@ class ClassificationInterpretation:
         titles = [f"{guess} / {actual} / {loss:.2f} / {p:.2f}"
                   for guess, actual, loss, p in self._verdicts(rows)]
         x, _ = self._rows(self._dataset(), rows)
-        figure = show_pictures(self.data.denormalized(x), titles, HEADING, figsize)
+        figure = self.data.show_items(x, titles, HEADING, figsize)
         return figure if return_fig else None
 
     def _verdicts(self, rows: Counts) -> list[tuple[Any, Any, float, float]]:

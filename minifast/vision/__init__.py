@@ -1,4 +1,4 @@
-"""Images: layers, residual networks, data and a learner for transfer learning."""
+"""Images: layers, residual networks, data, and a learner for transfer learning."""
 import sys
 from typing import Any
 
@@ -16,7 +16,7 @@ from .learner import create_body as create_body
 from .learner import create_head as create_head
 from .learner import load_body as load_body
 from .learner import num_features_model as num_features_model
-from .picture_files import UnreadableImageError as UnreadableImageError
+from .pixels import UnreadableImageError as UnreadableImageError
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AdaptiveConcatPool2d as AdaptiveConcatPool2d
 from .pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d

@@ -1,16 +1,12 @@
-"""Blocks that convolutional networks are built of, as in fastai's layers."""
+"""Building blocks of convolutional networks, as in fastai's layers."""
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from ..autograd import Tensor
-from ..backend import Array
-from ..nn.activation import ReLU
-from ..nn.containers import Sequential
-from ..nn.dropout import Dropout
-from ..nn.init import Seed, kaiming_normal_
-from ..nn.module import Module
-from ..nn.norm import BatchNorm2d
-from ..nn.shape import Flatten
+from ..nn import BatchNorm2d, Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
+from ..nn.init import Seed
 from ..random import generator
 from .conv import Conv2d, check_images
 from .pool import AdaptiveAvgPool2d
@@ -19,11 +15,33 @@ from .pool import AdaptiveAvgPool2d
 def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | None = None,
                bias: bool | None = None, bn: bool = True, use_activ: bool = True,
                seed: Seed = None) -> Sequential:
-    """Convolution, ReLU, batch norm, in this order; (bs, ni, h, w) to (bs, nf, h', w').
+    """Return a convolution, a ReLU and batch norm: (bs, ni, h, w) to (bs, nf, h', w').
 
-    ``padding`` keeps the size at stride 1 unless it is given; a bias comes without batch norm
-    only. Weights are Kaiming's. fastai v1's ``conv_layer`` (``bn`` is its ``norm_type``).
+    Parameters
+    ----------
+    ni, nf : int
+        Channels of the input and of the output.
+    ks, stride : int
+        The kernel's size and step in pixels.
+    padding : int, optional
+        Zeros added on each side; by default those that keep the size at stride 1.
+    bias : bool, optional
+        Whether the convolution has a bias; by default only without batch norm.
+    bn, use_activ : bool
+        Whether to add batch norm, and the ReLU.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights, which are Kaiming's.
 
+    Returns
+    -------
+    Sequential
+
+    Notes
+    -----
+    fastai v1's ``conv_layer``; ``bn`` stands for its ``norm_type``.
+
+    Examples
+    --------
     >>> [type(layer).__name__ for layer in conv_layer(1, 8)]
     ['Conv2d', 'ReLU', 'BatchNorm2d']
     """
@@ -37,11 +55,23 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
 
 
 class ResBlock(Module):
-    """What the two layers find is added to what they were given: x + layers(x).
+    """A residual block: x + layers(x), (bs, nf, h, w) to the same.
 
-    (bs, nf, h, w) to the same. The last batch norm starts at 0, so the block starts as nothing.
-    fastai v1's ``res_block``, which builds it of ``SequentialEx`` and ``MergeLayer``.
+    The last batch norm starts with weights of 0, so a new block is the identity.
 
+    Parameters
+    ----------
+    nf : int
+        Channels.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Notes
+    -----
+    fastai v1's ``res_block``, which it builds from ``SequentialEx`` and ``MergeLayer``.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> ResBlock(1)(tensor([[[[1., 2.], [3., 4.]]]])).tolist()
     [[[[1.0, 2.0], [3.0, 4.0]]]]
@@ -53,28 +83,45 @@ class ResBlock(Module):
         self.layers[1][-1].weight.data.fill(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, nf, h, w) to the same."""
         y: Tensor = x + self.layers(x)
         return y
 
 
-def res_block(nf: int, seed: Seed = None) -> ResBlock:
-    """A ResBlock, under fastai's name.
-
-    >>> res_block(8).layers[0][0].weight.shape
-    (8, 8, 3, 3)
-    """
-    return ResBlock(nf, seed)
+res_block = ResBlock
+"""fastai's name."""
 
 
 def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
                strides: Sequence[int] | None = None, bn: bool = False, seed: Seed = None
                ) -> Sequential:
-    """Convolutions from channels to channels, then the mean over the image: (bs, actns[-1]).
+    """Return convolutions followed by the mean over the image: (bs, n, h, w) to (bs, n').
 
-    Kernels are 3 and strides 2 unless given. ``bn`` puts batch norm behind all but the last.
+    Parameters
+    ----------
+    actns : list of int
+        Channels of the input and of each convolution.
+    kernel_szs, strides : list of int, optional
+        One per convolution; 3 and 2 by default.
+    bn : bool
+        Add batch norm after all convolutions but the last.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer kernel sizes or strides than convolutions.
+
+    Notes
+    -----
     fastai v1's ``simple_cnn``.
 
+    Examples
+    --------
     >>> from minifast import tensor
     >>> simple_cnn([1, 8, 16, 10])(tensor([[[[0.] * 8] * 8]])).shape
     (1, 10)
@@ -82,8 +129,8 @@ def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
     rng, n = generator(seed), len(actns) - 1
     kernels, steps = kernel_szs or [3] * n, strides or [2] * n
     if not n == len(kernels) == len(steps):
-        raise ValueError(f"{len(actns)} widths {list(actns)} make {n} convolutions, for which "
-                         f"there are {len(kernels)} kernel sizes and {len(steps)} strides")
+        raise ValueError(f"{len(actns)} widths {list(actns)} make {n} convolutions, but there are "
+                         f"{len(kernels)} kernel sizes and {len(steps)} strides")
     layers = [conv_layer(ni, nf, ks, stride, bn=bn and i < n - 1, seed=rng)
               for i, ((ni, nf), ks, stride) in
               enumerate(zip(pairwise(actns), kernels, steps, strict=True))]
@@ -91,9 +138,21 @@ def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
 
 
 class Dropout2d(Dropout):
-    """Whole channels of images (bs, c, h, w) become zero, each with probability ``p``.
-    ``torch.nn.Dropout2d``.
+    """Dropout of whole channels: (bs, c, h, w) to the same.
 
+    Parameters
+    ----------
+    p : float
+        Probability with which a channel is set to zero, in [0, 1).
+    seed : int, numpy.random.Generator or None
+        Source of the random numbers.
+
+    See Also
+    --------
+    torch.nn.Dropout2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> images = Dropout2d(.5, seed=1)(tensor([[[[1., 1.]], [[1., 1.]], [[1., 1.]]]]))
     >>> images[0].tolist()
@@ -101,9 +160,7 @@ class Dropout2d(Dropout):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to the same."""
         check_images(x.shape)
-        return super().forward(x)
-
-    def _drawn(self, x: Array) -> Array:
-        return x[:, :, :1, :1]
+        if not self.training or not self.p:
+            return x
+        return x * super().forward(Tensor(np.ones_like(x.data[:, :, :1, :1])))

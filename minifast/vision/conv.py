@@ -1,62 +1,91 @@
-"""Convolution: a small linear layer at every place of an image."""
-from collections.abc import Iterator
+"""Convolution: the same small linear layer applied at every position of an image."""
 from math import sqrt
 
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, cat
-from ..nn.init import Seed, kaiming_uniform_, uniform_
-from ..nn.module import Module
-from ..nn.parameter import Parameter
+from ..nn import Module, Parameter, kaiming_uniform_, uniform_
+from ..nn.init import Seed
 from ..random import generator
-from . import ops as windows
-
-Pair = tuple[int, int]
-
-
-def pair(n: int | Pair, least: int = 1) -> Pair:
-    """(n, n) for a number. ValueError if one is below ``least``.
-
-    >>> pair(3)
-    (3, 3)
-    """
-    down, across = n if isinstance(n, (tuple, list)) else (n, n)
-    if min(down, across) < least:
-        raise ValueError(f"kernels and strides are at least 1, paddings at least 0; got {n}")
-    return down, across
+from . import ops
+from .ops import Pair, pair
 
 
 def check_images(shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless ``shape`` is that of images.
+    """Check that a shape is that of images.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape to check.
+
+    Raises
+    ------
+    ShapeError
+        If it is not (bs, channels, height, width).
+
+    Examples
+    --------
     >>> check_images((1, 3, 8, 8))
     """
     if len(shape) != 4:
         raise ShapeError(f"images have shape (bs, channels, height, width), got {shape}; "
-                         "use .unsqueeze(axis) for an axis of length 1")
+                         "use .unsqueeze(axis) to add an axis of length 1")
 
 
-def windows_out(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """How many places a kernel has on images of ``shape`` (bs, c, h, w): down, and across.
+def check_window(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair = (0, 0)
+                 ) -> None:
+    """Check that a kernel fits on images.
 
-    >>> windows_out((1, 1, 8, 8), (3, 3), (2, 2), (1, 1))
-    (4, 4)
+    Parameters
+    ----------
+    shape : (bs, c, h, w)
+        The images' shape.
+    kernel, stride, padding : (int, int)
+        As for ``ops.output_size``.
+
+    Raises
+    ------
+    ShapeError
+        If the images have other axes, or the kernel is larger than the padded images.
+
+    Examples
+    --------
+    >>> check_window((1, 1, 8, 8), (3, 3), (2, 2))
     """
     check_images(shape)
-    down, across = ((n + 2 * p - k) // s + 1 for n, k, s, p in
-                    zip(shape[2:], kernel, stride, padding, strict=True))
-    if down < 1 or across < 1:
+    if min(ops.output_size(shape, kernel, stride, padding)) < 1:
         raise ShapeError(f"a kernel of {kernel} does not fit on images of {shape[2:]} with padding "
-                         f"{padding}; use larger images, more padding, or fewer strides before")
-    return down, across
+                         f"{padding}; use larger images, more padding, or smaller strides before")
 
 
 class Conv2d(Module):
-    """(bs, n_in, h, w) to (bs, n_out, h', w'); ``torch.nn.Conv2d`` with its initial weights.
+    """Convolution with torch's initial weights: (bs, n_in, h, w) to (bs, n_out, h', w').
 
-    Every window of the image becomes a row, and one matrix product does the rest. With
-    ``groups`` the channels fall into that many parts, each convolved by itself, in turn.
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the input and of the output.
+    kernel_size, stride, padding : int or (int, int)
+        The kernel's size, its step, and the zeros added on each side, in pixels.
+    groups : int
+        Split the channels into this many equal groups, each with its own convolution.
+    bias : bool
+        Add a bias (n_out,).
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
 
+    Raises
+    ------
+    ValueError
+        If a size is too small, or ``groups`` does not divide both numbers of channels.
+
+    See Also
+    --------
+    torch.nn.Conv2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> Conv2d(1, 4, 3, padding=1)(tensor([[[[0.] * 8] * 8]])).shape
     (1, 4, 8, 8)
@@ -66,11 +95,11 @@ class Conv2d(Module):
                  padding: int | Pair = 0, groups: int = 1, bias: bool = True, seed: Seed = None
                  ) -> None:
         if groups < 1 or n_in % groups or n_out % groups:
-            raise ValueError(f"{n_in} channels to {n_out} do not fall into {groups} equal groups; "
-                             "take a number of groups that divides both")
+            raise ValueError(f"{n_in} channels to {n_out} cannot be split into {groups} equal "
+                             "groups; use a number that divides both")
         rng, self.groups = generator(seed), groups
-        self.kernel_size, self.stride = pair(kernel_size), pair(stride)
-        self.padding = pair(padding, 0)
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride, self.padding = pair(stride, "stride"), pair(padding, "padding", 0)
         shape = (n_out, n_in // groups, *self.kernel_size)
         self.weight = kaiming_uniform_(Parameter(np.empty(shape, np.float32)), sqrt(5), rng)
         self.bias: Parameter | None = None
@@ -80,26 +109,20 @@ class Conv2d(Module):
                                  -bound, bound, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, n_in, h, w) to (bs, n_out, h', w')."""
-        windows_out(x.shape, self.kernel_size, self.stride, self.padding)
-        n_in = self.weight.shape[1] * self.groups
-        if x.shape[1] != n_in:
-            raise ShapeError(f"this convolution takes {n_in} channels, got images of {x.shape}")
+        check_window(x.shape, self.kernel_size, self.stride, self.padding)
+        n_out, n_in = len(self.weight) // self.groups, self.weight.shape[1]
+        if x.shape[1] != n_in * self.groups:
+            raise ShapeError(f"this convolution takes {n_in * self.groups} channels, got images "
+                             f"of {x.shape}")
         own = [self.weight] if self.bias is None else [self.weight, self.bias]
         if self.groups == 1:
             return self._convolve(x, *own)
-        return cat([self._convolve(x[:, part], *(p[rows] for p in own))
-                    for part, rows in zip(self._of_groups(n_in),
-                                          self._of_groups(len(self.weight)),
-                                          strict=True)], axis=1)
+        return cat([self._convolve(x[:, i * n_in:(i + 1) * n_in],
+                                   *(p[i * n_out:(i + 1) * n_out] for p in own))
+                    for i in range(self.groups)], axis=1)
 
     def _convolve(self, x: Tensor, *own: Tensor) -> Tensor:
-        return apply(windows.conv2d, x, *own, stride=self.stride, padding=self.padding)
-
-    def _of_groups(self, n: int) -> Iterator[slice]:
-        """Which of n channels each group has."""
-        size = n // self.groups
-        return (slice(i, i + size) for i in range(0, n, size))
+        return apply(ops.conv2d, x, *own, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
         n_out, n_in = self.weight.shape[0], self.weight.shape[1] * self.groups

@@ -1,5 +1,6 @@
-"""Images: from arrays or folders of pictures to batches."""
+"""ImageDataBunch: batches of labelled images."""
 from collections.abc import Sequence
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -7,31 +8,38 @@ import numpy as np
 
 from ..autograd import ShapeError, Tensor
 from ..backend import Array, backend_of
-from ..data.bunch import DataBunch, DatasetType
-from ..data.loader import ArrayDataset, DataLoader
-from ..data.split import random_split
-from .picture_files import Size, picture_array, read_folders, read_picture
-from .pictures import show_pictures
-from .pixels import Images, as_images, on_host
+from ..data import ArrayDataset, DataBunch, DataLoader, DatasetType, random_split
+from .pixels import Images, Size, image_array, on_host, pillow_array, read_folders, read_image
 
 Self = TypeVar("Self", bound="ImageDataBunch")
-Codes = np.ndarray[Any, np.dtype[np.int64]]
 Stats = tuple[Images, Images]
-PIECE = 1024
-"""How many pictures at a time are summed in float64."""
+CHUNK = 1024
+"""Images that are converted to float64 at a time."""
 
 
 class ImageDataBunch(DataBunch):
-    """Images with a class each, as batches (bs, channels, height, width), (bs,); v1's
-    ``ImageDataBunch``.
+    """Images with one class each: batches (bs, c, h, w) and class numbers (bs,).
 
-    All pictures are kept in memory, as float32. ``stats`` is (mean, std) per channel once
-    ``normalize`` was called.
+    All images are kept in memory as float32. ``from_arrays`` and ``from_folder`` make a bunch.
+
+    Parameters
+    ----------
+    train_dl, valid_dl, fix_dl, test_dl, path, device, c, classes, loss_func : Any
+        As for ``DataBunch``.
+
+    Attributes
+    ----------
+    stats : (ndarray, ndarray) or None
+        Mean and standard deviation of each channel, once ``normalize`` has been called.
+
+    Notes
+    -----
+    fastai v1's ``ImageDataBunch``.
     """
 
     stats: Stats | None = None
 
-    # ---- where they come from
+    # ---- constructors
 
     @classmethod
     def from_arrays(cls: type[Self], images: Any, labels: Any, valid_pct: float = .2,
@@ -39,77 +47,153 @@ class ImageDataBunch(DataBunch):
                     classes: Sequence[Any] | None = None, seed: int | None = None,
                     path: str | Path = ".", bs: int = 64, val_bs: int | None = None,
                     device: str | None = None) -> Self:
-        """From pictures (n, h, w) or (n, h, w, channels) and a label each.
+        """Make a bunch from images and labels in memory.
 
-        Bytes become 0 to 1, floats stay (``as_images``). ``valid`` is (images, labels); without
-        it a random ``valid_pct`` of the rows, drawn with ``seed``, validates. Labels may be
-        anything that can be sorted; ``classes`` are all that occur unless they are given, and
-        targets are numbers of classes. ``test`` are images without labels.
+        Parameters
+        ----------
+        images : array or list
+            Images (n, h, w) or (n, h, w, c), as for ``image_array``.
+        labels : list or array (n,)
+            One label per image, of any type that can be sorted.
+        valid_pct : float
+            Fraction of the images to validate on, chosen at random.
+        valid : (images, labels), optional
+            The validation set, instead of a random one.
+        test : array or list, optional
+            Images without labels.
+        classes : list, optional
+            All classes, in order; by default the sorted labels.
+        seed : int, optional
+            Seed of the random split, or of the order of batches if ``valid`` is given.
+        path : str or Path
+            Folder for checkpoints.
+        bs, val_bs : int
+            Images in a batch for training and for validation; the same by default.
+        device : str, optional
+            Where the images are kept.
 
+        Returns
+        -------
+        ImageDataBunch
+
+        Raises
+        ------
+        ShapeError
+            If images differ in size or labels in number.
+        TypeError
+            If labels cannot be sorted, or ``valid`` is not a pair.
+        ValueError
+            If labels are missing or unknown, or there are fewer than two classes.
+
+        Examples
+        --------
         >>> digits = np.zeros((8, 4, 4), np.uint8)
         >>> data = ImageDataBunch.from_arrays(digits, list("abababab"), valid_pct=.25, bs=2)
         >>> data.classes, data.c, len(data.train_ds), tuple(data.train_ds.x.shape)
         (['a', 'b'], 2, 6, (6, 1, 4, 4))
         """
-        x, names = _pictures_and_labels(images, labels)
-        given = None if valid is None else _valid_pair(valid, x)
-        classes = _classes([*names, *(given[1] if given else [])], classes)
-        y = _codes(names, classes)
-        if given is None:
+        x, names = _labelled(images, labels)
+        if valid is not None and (not isinstance(valid, (tuple, list)) or len(valid) != 2):
+            raise TypeError(f"valid is a pair (images, labels), got {type(valid).__name__}")
+        valid_x, valid_names = (x[:0], []) if valid is None else _labelled(*valid)
+        test_x = x[:0] if test is None else image_array(test)
+        _check_sizes(x, valid_x, test_x)
+        classes = _class_list(names + valid_names, classes)
+        y, valid_y = _class_numbers(names, classes), _class_numbers(valid_names, classes)
+        if valid is None:
             rows, held = random_split(len(x), valid_pct, seed)
-            train, checked = ArrayDataset(x[rows], y[rows]), ArrayDataset(x[held], y[held])
-        else:
-            train = ArrayDataset(x, y)
-            checked = ArrayDataset(given[0], _codes(given[1], classes))
-        unlabelled = None if test is None else _without_labels(test, x)
-        return cls.create(train, checked, unlabelled, bs, val_bs, None if given is None else seed,
-                          device, path=path, classes=classes)
+            x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
+            seed = None  # the split has seeded NumPy's generator, which now orders the batches
+        unlabelled = None if test is None \
+            else ArrayDataset(test_x, np.zeros(len(test_x), np.int64))
+        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), unlabelled, bs,
+                          val_bs, seed, device, path=path, classes=classes)
 
     @classmethod
     def from_folder(cls: type[Self], path: str | Path, train: str = "train", valid: str = "valid",
                     valid_pct: float | None = None, size: Size = None, seed: int | None = None,
                     skip_unreadable: bool = False, grey: bool = False, **kwargs: Any) -> Self:
-        """From picture files, in a folder per class: ``path/train/<class>/<picture>`` and
-        ``path/valid/<class>/<picture>``; with ``valid_pct``, ``path/<class>/<picture>``.
+        """Make a bunch from image files in one folder per class.
 
-        ``size`` is a number of pixels or (height, width). A file that cannot be read is an
-        error (UnreadableImageError), or left out with a warning if ``skip_unreadable``.
-        ``kwargs`` go to ``from_arrays``. fastai v1's ``ImageDataBunch.from_folder``, which crops
-        to keep proportions where this stretches.
+        Parameters
+        ----------
+        path : str or Path
+            Folder that holds ``<train>/<class>/<image>`` and ``<valid>/<class>/<image>``, or with
+            ``valid_pct`` ``<class>/<image>``.
+        train, valid : str
+            Names of the folders of training and validation images.
+        valid_pct : float, optional
+            Fraction of the images to validate on, chosen at random.
+        size : int or (int, int), optional
+            (height, width) in pixels to stretch the images to.
+        seed : int, optional
+            As for ``from_arrays``.
+        skip_unreadable : bool
+            Skip files that cannot be read, with a warning, instead of raising an error.
+        grey : bool
+            Read grey levels: one channel instead of three.
+        **kwargs
+            Arguments of ``from_arrays``.
+
+        Returns
+        -------
+        ImageDataBunch
+
+        Raises
+        ------
+        FileNotFoundError, UnreadableImageError, ShapeError, ValueError
+            As for ``read_folders`` and ``from_arrays``.
+
+        Notes
+        -----
+        fastai v1's ``ImageDataBunch.from_folder`` crops to ``size`` instead of stretching.
         """
         folder = Path(path)
-        parts = [folder / train, folder / valid] if valid_pct is None else [folder]
-        read = read_folders(parts, size, grey, skip_unreadable)
-        for part, (pictures, _) in zip(parts, read, strict=True):
-            if not pictures:
-                raise ValueError(f"none of the pictures in {part} can be read")
-        split: dict[str, Any] = {"valid": read[1]} if valid_pct is None \
-            else {"valid_pct": valid_pct}
-        pictures, labels = read[0]
-        return cls.from_arrays(pictures, labels, seed=seed, path=folder, **split, **kwargs)
+        if valid_pct is None:
+            folders = [folder / train, folder / valid]
+        else:
+            folders, kwargs["valid_pct"] = [folder], valid_pct
+        (images, labels), *held = read_folders(folders, size, grey, skip_unreadable)
+        return cls.from_arrays(images, labels, valid=held[0] if held else None, seed=seed,
+                               path=folder, **kwargs)
 
     # ---- normalisation
 
     def normalize(self: Self, stats: tuple[Any, Any] | None = None) -> Self:
-        """Every channel to mean 0 and standard deviation 1, in all loaders; returns the bunch.
+        """Bring every channel to mean 0 and standard deviation 1, in all loaders.
 
-        ``stats`` (mean, std) are those of the training rows unless given, one number per
-        channel. A second call is an error.
+        Parameters
+        ----------
+        stats : (mean, std), optional
+            Numbers per channel to use instead of those of the training images.
 
-        >>> pictures = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
-        >>> data = ImageDataBunch.from_arrays(pictures, [0, 1] * 4, valid_pct=0, bs=4).normalize()
+        Returns
+        -------
+        ImageDataBunch
+            This bunch.
+
+        Raises
+        ------
+        ValueError
+            On a second call, or if a standard deviation is 0.
+        ShapeError
+            If there is not one number per channel.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=4).normalize()
         >>> [f"{s[0]:.3f}" for s in data.stats]
         ['15.500', '9.233']
         """
         if self.stats is not None:
             mean, std = (s.tolist() for s in self.stats)
-            raise ValueError(f"these images are normalised already, with mean {mean} and std {std};"
+            raise ValueError(f"these images are already normalised, with mean {mean} and std {std};"
                              " normalize() is called once")
         x = self.train_ds.x
         self.stats = _checked_stats(_channel_stats(x) if stats is None else stats, x.shape[1])
         loaders = [self.train_dl, self.valid_dl, self.fix_dl, self.test_dl]
-        for ds in {id(dl.dataset): dl.dataset for dl in loaders
-                   if isinstance(dl, DataLoader)}.values():
+        for ds in {dl.dataset for dl in loaders if isinstance(dl, DataLoader)}:
             ds.x = self._normalized(ds.x)
         return self
 
@@ -120,108 +204,164 @@ class ImageDataBunch(DataBunch):
         return (x - mean) / std
 
     def denormalized(self, x: Any) -> Images:
-        """Images (n, c, h, w) of a batch as they were before ``normalize``, on the host."""
+        """Return images (n, c, h, w) of a batch as they were before ``normalize``, on the host."""
         images: Images = on_host(x)
         if self.stats is None:
             return images
         mean, std = (s.reshape(-1, 1, 1) for s in self.stats)
         return images * std + mean
 
-    # ---- single images, and pictures to look at
+    # ---- single images and plots
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
+        """The images' (channels, height, width)."""
         c, h, w = self.train_ds.x.shape[1:]
         return c, h, w
 
     def one_item(self, item: Any) -> Tensor:
-        """One picture as a batch (1, c, h, w), prepared as the data were.
+        """Return one image as a batch, prepared like the training images.
 
-        An array (h, w) or (h, w, channels) keeps its size; a file's name or a picture of
-        Pillow's is brought to the size and the channels of the data.
+        Parameters
+        ----------
+        item : array, Tensor, Pillow image, str or Path
+            An array (h, w) or (h, w, c) keeps its size; a file or a Pillow image is brought to
+            the size and the channels of the data.
+
+        Returns
+        -------
+        Tensor (1, c, h, w)
+
+        Raises
+        ------
+        ShapeError
+            If an array has another number of channels.
         """
         c, *size = self.image_shape
         if isinstance(item, (str, Path)):
-            item = read_picture(item, (size[0], size[1]), grey=c == 1)
+            item = read_image(item, (size[0], size[1]), grey=c == 1)
         elif type(item).__module__.startswith("PIL."):
-            item = picture_array(item, (size[0], size[1]), grey=c == 1)
-        x = as_images([item])
+            item = pillow_array(item, (size[0], size[1]), grey=c == 1)
+        x = image_array([item])
         if x.shape[1] != c:
-            raise ShapeError(f"these data have images of {c} channels, {self.image_shape}; got a "
-                             f"picture of shape {np.shape(item)} with {x.shape[1]}")
+            raise ShapeError(f"these data have images of {c} channels, {self.image_shape}; got an "
+                             f"image of shape {np.shape(item)} with {x.shape[1]}")
         return Tensor(self._normalized(x)).to(self.device)
 
     def show_batch(self, rows: int = 3, ds_type: DatasetType = DatasetType.Train,
                    figsize: tuple[float, float] | None = None) -> None:
-        """Draw the first pictures of a batch, ``rows`` times ``rows``, with their classes."""
+        """Draw the first images of a batch with their classes.
+
+        Parameters
+        ----------
+        rows : int
+            Rows and columns of the grid.
+        ds_type : DatasetType
+            The loader to take the batch from.
+        figsize : (float, float), optional
+            Width and height in inches.
+
+        Raises
+        ------
+        ValueError
+            If ``rows`` is below 1.
+        """
         if rows < 1:
-            raise ValueError(f"show_batch draws rows x rows pictures, got rows={rows}")
+            raise ValueError(f"show_batch draws rows x rows images, got rows={rows}")
         xb, yb = self.one_batch(ds_type)
         codes = yb.numpy()[:rows * rows].tolist()
         titles = [str(code if self.classes is None else self.classes[code]) for code in codes]
-        show_pictures(self.denormalized(xb[:rows * rows]), titles, figsize=figsize)
+        self.show_items(xb[:rows * rows], titles, figsize=figsize)
+
+    def show_items(self, x: Any, titles: Sequence[str], heading: str | None = None,
+                   figsize: tuple[float, float] | None = None) -> Any:
+        """Draw images of a batch as a square grid, as they were before ``normalize``.
+
+        Values 0 to 1 go from black to white; if there are others, the range of all images does.
+
+        Parameters
+        ----------
+        x : Tensor or array (n, c, h, w)
+            The images.
+        titles : list of str
+            A title per image.
+        heading : str, optional
+            The figure's title.
+        figsize : (float, float), optional
+            Width and height in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        import matplotlib.pyplot as plt
+        images = self.denormalized(x)
+        columns = ceil(sqrt(len(images)))
+        rows, width = ceil(len(images) / columns), max(2.2, .1 * max(map(len, titles)))
+        figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained",
+                                    figsize=figsize or (width * columns, 2.4 * rows))
+        low, high = min(0., float(images.min())), max(1., float(images.max()))
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, image, title in zip(grid.flat, images, titles, strict=False):
+            if len(image) == 1:
+                axes.imshow(image[0], cmap="gray", vmin=low, vmax=high)
+            else:
+                axes.imshow((image.transpose(1, 2, 0) - low) / (high - low))
+            axes.set_title(title)
+        if heading:
+            figure.suptitle(heading)
+        return figure
 
 
 # ---------------------------------------------------------------- labels
 
 
-def _pictures_and_labels(images: Any, labels: Any) -> tuple[Images, list[Any]]:
-    x, names = as_images(images), _as_list(labels)
+def _labelled(images: Any, labels: Any) -> tuple[Images, list[Any]]:
+    """Return images as one array and their labels as a list."""
+    x, names = image_array(images), _python_list(labels)
     if len(names) != len(x) or any(isinstance(name, list) for name in names):
-        raise ShapeError(f"every picture needs one label, got {len(x)} pictures and labels of "
-                         f"shape {np.shape(labels)}")
+        raise ShapeError(f"every image needs one label, got {len(x)} images and labels of shape "
+                         f"{np.shape(labels)}")
     missing = [i for i, name in enumerate(names) if name is None or name != name]
     if missing:
         raise ValueError(f"{len(missing)} labels are missing, the first ({names[missing[0]]}) is "
-                         f"that of picture {missing[0]}; leave these pictures out")
+                         f"that of image {missing[0]}; leave these images out")
     return x, names
 
 
-def _as_list(labels: Any) -> list[Any]:
-    """Python's own numbers and texts, whatever they come in."""
+def _python_list(labels: Any) -> list[Any]:
+    """Return labels from a list or any array as Python's own numbers and strings."""
     names = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     return [name.item() if isinstance(name, np.generic) else name for name in names]
 
 
-def _valid_pair(valid: Any, x: Images) -> tuple[Images, list[Any]]:
-    if not isinstance(valid, (tuple, list)) or len(valid) != 2:
-        raise TypeError(f"valid is a pair (images, labels), got {type(valid).__name__}")
-    images, names = _pictures_and_labels(*valid)
-    return _like_training(images, x, "validation"), names
+def _check_sizes(x: Images, valid: Images, test: Images) -> None:
+    for images, which in ((valid, "validation"), (test, "test")):
+        if images.shape[1:] != x.shape[1:]:
+            raise ShapeError(f"{which} images (channels, height, width) are {images.shape[1:]}, "
+                             f"training images {x.shape[1:]}; resize them to one size")
 
 
-def _without_labels(test: Any, x: Images) -> ArrayDataset:
-    images = _like_training(as_images(test), x, "test")
-    return ArrayDataset(images, np.zeros(len(images), np.int64))
-
-
-def _like_training(images: Images, x: Images, which: str) -> Images:
-    if images.shape[1:] != x.shape[1:]:
-        raise ShapeError(f"{which} images (channels, height, width) are {images.shape[1:]}, "
-                         f"training images {x.shape[1:]}; bring them to one size")
-    return images
-
-
-def _classes(names: list[Any], given: Sequence[Any] | None) -> list[Any]:
+def _class_list(names: list[Any], given: Sequence[Any] | None) -> list[Any]:
     try:
-        classes = sorted(set(names)) if given is None else _as_list(given)
+        classes = sorted(set(names)) if given is None else _python_list(given)
     except TypeError as error:
         kinds = sorted({type(name).__name__ for name in names})
-        raise TypeError(f"labels of types {', '.join(kinds)} cannot be put in order; convert them "
-                        "to one type, or pass classes=") from error
+        raise TypeError(f"labels of types {', '.join(kinds)} cannot be sorted; convert them to "
+                        "one type, or pass classes=") from error
     if len(set(classes)) < max(2, len(classes)):
-        raise ValueError(f"a classifier needs two classes or more, each named once; got {classes}")
+        raise ValueError(f"a classifier needs at least two different classes; got {classes}")
     return classes
 
 
-def _codes(names: list[Any], classes: list[Any]) -> Codes:
+def _class_numbers(names: list[Any], classes: list[Any]) -> "np.ndarray[Any, Any]":
     number = {name: i for i, name in enumerate(classes)}
     for i, name in enumerate(names):
         if name not in number:
-            raise ValueError(f"label {name!r} of picture {i} is not one of the classes {classes}; "
-                             "labels are classes themselves, not their numbers: write "
-                             "[classes[i] for i in labels] if yours are")
+            raise ValueError(f"label {name!r} of image {i} is not one of the classes {classes}; "
+                             "labels are classes, not their numbers: if yours are numbers, pass "
+                             "[classes[i] for i in labels]")
     return np.array([number[name] for name in names], np.int64)
 
 
@@ -229,11 +369,11 @@ def _codes(names: list[Any], classes: list[Any]) -> Codes:
 
 
 def _channel_stats(x: Array) -> tuple[Any, Any]:
-    """Mean and standard deviation of each channel, summed in float64, some pictures at a time."""
-    pieces = [x[i:i + PIECE] for i in range(0, len(x), PIECE)]
+    """Return mean and standard deviation of each channel, summed in float64 by chunks."""
+    chunks = [x[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
     n = x.size // x.shape[1]
-    mean = sum(piece.sum((0, 2, 3), dtype=np.float64) for piece in pieces) / n
-    var = sum(((piece - mean[:, None, None]) ** 2).sum((0, 2, 3)) for piece in pieces) / n
+    mean = sum(chunk.sum((0, 2, 3), dtype=np.float64) for chunk in chunks) / n
+    var = sum(((chunk - mean[:, None, None]) ** 2).sum((0, 2, 3)) for chunk in chunks) / n
     return on_host(mean), on_host(var ** .5)
 
 
@@ -243,6 +383,6 @@ def _checked_stats(stats: Any, channels: int) -> Stats:
         raise ShapeError(f"these images have {channels} channels; stats are (mean, std) with "
                          f"{channels} numbers each, got {mean.size} and {std.size}")
     if not (std > 0).all():
-        raise ValueError(f"standard deviations are above 0, got {std.tolist()}: a channel without "
-                         "contrast cannot be normalised; leave it out, or pass stats=")
+        raise ValueError(f"standard deviations are above 0, got {std.tolist()}: a channel whose "
+                         "pixels are all equal cannot be normalised; drop it, or pass stats=")
     return mean, std

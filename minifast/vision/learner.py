@@ -1,7 +1,4 @@
-"""Images: a network that somebody trained before, and a new head for one's own classes.
-
-``from minifast.vision import *`` gives a notebook the names that fastai v1's did.
-"""
+"""Transfer learning: a trained body, a new head, and a learner for both."""
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,27 +24,51 @@ from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn
 from ..train.loop import evaluating
-from .pool import AdaptiveAvgPool2d, AdaptiveConcatPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from .pool import AdaptiveAvgPool2d, AdaptiveConcatPool2d, AdaptivePool2d, Pool2d
 from .resnet import resnet10, resnet20
 
 Arch = Callable[..., Module]
-"""Makes a network: called with ``n_in=`` channels, ``n_out=`` classes and ``seed=``."""
+"""A function ``arch(n_in=channels, n_out=classes, seed=seed)`` that returns a network."""
 Cut = int | Callable[[Module], Module] | None
-POOLS = (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d)
-_ARCHS: dict[Any, tuple[int, int]] = {resnet10: (-3, 4), resnet20: (-3, 5)}
-"""Where an architecture's body ends, and where the second of its two layer groups begins."""
+MODEL_META: dict[Any, tuple[int, int]] = {resnet10: (-3, 4), resnet20: (-3, 5)}
+"""For each architecture, where its body ends and where the second layer group begins."""
 
 
 # ---------------------------------------------------------------- body
 
 
 def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -> Module:
-    """A network without its last layers: the children before ``cut``.
+    """Return a network without its last layers.
 
-    ``cut`` is a number of children as in ``children[:cut]``, or a function from the network to
-    its body. Left out, it stands in a table for the residual networks; of others the body ends
-    before the last child with a pooling layer. fastai v1's ``create_body``.
+    Parameters
+    ----------
+    arch : callable
+        ``arch(n_in=, n_out=, seed=)`` returns the network.
+    cut : int or callable, optional
+        Keep ``children[:cut]``, or what ``cut(network)`` returns. By default the residual networks
+        lose their head, others everything from the last child that pools.
+    n_in : int
+        Channels of the images.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
 
+    Returns
+    -------
+    Module
+
+    Raises
+    ------
+    ValueError
+        If ``cut`` keeps nothing or more than there is, or is needed and not given.
+    TypeError
+        If the function ``cut`` does not return a Module.
+
+    Notes
+    -----
+    fastai v1's ``create_body``.
+
+    Examples
+    --------
     >>> [type(layer).__name__ for layer in create_body(resnet20)]
     ['Conv2d', 'BatchNorm2d', 'ReLU', 'Sequential', 'Sequential', 'Sequential']
     """
@@ -55,42 +76,64 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
     if callable(cut):
         body = cut(net)
         if not isinstance(body, Module):
-            raise TypeError(f"cut gives the body, a Module; it gave {type(body).__name__}")
+            raise TypeError(f"cut returns the body, a Module; it returned {type(body).__name__}")
         return body
     children = list(net.children())
-    end = cut if cut is not None else _ARCHS[arch][0] if arch in _ARCHS else _last_pool(children)
-    if end > len(children) or not children[:end]:
-        raise ValueError(f"cut={end} leaves {'nothing' if end <= 0 else 'more than there is'}: "
-                         f"this network has {len(children)} children, so cut lies between 1 and "
-                         f"{len(children)}, or between {1 - len(children)} and -1")
-    return Sequential(*children[:end])
+    if cut is None:
+        cut = MODEL_META[arch][0] if arch in MODEL_META else _last_pool(children)
+    if cut > len(children) or not children[:cut]:
+        raise ValueError(f"cut={cut} keeps {'nothing' if cut <= 0 else 'more than there is'}: this "
+                         f"network has {len(children)} children, so cut is 1 to {len(children)}, "
+                         f"or {1 - len(children)} to -1")
+    return Sequential(*children[:cut])
 
 
 def _last_pool(children: Sequence[Module]) -> int:
     pooling = [i for i, child in enumerate(children)
-               if any(isinstance(module, POOLS) for module in child.modules())]
+               if any(isinstance(module, (Pool2d, AdaptivePool2d)) for module in child.modules())]
     if not pooling:
         raise ValueError(f"none of the {len(children)} children of this network has a pooling "
-                         "layer, before which its body could end; pass cut=")
+                         "layer at which its body could end; pass cut=")
     return pooling[-1]
 
 
 def num_features_model(body: Module, n_in: int = 3, size: Sequence[int] = (64, 64)) -> int:
-    """How many channels a body gives, found with one blank image of ``size``.
+    """Return the number of channels of a body's output, found with one blank image.
 
+    Parameters
+    ----------
+    body : Module
+        A model from (bs, n_in, h, w) to (bs, n, h', w').
+    n_in : int
+        Channels of the image.
+    size : (int, int)
+        The image's height and width.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ShapeError
+        If the output has no height and width.
+
+    Examples
+    --------
     >>> num_features_model(create_body(resnet10), 3, (8, 8))
     64
     """
-    shape = _output_of_blank(body, n_in, size)
+    shape = _blank_output(body, (n_in, *size))
     if len(shape) != 4:
-        raise ShapeError(f"a body gives images (bs, channels, height, width); this one gave "
-                         f"{shape} for an image of {n_in} x {size[0]} x {size[1]}: cut earlier")
+        raise ShapeError(f"a body returns (bs, channels, height, width); this one returned {shape} "
+                         f"for an image of {n_in} x {size[0]} x {size[1]}: cut earlier")
     return shape[1]
 
 
-def _output_of_blank(model: Module, n_in: int, size: Sequence[int]) -> tuple[int, ...]:
+def _blank_output(model: Module, image_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of a model's output for one blank image (c, h, w)."""
     devices = [p.device for p in model.parameters()] or ["cpu"]
-    blank = Tensor(np.zeros((1, n_in, *size), np.float32)).to(devices[0])
+    blank = Tensor(np.zeros((1, *image_shape), np.float32)).to(devices[0])
     with no_grad(), evaluating(model):
         shape: tuple[int, ...] = model(blank).shape
     return shape
@@ -102,13 +145,42 @@ def _output_of_blank(model: Module, n_in: int, size: Sequence[int]) -> tuple[int
 def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
                 ps: float | Sequence[float] = .5, concat_pool: bool = True,
                 bn_final: bool = False, seed: Seed = None) -> Sequential:
-    """Pooling, then batch norm, dropout and Linear with ReLU between: images to ``nc`` scores.
+    """Return pooling and linear layers that turn a body's output into scores (bs, nc).
 
-    ``nf`` features come in: twice the body's channels with ``concat_pool``, which takes the
-    largest of each channel and its mean. ``lin_ftrs`` are the hidden widths, 512 by default.
-    ``ps`` is a dropout for each Linear, or one number: the last has it, the others half.
+    Each Linear follows batch norm and dropout; there is a ReLU between them.
+
+    Parameters
+    ----------
+    nf : int
+        Features after pooling: the body's channels, twice as many with ``concat_pool``.
+    nc : int
+        Classes.
+    lin_ftrs : list of int, optional
+        Widths of the hidden layers; one of 512 by default.
+    ps : float or list of float
+        Dropout before each Linear. One number is for the last, the others get half of it.
+    concat_pool : bool
+        Pool by maximum and mean instead of the mean alone.
+    bn_final : bool
+        Add batch norm at the end.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer ``ps`` than linear layers.
+
+    Notes
+    -----
     fastai v1's ``create_head``.
 
+    Examples
+    --------
     >>> [type(layer).__name__ for layer in create_head(128, 10, lin_ftrs=[])]
     ['AdaptiveConcatPool2d', 'Flatten', 'BatchNorm1d', 'Dropout', 'Linear']
     """
@@ -117,7 +189,7 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
     drops = [ps / 2] * hidden + [ps] if isinstance(ps, (int, float)) else list(ps)
     if len(drops) != hidden + 1:
         raise ValueError(f"{len(drops)} dropouts {drops} for {hidden + 1} linear layers of widths "
-                         f"{widths[1:]}; give one number, or {hidden + 1} of them")
+                         f"{widths[1:]}; pass one number, or {hidden + 1} of them")
     layers: list[Module] = [AdaptiveConcatPool2d() if concat_pool else AdaptiveAvgPool2d(1),
                             Flatten()]
     for i, p in enumerate(drops):
@@ -128,10 +200,25 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
 
 def apply_init(model: Module, init: Callable[..., Any] = kaiming_normal_, seed: Seed = None
                ) -> None:
-    """New weights by ``init(weight, seed=generator)``, biases of 0; batch norm is left alone.
+    """Initialise the weights of a model anew, and set its biases to 0.
 
-    Frozen layers are left alone as well. fastai v1's ``apply_init``.
+    Batch norm and frozen layers keep their weights.
 
+    Parameters
+    ----------
+    model : Module
+        The model to change.
+    init : callable
+        ``init(weight, seed=generator)`` fills a weight in place.
+    seed : int, numpy.random.Generator or None
+        Source of the random numbers.
+
+    Notes
+    -----
+    fastai v1's ``apply_init``.
+
+    Examples
+    --------
     >>> head = create_head(4, 2)
     >>> apply_init(head)
     >>> head[4].bias[:2]
@@ -147,39 +234,45 @@ def apply_init(model: Module, init: Callable[..., Any] = kaiming_normal_, seed: 
             bias.data.fill(0)
 
 
-# ---------------------------------------------------------------- weights trained before
+# ---------------------------------------------------------------- trained weights
 
 
-def load_body(body: Module, file: str | Path) -> None:
-    """Give ``body`` the weights and statistics that a checkpoint has for it, all or none.
+def load_body(body: Module, file: str | Path, strict: bool = True) -> None:
+    """Load the weights and statistics of a body from a checkpoint; those of its head are ignored.
 
-    The checkpoint is one of a ``cnn_learner``, or of the network that the body was cut from;
-    its head does not matter. StateDictError names what is missing or of another shape.
+    Parameters
+    ----------
+    body : Module
+        The body to change.
+    file : str or Path
+        A checkpoint of a ``cnn_learner``, or of the whole network that the body was cut from.
+    strict : bool
+        Require a value for every weight, and no others.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such checkpoint.
+    StateDictError
+        If the weights do not fit. The body is then unchanged.
     """
     path = Path(file) if str(file).endswith(SUFFIX) else Path(f"{file}{SUFFIX}")
     weights, _ = part_state(load_arrays(path))
-    own = body.state_dict()
-    found = max(_body_of_learner(weights), _body_of_network(weights, body),
-                key=lambda state: sum(own[k].shape == state[k].shape for k in own.keys() & state))
-    misfit = {
-        "missing": [k for k in own if k not in found],
-        "unexpected": [k for k in found if k not in own],
-        "of another shape": [f"{k} {found[k].shape} where the body has {own[k].shape}"
-                             for k in own if k in found and own[k].shape != found[k].shape]}
-    if any(misfit.values()):
-        names = "; ".join(f"{what}: {', '.join(some)}" for what, some in misfit.items() if some)
-        raise StateDictError(f"the weights in {path} are of another body: {names}. Use the "
-                             "architecture, cut and number of channels that they were trained with")
-    body.load_state_dict(found)
+    try:
+        body.load_state_dict(_body_weights(weights, body), strict)
+    except StateDictError as error:
+        raise StateDictError(f"{path} holds the weights of another body; use the architecture, cut "
+                             f"and number of channels that they were trained with: {error}"
+                             ) from None
 
 
-def _body_of_learner(weights: Arrays) -> Arrays:
-    return {k.removeprefix("0."): v for k, v in weights.items() if k.startswith("0.")}
-
-
-def _body_of_network(weights: Arrays, body: Module) -> Arrays:
-    children = {name for name, _ in body.named_children()}
-    return {k: v for k, v in weights.items() if k.partition(".")[0] in children}
+def _body_weights(weights: Arrays, body: Module) -> Arrays:
+    """Pick a body's weights: child 0 of a learner's model, or the first children of a network."""
+    own, children = body.state_dict(), dict(body.named_children())
+    of_learner = {k.removeprefix("0."): v for k, v in weights.items() if k.startswith("0.")}
+    of_network = {k: v for k, v in weights.items() if k.partition(".")[0] in children}
+    return max(of_learner, of_network, key=lambda found: sum(
+        own[k].shape == found[k].shape for k in own.keys() & found.keys()))
 
 
 # ---------------------------------------------------------------- learner
@@ -191,27 +284,70 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
                 split_on: SplitOn | None = None, bn_final: bool = False,
                 init: Callable[..., Any] | None = kaiming_normal_, concat_pool: bool = True,
                 seed: Seed = None, **learn_kwargs: Any) -> Learner:
-    """A learner with the body of ``base_arch`` and a new head, in layer groups.
+    """Return a learner whose model is an architecture's body and a new head.
 
-    ``pretrained`` is a checkpoint that the body's weights come from (``load_body``); all but
-    the head is frozen then, until ``learn.unfreeze()``. ``custom_head`` takes the place of
-    ``create_head(...)``. The residual networks have three layer groups, others two: body, head.
-    ``learn_kwargs`` go to the learner, ``seed`` fixes the initial weights. fastai v1's
-    ``cnn_learner``, whose ``pretrained=True`` downloads.
+    Parameters
+    ----------
+    data : DataBunch
+        Batches of images (bs, c, h, w) and classes.
+    base_arch : callable
+        The architecture, as for ``create_body``.
+    cut : int or callable, optional
+        Where its body ends, as for ``create_body``.
+    pretrained : str or Path, optional
+        A checkpoint with weights for the body, as for ``load_body``. All layer groups but the
+        last are then frozen, until ``learn.unfreeze()``.
+    lin_ftrs : list of int, optional
+        Widths of the head's hidden layers; one of 512 by default.
+    ps : float or list of float
+        Dropout of the head's linear layers, as for ``create_head``.
+    custom_head : Module, optional
+        A head to use instead of ``create_head``'s.
+    split_on : Module, list or callable, optional
+        Where layer groups begin, as for ``learn.split``. By default the residual networks have
+        three groups, others two: body and head.
+    bn_final : bool
+        Add batch norm at the end of the head.
+    init : callable or None
+        How to initialise the head, as for ``apply_init``; None keeps its weights.
+    concat_pool : bool
+        Pool by maximum and mean.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+    **learn_kwargs
+        Arguments of ``Learner``.
+
+    Returns
+    -------
+    Learner
+
+    Raises
+    ------
+    ShapeError
+        If the batches are not images.
+    ValueError
+        If the number of classes is unknown or not that of ``custom_head``, or ``pretrained`` is
+        True.
+    StateDictError
+        If the weights of ``pretrained`` do not fit.
+
+    Notes
+    -----
+    fastai v1's ``cnn_learner``, whose ``pretrained=True`` downloads weights.
     """
     if pretrained is True:
         raise ValueError("there are no weights to download: pretrained= is the file of a "
-                         "checkpoint, such as learn.save('name', return_path=True) gives")
-    rng, (n_in, *size) = generator(seed), _image_shape(data)
-    body = create_body(base_arch, cut, n_in, rng)
+                         "checkpoint, such as learn.save('name', return_path=True) returns")
+    rng, image_shape = generator(seed), _image_shape(data)
+    body = create_body(base_arch, cut, image_shape[0], rng)
     if pretrained is not False:
         load_body(body, pretrained)
     if custom_head is None:
-        nf = num_features_model(body, n_in, size) * (2 if concat_pool else 1)
+        nf = num_features_model(body, image_shape[0], image_shape[1:]) * (2 if concat_pool else 1)
         head: Module = create_head(nf, int(data.c or 0), lin_ftrs, ps, concat_pool, bn_final, rng)
     else:
         head = custom_head
-        _check_head(Sequential(body, head), (n_in, *size), data.c)
+        _check_head(Sequential(body, head), image_shape, data.c)
     if init is not None:
         apply_init(head, init, rng)
     learn = Learner(data, Sequential(body, head), **learn_kwargs)
@@ -228,21 +364,21 @@ def _image_shape(data: DataBunch) -> tuple[int, ...]:
         raise ShapeError(f"cnn_learner needs batches of images (bs, channels, height, width), got "
                          f"{found}; make the data with ImageDataBunch")
     if not data.c:
-        raise ValueError("these data do not say how many classes there are; make them with "
+        raise ValueError("the number of classes of these data is unknown; make them with "
                          "ImageDataBunch, or pass c= to DataBunch")
     return x.shape[1:]
 
 
 def _check_head(model: Module, image_shape: Sequence[int], c: int | None) -> None:
-    shape = _output_of_blank(model, image_shape[0], image_shape[1:])
+    shape = _blank_output(model, image_shape)
     if shape != (1, c):
-        raise ValueError(f"this custom_head is a head for another data.c: for one image it gives "
-                         f"{shape}, and data.c={c} classes need (1, {c})")
+        raise ValueError(f"this custom_head does not fit data.c: for one image it returns {shape}, "
+                         f"but data.c={c} classes need (1, {c})")
 
 
 def _default_split(arch: Arch) -> Callable[[Module], list[Module]]:
     def split(model: Any) -> list[Module]:
         body, head = model[0], model[1]
-        half = _ARCHS[arch][1] if arch in _ARCHS else 0
-        return [body[half], head] if 0 < half < len(list(body.children())) else [head]
+        second = MODEL_META[arch][1] if arch in MODEL_META else 0
+        return [body[second], head] if 0 < second < len(list(body.children())) else [head]
     return split

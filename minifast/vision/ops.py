@@ -1,8 +1,8 @@
-"""Primitives for images: convolution, the windows of a pool, the largest of each.
+"""Primitives for images: convolution and pooling.
 
-An image batch has shape (bs, channels, height, width). In memory channels lie last, wherever a
-convolution has made it: then a window is a few long stretches, which are copied fast, and all
-windows below each other are one matrix. NumPy's functions keep that order by themselves.
+A batch of images has shape (bs, channels, height, width). The output of a convolution lies in
+memory with the channels last: each window is then made of a few long runs, which are fast to copy,
+and the windows of the whole batch form one matrix. NumPy's functions keep this layout.
 """
 from collections.abc import Iterable, Iterator
 from functools import reduce
@@ -16,111 +16,176 @@ from ..autograd.primitive import primitive
 from ..backend import Array, backend_of
 
 Pair = tuple[int, int]
-PIECE = 1 << 20
-"""Elements of window rows that are made at a time: they are still in the cache when they are
-multiplied, and need no more memory for larger images."""
+"""(height, width), or (down, across)."""
+CHUNK = 1 << 20
+"""Elements of the window matrix that are computed at a time. They stay in the processor's cache,
+and memory does not grow with the batch."""
 
 
-def _zeros(x: Array, shape: tuple[int, ...]) -> Array:
-    """Zeros (bs, n, ...) like those of x, with channels last in memory."""
+def pair(n: int | Pair, name: str, least: int = 1) -> Pair:
+    """Return ``(n, n)`` for a number, and a pair as it is.
+
+    Parameters
+    ----------
+    n : int or (int, int)
+        A size in pixels.
+    name : str
+        The argument's name, for the error message.
+    least : int
+        The smallest number allowed.
+
+    Returns
+    -------
+    (int, int)
+
+    Raises
+    ------
+    ValueError
+        If a number is below ``least``.
+
+    Examples
+    --------
+    >>> pair(3, "stride")
+    (3, 3)
+    """
+    down, across = n if isinstance(n, (tuple, list)) else (n, n)
+    if min(down, across) < least:
+        raise ValueError(f"{name} is a number or a pair of numbers, at least {least}; got {n}")
+    return down, across
+
+
+def output_size(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> Pair:
+    """Return how many positions a kernel takes down and across the images.
+
+    Parameters
+    ----------
+    shape : (bs, c, h, w)
+        The images' shape.
+    kernel, stride, padding : (int, int)
+        The kernel's size, its step, and the rows and columns of zeros added on each side.
+
+    Returns
+    -------
+    (int, int)
+
+    Examples
+    --------
+    >>> output_size((1, 1, 8, 8), (3, 3), (2, 2), (1, 1))
+    (4, 4)
+    """
+    down, across = ((n + 2 * p - k) // s + 1 for n, k, s, p in
+                    zip(shape[2:], kernel, stride, padding, strict=True))
+    return down, across
+
+
+def _zeros(like: Array, shape: tuple[int, ...]) -> Array:
+    """Return zeros (bs, n, h, w) with the channels last in memory."""
     bs, n, *size = shape
-    return channels_second(np.zeros_like(x, shape=(bs, *size, n), order="C"))
+    return channels_second(np.zeros_like(like, shape=(bs, *size, n), order="C"))
 
 
 def _padded(x: Array, padding: Pair) -> Array:
-    """Zeros around the images; a negative padding cuts pixels off instead."""
-    cut, (above, left) = [max(-p, 0) for p in padding], [max(p, 0) for p in padding]
-    x = x[:, :, cut[0]:x.shape[2] - cut[0], cut[1]:x.shape[3] - cut[1]]
+    """Add zeros around the images; a negative padding crops them instead."""
+    (top, left), (crop_h, crop_w) = [max(p, 0) for p in padding], [max(-p, 0) for p in padding]
+    x = x[:, :, crop_h:x.shape[2] - crop_h, crop_w:x.shape[3] - crop_w]
     bs, c, h, w = x.shape
-    if not above and not left:
+    if not top and not left:
         return x
-    room = _zeros(x, (bs, c, h + 2 * above, w + 2 * left))
-    room[:, :, above:above + h, left:left + w] = x
-    return room
+    padded = _zeros(x, (bs, c, h + 2 * top, w + 2 * left))
+    padded[:, :, top:top + h, left:left + w] = x
+    return padded
 
 
-def _places(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
-    """For each pixel of the kernel: what it sees at all places of the kernel, as a view."""
-    (down, right), (height, width) = stride, kernel
-    rows, columns = ((n - k) // s + 1 for n, k, s in zip(x.shape[2:], kernel, stride,
-                                                         strict=True))
+def _kernel_views(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
+    """Yield for each pixel of the kernel a view (bs, c, h', w') of what it covers everywhere."""
+    (height, width), (down, across) = kernel, stride
+    rows, columns = output_size(x.shape, kernel, stride)
     for i in range(height):
         for j in range(width):
-            yield x[:, :, i:i + down * rows:down, j:j + right * columns:right]
+            yield x[:, :, i:i + down * rows:down, j:j + across * columns:across]
 
 
 def _fold(gradients: Iterable[Array], x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """Each pixel of x sums the gradients of all windows that it lay in."""
-    (h, w), (above, left) = x.shape[2:], padding
-    back = _padded(np.zeros_like(x), padding)
-    for seen, g in zip(_places(back, kernel, stride), gradients, strict=True):
-        seen += g
-    return back[:, :, above:above + h, left:left + w]
+    """Sum for each pixel of x the gradients of all windows that contain it."""
+    (h, w), (top, left) = x.shape[2:], padding
+    grad = _padded(np.zeros_like(x), padding)
+    for view, g in zip(_kernel_views(grad, kernel, stride), gradients, strict=True):
+        view += g
+    return grad[:, :, top:top + h, left:left + w]
 
 
 # ---------------------------------------------------------------- convolution
 
 
-def _window_rows(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """One row per window, its pixels in order, the channels of each: (bs * places, k * c)."""
+def _im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """Copy every window to a row: (bs * h' * w', height * width * c)."""
     view = np.lib.stride_tricks.sliding_window_view(_padded(x, padding), kernel, axis=(2, 3))
     view = view[:, :, ::stride[0], ::stride[1]].transpose(0, 2, 3, 4, 5, 1)
     return view.reshape(-1, kernel[0] * kernel[1] * x.shape[1])
 
 
-def _weight_rows(w: Array) -> Array:
-    """(n_out, n_in, height, width) to (n_out, k * n_in), in the order of a window's row."""
-    return w.transpose(0, 2, 3, 1).reshape(len(w), -1)
+def _chunks(x: Array, elements: int) -> Iterator[slice]:
+    """Return slices of a batch whose window matrix has ``elements`` in total.
 
-
-def _pieces(x: Array, elements: int) -> Iterator[slice]:
-    """Images at a time, when the window rows of all have so many elements: on a processor with
-    caches about PIECE, on a GPU all."""
-    fitting = len(x) * PIECE // max(elements, 1)
-    n = max(1, fitting if backend_of(x).in_pieces else len(x))
+    On a processor with caches a slice makes up about CHUNK of them; on a GPU it is the whole batch.
+    """
+    n = max(1, len(x) * CHUNK // max(elements, 1) if backend_of(x).in_pieces else len(x))
     return (slice(start, start + n) for start in range(0, max(len(x), 1), n))
 
 
 def _convolve(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
-    kernel, weights = (w.shape[2], w.shape[3]), _weight_rows(w).T
-    size = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in
-                 zip(x.shape[2:], kernel, stride, padding, strict=True))
-    rows = [_window_rows(x[part], kernel, stride, padding) @ weights
-            for part in _pieces(x, len(x) * prod(size) * len(weights))]
+    kernel = w.shape[2], w.shape[3]
+    size = output_size(x.shape, kernel, stride, padding)
+    weight = w.transpose(0, 2, 3, 1).reshape(len(w), -1).T  # in the order of a window's row
+    rows = [_im2col(x[chunk], kernel, stride, padding) @ weight
+            for chunk in _chunks(x, len(x) * prod(size) * len(weight))]
     return as_images(rows[0] if len(rows) == 1 else np.concatenate(rows), len(x), size)
 
 
 def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                 ) -> Array:
-    """A convolution too: of the gradient, with the kernel turned round, at every place."""
-    at_every_place = g
-    if stride != (1, 1):  # zeros where the kernel did not stand
-        size = (n + 2 * p - k + 1 for n, p, k in
-                zip(x.shape[2:], padding, w.shape[2:], strict=True))
-        at_every_place = _zeros(g, (len(g), g.shape[1], *size))
-        at_every_place[:, :, ::stride[0], ::stride[1]] = g
-    turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)
-    above, left = (k - 1 - p for k, p in zip(w.shape[2:], padding, strict=True))
-    return _convolve(at_every_place, turned, (1, 1), (above, left))
+    """Convolve the gradient with the flipped kernel, at every position."""
+    kernel, dense = (w.shape[2], w.shape[3]), g
+    if stride != (1, 1):  # zeros at the positions that the stride skipped
+        size = output_size(x.shape, kernel, (1, 1), padding)
+        dense = _zeros(g, (len(g), g.shape[1], *size))
+        dense[:, :, ::stride[0], ::stride[1]] = g
+    flipped = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    top, left = (k - 1 - p for k, p in zip(kernel, padding, strict=True))
+    return _convolve(dense, flipped, (1, 1), (top, left))
 
 
 def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                  ) -> Array:
-    n_out, n_in, *kernel = w.shape
+    n_out, n_in, height, width = w.shape
     elements = len(x) * prod(g.shape[2:]) * w[0].size
-    total = sum(as_rows(g[part]).T @ _window_rows(x[part], (kernel[0], kernel[1]), stride, padding)
-                for part in _pieces(x, elements))
-    return total.reshape(n_out, *kernel, n_in).transpose(0, 3, 1, 2)
+    total = sum(as_rows(g[chunk]).T @ _im2col(x[chunk], (height, width), stride, padding)
+                for chunk in _chunks(x, elements))
+    return total.reshape(n_out, height, width, n_in).transpose(0, 3, 1, 2)
 
 
 @primitive(_conv_input, _conv_weight,
            lambda g, y, x, w, b, stride, padding: column_sums(as_rows(g)))
 def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Array:
-    """Every window of the images (bs, n_in, h, w) times the weights (n_out, n_in, *kernel), as
-    one matrix product, and a bias (n_out,) if there is one; torch's ``F.conv2d``.
+    """Multiply every window by the weights, as one matrix product; torch's ``F.conv2d``.
 
-    The rule for the weights lays the windows out anew: keeping them would take the memory of
-    the images as many times as the kernel has pixels.
+    The rule for the weights builds the window matrix again: to keep it would take as many times
+    the images' memory as the kernel has pixels.
+
+    Parameters
+    ----------
+    x : (bs, n_in, h, w)
+        Images.
+    w : (n_out, n_in, height, width)
+        Weights.
+    *bias : (n_out,)
+        None or one.
+    stride, padding : (int, int)
+        As for ``output_size``.
+
+    Returns
+    -------
+    (bs, n_out, h', w')
     """
     y = _convolve(x, w, stride, padding)
     for b in bias:
@@ -128,39 +193,53 @@ def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Arr
     return y
 
 
-# ---------------------------------------------------------------- pools
+# ---------------------------------------------------------------- pooling
 
 
-def _to_largest(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair) -> Array:
-    back, free = np.zeros_like(x), np.ones_like(y, dtype=bool)
-    for seen, place in zip(_places(x, kernel, stride), _places(back, kernel, stride), strict=True):
-        hit = (seen == y) & free  # of equals only the first
-        free ^= hit
-        place += g * hit
-    return back
+def _to_first_max(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair) -> Array:
+    grad, unassigned = np.zeros_like(x), np.ones_like(y, dtype=bool)
+    for seen, to in zip(_kernel_views(x, kernel, stride), _kernel_views(grad, kernel, stride),
+                        strict=True):
+        hit = (seen == y) & unassigned
+        unassigned ^= hit
+        to += g * hit
+    return grad
 
 
-@primitive(_to_largest)
+@primitive(_to_first_max)
 def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> Array:
-    """The largest of each window, (bs, c, h, w) to (bs, c, h', w'). The gradient goes to the
-    first of equals, as in torch's ``F.max_pool2d``."""
-    return reduce(np.maximum, _places(x, kernel, stride))
+    """Return the maximum of each window; torch's ``F.max_pool2d``.
+
+    If a window has several maxima, the first one gets the gradient.
+
+    Parameters
+    ----------
+    x : (bs, c, h, w)
+        Images.
+    kernel, stride : (int, int)
+        As for ``output_size``.
+
+    Returns
+    -------
+    (bs, c, h', w')
+    """
+    return reduce(np.maximum, _kernel_views(x, kernel, stride))
 
 
 @primitive(lambda g, y, x, kernel, stride, padding:
            _fold(repeat(g / prod(kernel), prod(kernel)), x, kernel, stride, padding))
 def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """The mean of each window, padding included; torch's ``F.avg_pool2d``."""
-    return reduce(np.add, _places(_padded(x, padding), kernel, stride)) / prod(kernel)
+    """Return the mean of each window, padding included; torch's ``F.avg_pool2d``.
 
+    Parameters
+    ----------
+    x : (bs, c, h, w)
+        Images.
+    kernel, stride, padding : (int, int)
+        As for ``output_size``.
 
-def _first_of_the_largest(g: Array, y: Array, a: Array, axis: int) -> Array:
-    places = np.arange(a.shape[axis], like=a).reshape([-1 if i == axis % a.ndim else 1
-                                                       for i in range(a.ndim)])
-    return np.expand_dims(g, axis) * (places == np.expand_dims(a.argmax(axis), axis))
-
-
-@primitive(_first_of_the_largest)
-def pick_max(a: Array, axis: int) -> Array:
-    """The largest along ``axis``; the gradient goes to the first of equals."""
-    return a.max(axis)
+    Returns
+    -------
+    (bs, c, h', w')
+    """
+    return reduce(np.add, _kernel_views(_padded(x, padding), kernel, stride)) / prod(kernel)

@@ -1,40 +1,53 @@
-"""Pooling: a window of an image becomes one number."""
+"""Pooling: each window of an image becomes one number."""
 import numpy as np
 
 from ..autograd import Tensor, apply, cat
 from ..backend import Array
-from ..nn.module import Module
-from . import ops as windows
-from .conv import Pair, check_images, pair, windows_out
+from ..nn import Module
+from . import ops
+from .conv import check_images, check_window
+from .ops import Pair, pair
 
 
-class _Pool2d(Module):
-    """Base of pools with a window of ``kernel_size`` that moves by ``stride``, by default its size.
+class Pool2d(Module):
+    """Base class of pools whose window moves over the image in steps of ``stride``.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        The window's size in pixels.
+    stride : int or (int, int), optional
+        The window's step; its size by default.
+    padding : int or (int, int)
+        Zeros added on each side.
     """
 
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
                  padding: int | Pair = 0) -> None:
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
-        self.window = {"kernel": pair(kernel_size), "stride": pair(self.stride),
-                       "padding": pair(padding, 0)}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to (bs, c, h', w')."""
-        windows_out(x.shape, **self.window)
-        return self.pool(x)
-
-    def pool(self, x: Tensor) -> Tensor:
-        """One number for each window."""
-        raise NotImplementedError
+        self.window = {"kernel": pair(kernel_size, "kernel_size"),
+                       "stride": pair(self.stride, "stride"),
+                       "padding": pair(padding, "padding", 0)}
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class MaxPool2d(_Pool2d):
-    """The largest of each window; ``torch.nn.MaxPool2d``, without padding.
+class MaxPool2d(Pool2d):
+    """Maximum of each window: (bs, c, h, w) to (bs, c, h', w').
 
+    Parameters
+    ----------
+    kernel_size, stride : int or (int, int)
+        The window's size and step in pixels; without ``stride`` the windows do not overlap.
+
+    See Also
+    --------
+    torch.nn.MaxPool2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> MaxPool2d(2)(tensor([[[[1., 2.], [3., 4.]]]]))
     tensor([[[[4.]]]])
@@ -42,105 +55,154 @@ class MaxPool2d(_Pool2d):
 
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None) -> None:
         super().__init__(kernel_size, stride)
+        del self.window["padding"]
 
-    def pool(self, x: Tensor) -> Tensor:
-        """The largest."""
-        return apply(windows.max_pool2d, x, kernel=self.window["kernel"],
-                     stride=self.window["stride"])
+    def forward(self, x: Tensor) -> Tensor:
+        check_window(x.shape, **self.window)
+        return apply(ops.max_pool2d, x, **self.window)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, dilation=1, ceil_mode=False"
 
 
-class AvgPool2d(_Pool2d):
-    """The mean of each window, padding included; ``torch.nn.AvgPool2d``.
+class AvgPool2d(Pool2d):
+    """Mean of each window, padding included: (bs, c, h, w) to (bs, c, h', w').
 
+    Parameters
+    ----------
+    kernel_size, stride, padding : int or (int, int)
+        The window's size and step, and the zeros added on each side, in pixels; without
+        ``stride`` the windows do not overlap.
+
+    See Also
+    --------
+    torch.nn.AvgPool2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> AvgPool2d(2)(tensor([[[[1., 2.], [3., 4.]]]]))
     tensor([[[[2.5000]]]])
     """
 
-    def pool(self, x: Tensor) -> Tensor:
-        """The mean."""
-        return apply(windows.avg_pool2d, x, **self.window)
+    def forward(self, x: Tensor) -> Tensor:
+        check_window(x.shape, **self.window)
+        return apply(ops.avg_pool2d, x, **self.window)
 
 
-class AdaptiveAvgPool2d(Module):
-    """Means of as many parts as ``sz`` says, whatever the image's size; (bs, c, h, w) to
-    (bs, c, *sz). ``torch.nn.AdaptiveAvgPool2d``: part i of n pixels in o parts is
-    floor(i n / o) to ceil((i + 1) n / o).
+class AdaptivePool2d(Module):
+    """Base class of pools whose output has a given size, whatever the image's size.
 
+    The image is divided into regions: region i of o covers pixels floor(i n / o) to
+    ceil((i + 1) n / o) of n, so neighbours may overlap.
+
+    Parameters
+    ----------
+    sz : int or (int, int)
+        The output's height and width.
+    """
+
+    def __init__(self, sz: int | Pair = 1) -> None:
+        self.sz, self.size = sz, pair(sz, "sz")
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.sz}"
+
+
+def _regions(n: int, count: int) -> list[tuple[int, int]]:
+    """Return start and stop of each of ``count`` regions of ``n`` pixels."""
+    return [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+
+
+class AdaptiveAvgPool2d(AdaptivePool2d):
+    """Mean of each region: (bs, c, h, w) to (bs, c, *sz).
+
+    Parameters
+    ----------
+    sz : int or (int, int)
+        The output's height and width.
+
+    See Also
+    --------
+    torch.nn.AdaptiveAvgPool2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> AdaptiveAvgPool2d(1)(tensor([[[[1., 2.], [3., 4.]]]]))
     tensor([[[[2.5000]]]])
     """
 
-    def __init__(self, sz: int | Pair = 1) -> None:
-        self.sz, self.parts = sz, pair(sz)
-
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to (bs, c, *sz)."""
         check_images(x.shape)
-        if self.parts == (1, 1):
+        if self.size == (1, 1):
             return x.mean((2, 3), keepdims=True)
-        down, across = (_parts(x.data, x.shape[2 + i], n) for i, n in enumerate(self.parts))
+        down, across = (_averaging(x.data, n, count)
+                        for n, count in zip(x.shape[2:], self.size, strict=True))
         return down @ x @ across.t()
 
-    def extra_repr(self) -> str:
-        return f"output_size={self.sz}"
+
+def _averaging(like: Array, n: int, count: int) -> Tensor:
+    """Return the matrix (count, n) whose product with ``n`` pixels is the mean of each region."""
+    matrix = np.zeros_like(like, shape=(count, n))
+    for row, (start, stop) in zip(matrix, _regions(n, count), strict=True):
+        row[start:stop] = 1 / (stop - start)
+    return Tensor(matrix)
 
 
-def _parts(like: Array, n: int, parts: int) -> Tensor:
-    """The matrix (parts, n) that takes the mean of each part."""
-    part = np.arange(parts, like=like)[:, None]
-    place = np.arange(n, like=like)
-    start, stop = part * n // parts, -(-(part + 1) * n // parts)
-    inside = (place >= start) & (place < stop)
-    return Tensor((inside / (stop - start)).astype(like.dtype))
+class AdaptiveMaxPool2d(AdaptivePool2d):
+    """Maximum of each region: (bs, c, h, w) to (bs, c, *sz).
 
+    If a region has several maxima, the first one gets the gradient.
 
-class AdaptiveMaxPool2d(Module):
-    """The largest of as many parts as ``sz`` says, whatever the image's size; (bs, c, h, w) to
-    (bs, c, *sz). ``torch.nn.AdaptiveMaxPool2d``; the parts are those of AdaptiveAvgPool2d.
+    Parameters
+    ----------
+    sz : int or (int, int)
+        The output's height and width.
 
+    See Also
+    --------
+    torch.nn.AdaptiveMaxPool2d
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> AdaptiveMaxPool2d(1)(tensor([[[[1., 2.], [3., 4.]]]]))
     tensor([[[[4.]]]])
     """
 
-    def __init__(self, sz: int | Pair = 1) -> None:
-        self.sz, self.parts = sz, pair(sz)
-
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to (bs, c, *sz)."""
         check_images(x.shape)
-        if self.parts == (1, 1):
-            return _largest(x)
-        rows, columns = (_bounds(n, parts) for n, parts in
-                         zip(x.shape[2:], self.parts, strict=True))
-        return cat([cat([_largest(x[:, :, above:below, left:right]) for left, right in columns],
-                        axis=3) for above, below in rows], axis=2)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.sz}"
+        if self.size == (1, 1):
+            return _first_max(x)
+        rows, columns = (_regions(n, count)
+                         for n, count in zip(x.shape[2:], self.size, strict=True))
+        return cat([cat([_first_max(x[:, :, top:bottom, left:right]) for left, right in columns],
+                        axis=3) for top, bottom in rows], axis=2)
 
 
-def _bounds(n: int, parts: int) -> list[tuple[int, int]]:
-    """Start and stop of each part."""
-    return [(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)]
-
-
-def _largest(x: Tensor) -> Tensor:
-    """(bs, c, h, w) to (bs, c, 1, 1): the first of equals gets the gradient."""
+def _first_max(x: Tensor) -> Tensor:
+    """Return the maximum of each image and channel (bs, c, 1, 1), taken where it comes first."""
     bs, c, h, w = x.shape
-    return apply(windows.pick_max, x.reshape(bs, c, h * w), axis=2).reshape(bs, c, 1, 1)
+    flat = x.reshape(bs * c, h * w)
+    rows = np.arange(bs * c, like=x.data)
+    return flat[rows, flat.data.argmax(1)].reshape(bs, c, 1, 1)
 
 
 class AdaptiveConcatPool2d(Module):
-    """Both at once: the largest of each part, then its mean; (bs, c, h, w) to (bs, 2 c, *sz).
+    """Maxima and means of each region, joined: (bs, c, h, w) to (bs, 2 c, *sz).
 
-    fastai's ``AdaptiveConcatPool2d``: the channels of the maximum come first.
+    Parameters
+    ----------
+    sz : int or (int, int), optional
+        The output's height and width; 1 by default.
 
+    Notes
+    -----
+    fastai v1's ``AdaptiveConcatPool2d``: the maxima come first.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> AdaptiveConcatPool2d()(tensor([[[[1., 2.], [3., 4.]]]])).tolist()
     [[[[4.0]], [[2.5]]]]
@@ -152,5 +214,4 @@ class AdaptiveConcatPool2d(Module):
         self.mp = AdaptiveMaxPool2d(self.output_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, c, h, w) to (bs, 2 c, *sz)."""
         return cat([self.mp(x), self.ap(x)], axis=1)

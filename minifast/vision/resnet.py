@@ -1,32 +1,34 @@
-"""Small residual networks (He et al. 2016), for images of 8x8 to 32x32 pixels."""
+"""Small residual networks for images of 8 x 8 to 32 x 32 pixels (He et al. 2016)."""
 from collections.abc import Sequence
 
 from ..autograd import Tensor
-from ..nn.activation import ReLU
-from ..nn.containers import Sequential
-from ..nn.init import Seed, kaiming_normal_
-from ..nn.linear import Linear
-from ..nn.module import Module
-from ..nn.norm import BatchNorm2d
-from ..nn.shape import Flatten
+from ..nn import Flatten, Linear, Module, ReLU, Sequential
+from ..nn.init import Seed
 from ..random import generator
 from .blocks import conv_layer
-from .conv import Conv2d
 from .pool import AdaptiveAvgPool2d
 
 
-def _conv(ni: int, nf: int, stride: int, seed: Seed) -> Conv2d:
-    conv = Conv2d(ni, nf, 3, stride, 1, bias=False, seed=seed)
-    kaiming_normal_(conv.weight, seed=seed)
-    return conv
-
-
 class BasicBlock(Module):
-    """Two convolutions beside a shortcut; (bs, ni, h, w) to (bs, nf, h / stride, w / stride).
+    """Two convolutions and a shortcut: (bs, ni, h, w) to (bs, nf, h / stride, w / stride).
 
-    The shortcut is the input itself, or a 1x1 convolution of it where the shape changes.
+    The shortcut is the input itself, or its 1 x 1 convolution where the shape changes.
+
+    Parameters
+    ----------
+    ni, nf : int
+        Channels of the input and of the output.
+    stride : int
+        Step of the first convolution.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Notes
+    -----
     torchvision's ``BasicBlock``.
 
+    Examples
+    --------
     >>> from minifast import tensor
     >>> BasicBlock(2, 4, stride=2)(tensor([[[[0.] * 8] * 8] * 2])).shape
     (1, 4, 4, 4)
@@ -34,15 +36,14 @@ class BasicBlock(Module):
 
     def __init__(self, ni: int, nf: int, stride: int = 1, seed: Seed = None) -> None:
         rng = generator(seed)
-        self.conv1, self.bn1 = _conv(ni, nf, stride, rng), BatchNorm2d(nf)
+        self.conv1, self.bn1 = conv_layer(ni, nf, 3, stride, use_activ=False, seed=rng)
         self.relu = ReLU()
-        self.conv2, self.bn2 = _conv(nf, nf, 1, rng), BatchNorm2d(nf)
+        self.conv2, self.bn2 = conv_layer(nf, nf, use_activ=False, seed=rng)
         self.downsample: Sequential | None = None
         if stride != 1 or ni != nf:
             self.downsample = conv_layer(ni, nf, 1, stride, use_activ=False, seed=rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(bs, ni, h, w) to (bs, nf, h / stride, w / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         z: Tensor = self.relu(y + shortcut)
@@ -51,27 +52,54 @@ class BasicBlock(Module):
 
 def resnet(blocks: Sequence[int], widths: Sequence[int], n_in: int = 3, n_out: int = 10,
            seed: Seed = None) -> Sequential:
-    """A residual network: stem, one stage per number in ``blocks``, mean, linear layer.
+    """Return a residual network: (bs, n_in, h, w) to (bs, n_out).
 
-    Each stage but the first halves the image. Children: conv, batch norm, ReLU, the stages, pool,
-    Flatten, Linear; so a body without its last three is ``net[:-3]``.
+    Its children are a convolution, batch norm, ReLU, the stages, a pool, Flatten and Linear, so
+    ``net[:-3]`` is the network without its head. Each stage but the first halves the image.
 
+    Parameters
+    ----------
+    blocks, widths : list of int
+        Number of blocks and of channels of each stage.
+    n_in, n_out : int
+        Channels of the images, and number of outputs.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Sequential
+
+    Examples
+    --------
     >>> len(resnet([1, 1], [8, 16]))
     8
     """
-    rng = generator(seed)
-    stem = [_conv(n_in, widths[0], 1, rng), BatchNorm2d(widths[0]), ReLU()]
-    stages, ni = [], widths[0]
+    rng, ni = generator(seed), widths[0]
+    layers = [*conv_layer(n_in, ni, use_activ=False, seed=rng), ReLU()]
     for i, (n, nf) in enumerate(zip(blocks, widths, strict=True)):
         first = BasicBlock(ni, nf, 1 if i == 0 else 2, rng)
-        stages.append(Sequential(first, *(BasicBlock(nf, nf, seed=rng) for _ in range(n - 1))))
+        layers.append(Sequential(first, *(BasicBlock(nf, nf, seed=rng) for _ in range(n - 1))))
         ni = nf
-    return Sequential(*stem, *stages, AdaptiveAvgPool2d(1), Flatten(), Linear(ni, n_out, seed=rng))
+    return Sequential(*layers, AdaptiveAvgPool2d(1), Flatten(), Linear(ni, n_out, seed=rng))
 
 
 def resnet10(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
-    """Ten layers: (bs, n_in, h, w) to (bs, n_out).
+    """Return a residual network of ten layers: (bs, n_in, h, w) to (bs, n_out).
 
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the images, and number of outputs.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Sequential
+
+    Examples
+    --------
     >>> len(resnet10()[:-3])
     5
     """
@@ -79,8 +107,25 @@ def resnet10(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
 
 
 def resnet20(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
-    """Twenty layers, as for CIFAR in He et al., section 4.2: (bs, n_in, h, w) to (bs, n_out).
+    """Return a residual network of twenty layers: (bs, n_in, h, w) to (bs, n_out).
 
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the images, and number of outputs.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Sequential
+
+    References
+    ----------
+    He et al. (2016), "Deep residual learning for image recognition", section 4.2.
+
+    Examples
+    --------
     >>> len(resnet20()[:-3])
     6
     """
