@@ -160,7 +160,29 @@ class ImageDataBunch(DataBunch):
         xb, yb = self.one_batch(ds_type)
         codes = yb.numpy()[:rows * rows].tolist()
         titles = [str(code if self.classes is None else self.classes[code]) for code in codes]
-        show_pictures(self.denormalized(xb[:rows * rows]), titles, figsize=figsize)
+        self.show_items(xb[:rows * rows], titles, figsize=figsize)
+
+    def show_items(self, images: Any, titles: Sequence[str], heading: str | None = None,
+                   figsize: tuple[float, float] | None = None) -> Any:
+        """Draw images of a batch as they were before ``normalize``.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            The images.
+        titles : sequence of str
+            A title for each image.
+        heading : str, optional
+            The title of the figure.
+        figsize : tuple of float, optional
+            Width and height of the figure in inches.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        return show_pictures(self.denormalized(images), titles, heading, figsize)
 
 
 # ---------------------------------------------------------------- labels
