@@ -24,7 +24,6 @@ from sklearn.datasets import load_digits
 
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
-from minifast.inspect import LastUpdate
 from minifast.train import Learner, accuracy
 from minifast.vision import ImageDataBunch, cnn_learner, resnet10
 
@@ -141,7 +140,6 @@ def walk_through(digits: Digits, seed: int, folder: Path, device: str, out: Path
     data = digits.bunch(few, None, seed, stats_of(base), path=folder, device=device)
     heading(f"The new task: 5 to 9, {n} pictures of each")
     learn = make(data, seed + 1, body)
-    learn.callback_fns = [*learn.callback_fns, LastUpdate]
     print("The last layers are cut off, a new head with random weights is put on, the rest is "
           "frozen:\n")
     print(learn.group_table())

@@ -187,21 +187,23 @@ class ClassificationInterpretation:
             The figure, if asked for and drawn.
         """
         rows = self.top_losses(k, largest)[1].numpy()
-        show_items, batch = getattr(self.data, "show_items", None), self._batch(rows)
+        results, batch = self._results(rows), self._batch(rows)
+        show_items = getattr(self.data, "show_items", None)
         if show_items is None or batch is None:
-            show_table(self._losses_table(rows, batch))
+            show_table(results if batch is None else results.join(self._inputs(*batch)))
             return None
         titles = [f"{predicted} / {actual} / {loss:.2f} / {p:.2f}"
-                  for predicted, actual, loss, p in self._results(rows)]
+                  for _, predicted, actual, loss, p in results.itertuples(index=False)]
         figure = show_items(batch[0], titles, HEADING, figsize)
         return figure if return_fig else None
 
-    def _results(self, rows: Counts) -> list[tuple[Any, Any, float, float]]:
-        """Return what ``HEADING`` says of each row."""
-        preds, predicted, actual, losses = (t.numpy()[rows] for t in (
-            self.preds, self.pred_class, self.y_true, self.losses))
-        return [(self.classes[i], self.classes[j], float(loss), float(p[j]))
-                for p, i, j, loss in zip(preds, predicted, actual, losses, strict=True)]
+    def _results(self, rows: Counts) -> "pd.DataFrame":
+        """Return the row numbers, and what ``HEADING`` says of each row."""
+        import pandas as pd
+        predicted, actual = self.pred_class.numpy()[rows], self.y_true.numpy()[rows]
+        columns = [rows, [self.classes[i] for i in predicted], [self.classes[i] for i in actual],
+                   self.losses.numpy()[rows], self.preds.numpy()[rows, actual]]
+        return pd.DataFrame(dict(zip(["row", *HEADING.split(" / ")], columns, strict=True)))
 
     def _batch(self, rows: Counts) -> Any:
         """Return these rows of the data as a batch; None if the data are no arrays."""
@@ -210,15 +212,9 @@ class ClassificationInterpretation:
             return None
         return next(iter(self.data.batches([dataset[backend_of(dataset.y).from_host(rows)]])))
 
-    def _losses_table(self, rows: Counts, batch: Any) -> "pd.DataFrame":
-        import pandas as pd
-        table = pd.DataFrame(self._results(rows), columns=HEADING.split(" / "))
-        table.insert(0, "row", rows)
-        if batch is None:
-            return table
-        xb, yb = batch
-        inputs = self.data.batch_table(xb, yb, rows=len(rows))
-        return table.join(inputs.drop(columns="target", errors="ignore"))
+    def _inputs(self, xb: Any, yb: Tensor) -> Any:
+        table = self.data.batch_table(xb, yb, rows=len(yb))
+        return table.drop(columns="target", errors="ignore")
 
 
 def _check_targets(yb: Any) -> None:
