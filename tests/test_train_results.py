@@ -370,7 +370,8 @@ def test_the_printed_loop_says_which_path_a_fit_takes(monkeypatch: pytest.Monkey
                                                       capsys: pytest.CaptureFixture[str]) -> None:
     learn, printed = line_learner(), []
     for fast, spec in ((False, "there"), (True, None), (True, "there")):
-        monkeypatch.setattr("minifast.inspect.training_loop.find_spec", lambda *name: spec)
+        monkeypatch.setattr("minifast.inspect.training_loop.find_spec",
+                            lambda *name, spec=spec: spec)
         learn.fast = fast
         learn.show_training_loop()
         printed.append(capsys.readouterr().out.splitlines())

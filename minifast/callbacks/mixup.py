@@ -121,13 +121,13 @@ class MixUpCallback(LearnerCallback):
     TypeError
         At a batch, if integers would be mixed.
 
-    References
-    ----------
-    Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
-
     See Also
     --------
     Learner.mixup : The short way to use it.
+
+    References
+    ----------
+    Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 
     Examples
     --------

@@ -57,7 +57,20 @@ class HookCallback(LearnerCallback):
         self.hooks = Hooks([], self.hook)
 
     def hook(self, module: Module, inputs: Any, output: Any) -> Any:
-        """Return what to keep of a module's forward; the arguments are those of ``Hook``."""
+        """Return what to keep of a module's forward.
+
+        Parameters
+        ----------
+        module : Module
+            The module.
+        inputs, output : Any
+            Its inputs, a tuple, and its output, without their history.
+
+        Returns
+        -------
+        Any
+            What ``self.hooks`` stores.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no method hook(module, inputs, "
                                   "output)")
 
@@ -77,6 +90,8 @@ class HookCallback(LearnerCallback):
 def with_parameters(model: Module) -> list[Module]:
     """Return the modules that own parameters themselves.
 
+    Examples
+    --------
     >>> from minifast.nn import Linear, ReLU, Sequential
     >>> with_parameters(Sequential(Linear(1, 1), ReLU()))
     [Linear(in_features=1, out_features=1, bias=True)]

@@ -103,6 +103,8 @@ def _measured(learn: "Learner") -> tuple[list[str], list[str]]:
 def _short(x: float | None) -> str:
     """Return two digits, with a power of ten below a tenth.
 
+    Examples
+    --------
     >>> _short(1e-5), _short(.0062), _short(.1), _short(0), _short(None)
     ('1e-5', '6.2e-3', '0.1', '0', '-')
     """
