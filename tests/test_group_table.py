@@ -6,7 +6,7 @@ import pytest
 from tiny import Spy, fit_quietly, host, line_learner, plain_sgd, ratings_learner, three_groups
 
 from minifast.devices.fakecuda.counting import count, forbid
-from minifast.inspect.group_table import GroupRow, group_rows
+from minifast.inspect import LastUpdate
 from minifast.nn import Module, Parameter
 from minifast.train import Learner
 
@@ -23,7 +23,14 @@ Layer groups
 
 
 def states(learn: Learner) -> list[tuple[str, int]]:
-    return [(row.state, row.trainable) for row in group_rows(learn)]
+    """What trains in each group, and how many parameters."""
+    counts = [int(cell.split()[0]) for cell in column(learn, "Trains")]
+    return list(zip(column(learn, "State"), counts, strict=True))
+
+
+def measured(**kwargs: Any) -> Learner:
+    """A learner of three groups whose last update is measured."""
+    return three_groups(callback_fns=[LastUpdate], **kwargs)
 
 
 def column(learn: Learner, head: str) -> list[str]:
@@ -66,13 +73,11 @@ def test_it_says_what_freezing_did() -> None:
 
 def test_layers_are_named_so_that_they_can_be_frozen() -> None:
     learn = ratings_learner()
-    row, = group_rows(learn)
-    assert row.layers == "u_weight .. i_bias (4)"  # with the classes it would be too long
+    assert column(learn, "Layers") == ["u_weight .. i_bias (4)"]  # too long with the classes
     learn.split(learn.model.u_bias)
-    assert [row.layers for row in group_rows(learn)] == [
-        "u_weight .. i_weight (2)", "u_bias .. i_bias (2)"]
+    assert column(learn, "Layers") == ["u_weight .. i_weight (2)", "u_bias .. i_bias (2)"]
     learn.model.freeze("i_weight")
-    assert [row.layers for row in group_rows(line_learner())] == ["Linear (1)"]
+    assert column(line_learner(), "Layers") == ["Linear (1)"]
 
 
 def test_a_parameter_that_a_model_owns_itself() -> None:
@@ -84,13 +89,7 @@ def test_a_parameter_that_a_model_owns_itself() -> None:
         def forward(self, x: Any) -> Any:
             return self.line(x) * self.scale
     learn = Learner(line_learner().data, Scaled(), loss_func=line_learner().loss_func)
-    assert [row.layers for row in group_rows(learn)] == ["line Linear .. scale (2)"]
-
-
-def test_a_row_as_text() -> None:
-    row = GroupRow(1, "a .. b (2)", "partly", 12_000, 1_500, (4e-7, 1e-5), .1, 123.4, .00123)
-    assert row.cells() == ("1", "a .. b (2)", "partly", "1,500 of 12,000", "4e-7..1e-5", "0.1",
-                           "1.2e+02", "1.2e-3")
+    assert column(learn, "Layers") == ["line Linear .. scale (2)"]
 
 
 # ---------------------------------------------------------------- rates and decay
@@ -113,27 +112,32 @@ def test_the_range_of_a_cycle() -> None:
     assert column(line_learner(wd=[.1, .2]), "wd") == ["-"]  # a fit will say what is wrong
     with learn.no_logging():
         learn.fit_one_cycle(5, slice(1e-4, 1e-2), div_factor=10.)
-    for i, row in enumerate(group_rows(learn)):
-        low, high = row.lr
-        rates = [rates[i] for rates in learn.recorder.group_lrs]
-        assert (low, high) == (min(rates), max(rates))
-        assert high == pytest.approx(1e-4 * 10 ** i)
-        assert low < high / 100
+    assert column(learn, "lr") == ["2e-7..1e-4", "2e-6..1e-3", "2e-5..1e-2"]
+    for i, rates in enumerate(zip(*learn.recorder.group_lrs, strict=True)):
+        assert max(rates) == pytest.approx(1e-4 * 10 ** i)
     assert [rates[-1] for rates in learn.recorder.group_lrs] == learn.recorder.lrs
     assert max(map(len, learn.group_table().splitlines())) <= 100
 
 
 def test_a_new_optimizer_knows_nothing_of_the_old_one_s_fit() -> None:
-    learn = fit_quietly(three_groups(), 1, 1e-3)
-    assert "-" not in column(learn, "lr")
+    learn = fit_quietly(measured(), 1, 1e-3)
+    assert all("-" not in column(learn, head) for head in ("lr", "Gradient", "Update"))
     learn.freeze_to(0)
     assert [column(learn, head) for head in ("lr", "Gradient", "Update")] == [["-"] * 3] * 3
 
 
+def test_a_fit_without_the_callback_shows_no_older_fit_s_numbers() -> None:
+    learn = three_groups()
+    fit_quietly(learn, 1, 1e-3, callbacks=[LastUpdate(learn)])
+    assert "-" not in column(learn, "Update")
+    fit_quietly(learn, 1, 1e-3)
+    assert [column(learn, head) for head in ("Gradient", "Update")] == [["-"] * 3] * 2
+
+
 def test_an_optimizer_that_was_read_has_rates_and_no_gradient(tmp_path: Any) -> None:
-    learn = fit_quietly(three_groups(path=tmp_path), 1, 2e-3)
+    learn = fit_quietly(measured(path=tmp_path), 1, 2e-3)
     learn.save("one")
-    learn = three_groups(path=tmp_path).load("one")
+    learn = measured(path=tmp_path).load("one")
     assert column(learn, "lr") == ["2e-3"] * 3
     assert column(learn, "Gradient") == ["-"] * 3
     assert column(learn, "Update") == ["-"] * 3
@@ -157,56 +161,71 @@ def test_gradient_and_update_of_the_last_batch() -> None:
                 seen[f"{event}{i}"] = [host(p.data).copy() for p in of_group]
                 if event == "backward_end":
                     seen[f"grad{i}"] = [host(p.grad).copy() for p in of_group]
-    learn = three_groups(callbacks=[Spy(look)], wd=.1)
+    learn = measured(callbacks=[Spy(look)], wd=.1)
     fit_quietly(learn, 2, slice(1e-3, 1e-1))
-    for i, row in enumerate(group_rows(learn)):
+    last = learn.last_update
+    for i, (grad_norm, ratio) in enumerate(zip(last.grad_norms, last.ratios, strict=True)):
         before, after = seen[f"backward_end{i}"], seen[f"step_end{i}"]
         update = norm([b - a for a, b in zip(before, after, strict=True)])
         # the norms are of float32 arrays, their sums rounded in float32
-        assert row.grad_norm == pytest.approx(norm(seen[f"grad{i}"]), rel=1e-5)
-        assert row.update == pytest.approx(update / norm(before), rel=1e-5)
+        assert grad_norm == pytest.approx(norm(seen[f"grad{i}"]), rel=1e-5)
+        assert ratio == pytest.approx(update / norm(before), rel=1e-5)
+    assert column(learn, "Gradient") == [f"{x:.2g}" for x in last.grad_norms]
+    assert [float(cell) for cell in column(learn, "Update")] == pytest.approx(last.ratios, rel=.05)
 
 
 def test_with_plain_gradient_descent_the_update_is_the_rate_times_the_gradient() -> None:
-    learn = fit_quietly(line_learner(opt_func=plain_sgd), 1, .1)
-    row, = group_rows(learn)
-    weights = norm([host(p.data) + .1 * host(p.home)  # as they were before the step
-                    for p in learn.model.parameters()])
-    assert row.update == pytest.approx(.1 * row.grad_norm / weights, rel=1e-4)
+    weights: list[float] = []
+
+    def look(event: str, state: dict[str, Any]) -> None:
+        if event == "backward_end" and state["num_batch"] == 1:
+            weights.append(norm([host(p.data) for p in learn.model.parameters()]))
+    learn = line_learner(opt_func=plain_sgd, callbacks=[Spy(look)], callback_fns=[LastUpdate])
+    last = fit_quietly(learn, 1, .1).last_update
+    assert last.ratios[0] == pytest.approx(.1 * last.grad_norms[0] / weights[0], rel=1e-4)
+
+
+def test_the_gradient_is_the_clipped_one() -> None:
+    learn = fit_quietly(measured().clip_grad(.05), 1, 1e-3)
+    assert norm(learn.last_update.grad_norms) == pytest.approx(.05, rel=1e-4)
+
+
+def test_a_skipped_step_is_an_update_of_zero() -> None:
+    skip = Spy(lambda event, state: {"skip_step": True} if event == "backward_end" else None)
+    last = fit_quietly(measured(callbacks=[skip]), 1, 1e-2).last_update
+    assert last.ratios == [0, 0, 0]
+    assert all(x > 0 for x in last.grad_norms)
 
 
 def test_a_frozen_group_has_neither() -> None:
-    learn = three_groups(train_bn=False)
+    learn = measured(train_bn=False)
     learn.freeze_to(1)
     fit_quietly(learn, 1, 1e-3)
-    rows = list(group_rows(learn))
-    assert (rows[0].grad_norm, rows[0].update) == (None, None)
-    assert column(learn, "Update")[0] == "-"
-    assert all(row.grad_norm > 0 and row.update > 0 for row in rows[1:])
-    learn.model.freeze("7")
-    assert list(group_rows(learn))[2].update is None
+    last = learn.last_update
+    assert (last.grad_norms[0], last.ratios[0]) == (None, None)
+    assert (column(learn, "Gradient")[0], column(learn, "Update")[0]) == ("-", "-")
+    assert all(x > 0 for x in last.grad_norms[1:] + last.ratios[1:])
 
 
 def test_an_epoch_broken_off_keeps_the_numbers_of_the_one_before() -> None:
     def stop(event: str, state: dict[str, Any]) -> Any:
         return {"stop_epoch": True} if event == "batch_end" and state["epoch"] == 1 else None
-    learn = fit_quietly(three_groups(callbacks=[Spy(stop)]), 2, 1e-2)
-    whole = fit_quietly(three_groups(), 1, 1e-2)
+    learn = fit_quietly(measured(callbacks=[Spy(stop)]), 2, 1e-2)
+    whole = fit_quietly(measured(), 1, 1e-2)
     assert learn.recorder.nb_batches == [10, 1]
-    ratios, expected = (fitted.recorder.last_update.ratios for fitted in (learn, whole))
-    assert ratios == expected
-    assert all(ratio > 0 for ratio in expected)
+    assert learn.last_update.ratios == whole.last_update.ratios
+    assert learn.last_update.grad_norms == whole.last_update.grad_norms
+    assert all(ratio > 0 for ratio in whole.last_update.ratios)
     learn.callbacks = [Spy(lambda event, state: {"stop_epoch": True} if event == "batch_end"
                            else None)]
-    fit_quietly(learn, 1, 1e-2)
-    assert column(learn, "Update") == ["-"] * 3  # this fit had no whole epoch
-    assert "-" not in column(learn, "Gradient")
+    fit_quietly(learn, 1, 1e-2)  # this fit had no whole epoch
+    assert [column(learn, head) for head in ("Gradient", "Update")] == [["-"] * 3] * 2
 
 
 @pytest.mark.parametrize("event", ["batch_end", "epoch_end"])
 def test_what_comes_after_the_last_step_is_no_update(event: str) -> None:
     """A callback that changes weights, before or after validation."""
-    learn, plain = three_groups(), fit_quietly(three_groups(), 1, 1e-2)
+    learn, plain = measured(), fit_quietly(measured(), 1, 1e-2)
 
     def halve(now: str, state: dict[str, Any]) -> Any:
         if now == event and state["num_batch"] >= 9:
@@ -214,44 +233,43 @@ def test_what_comes_after_the_last_step_is_no_update(event: str) -> None:
                 p.data *= .5
     learn.callbacks = [Spy(halve)]
     fit_quietly(learn, 1, 1e-2)
-    assert learn.recorder.last_update.ratios == plain.recorder.last_update.ratios
+    assert learn.last_update.ratios == plain.last_update.ratios
 
 
 def test_a_loader_that_gives_more_than_it_says() -> None:
     class Longer(list[Any]):
         def __len__(self) -> int:
             return 3
-    learn, plain = three_groups(), three_groups()
+    learn, plain = measured(), measured()
     plain.data.train_dl = list(plain.data.train_dl)[:3]
     learn.data.train_dl = Longer(learn.data.train_dl)
     for each in (learn, plain):
         fit_quietly(each, 1, 1e-2)
     assert learn.recorder.nb_batches == [10]
-    assert learn.recorder.last_update.ratios == plain.recorder.last_update.ratios
+    assert learn.last_update.ratios == plain.last_update.ratios
 
 
 def test_a_fit_that_is_interrupted_keeps_no_copy_of_the_weights() -> None:
     def interrupt(event: str, state: dict[str, Any]) -> Any:
         if event == "backward_end" and state["num_batch"] == 9:
             raise KeyboardInterrupt
-    learn = three_groups(callbacks=[Spy(interrupt)])
+    learn = measured(callbacks=[Spy(interrupt)])
     with pytest.raises(KeyboardInterrupt):
         fit_quietly(learn, 1, 1e-2)
-    assert learn.recorder.last_update._before == []
+    assert learn.last_update._before == []
     learn.callbacks = []
     fit_quietly(learn, 1, 1e-2)
-    assert all(ratio > 0 for ratio in learn.recorder.last_update.ratios)
+    assert all(ratio > 0 for ratio in learn.last_update.ratios)
 
 
 def test_weights_of_zero_and_weights_that_have_left_all_bounds() -> None:
-    learn = line_learner()
+    learn = line_learner(1, callback_fns=[LastUpdate])
     for p in learn.model.parameters():
         p.data[...] = 0
-    learn.data.train_dl = learn.data.train_dl[:1]
-    assert [row.update for row in group_rows(fit_quietly(learn, 1, .1))] == [None]
+    assert fit_quietly(learn, 1, .1).last_update.ratios == [None]
     learn.model.weight.data[...] = np.inf
-    learn.recorder.last_update.begin()
-    learn.recorder.last_update.end()
+    learn.last_update.on_backward_end(num_batch=0)
+    learn.last_update.on_step_end()
     assert column(learn, "Update") == ["nan"]
 
 
@@ -259,14 +277,14 @@ def test_weights_of_zero_and_weights_that_have_left_all_bounds() -> None:
 def test_an_ordinary_batch_costs_nothing_and_the_last_one_no_wait() -> None:
     import minifast
     with minifast.device("fakecuda"):
-        learn = three_groups()
+        learn = measured()
     fit_quietly(learn, 1, 1e-3)
-    recorder, last = learn.recorder, learn.recorder.last_update
-    recorder.on_epoch_begin()
+    last = learn.last_update
     with count() as counts, forbid("transfers", "synchronizations"):
-        recorder.on_backward_begin(num_batch=8)
+        last.on_backward_end(num_batch=8)
+        last.on_step_end()
         assert counts.launches == 0
-        recorder.on_backward_begin(num_batch=9)
-        last.end()
-    assert 0 < counts.launches <= 3 * 12
+        last.on_backward_end(num_batch=9)
+        last.on_step_end()
+    assert 0 < counts.launches <= 10 * 12  # for each of ten parameters
     assert last.ratios == [0., 0., 0.]  # no step lay between

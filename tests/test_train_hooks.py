@@ -97,9 +97,9 @@ def test_hooks_are_gone_after_an_error() -> None:
         model(inputs())
     assert clean(model)
     for modules in ([model[0], "layer"], [model[0], None]):
-        with pytest.raises(TypeError, match=r"a hook hangs on a Module, got (str|NoneType)"):
+        with pytest.raises(TypeError, match=r"a hook needs a Module, got (str|NoneType)"):
             hook_outputs(modules)
-        with pytest.raises(TypeError, match="a hook hangs on a Module"):
+        with pytest.raises(TypeError, match="a hook needs a Module"):
             Hooks(modules, lambda *_: None)
     assert clean(model)
 
@@ -139,6 +139,21 @@ def test_a_gradient_that_arrives_from_two_sides() -> None:
         a = model[0](x)
         (a * 2 + a.sum(1, keepdims=True)).sum().backward()
     np.testing.assert_allclose(host(hook.stored[0]), np.full((5, 4), 6.), rtol=1e-6)
+
+
+def test_a_backward_hook_is_called_once_per_backward_pass() -> None:
+    model, x = net(), inputs()
+    seen: list[Any] = []
+    with Hook(model[2], lambda *args: seen.append(args), is_forward=False):
+        loss = model(x).sum()
+        assert seen == []
+        for n in (1, 2):
+            loss.backward(retain_graph=True)
+            assert len(seen) == n
+    module, (ins,), (gradient,) = seen[0]
+    assert module is model[2]
+    assert (ins.shape, ins.requires_grad) == ((5, 4), False)
+    np.testing.assert_array_equal(host(gradient), np.ones((5, 2)))
 
 
 def test_where_there_is_no_gradient() -> None:

@@ -271,17 +271,14 @@ def test_dropout_does_not_drop_in_predictions() -> None:
 
 NOTEBOOK_SUMMARY = """\
 EmbeddingDotBias
-======================================================================
-Layer (type)        Output Shape        Param #   Trainable{s}
-======================================================================
-Embedding           [40]                37,760    True     {s}
-______________________________________________________________________
-Embedding           [40]                66,160    True     {s}
-______________________________________________________________________
-Embedding           [1]                 944       True     {s}
-______________________________________________________________________
-Embedding           [1]                 1,654     True     {s}
-______________________________________________________________________
+{s}
+Layer (type)  Output Shape  Param #  Trainable
+{s}
+Embedding     [40]          37,760   True
+Embedding     [40]          66,160   True
+Embedding     [1]           944      True
+Embedding     [1]           1,654    True
+{s}
 
 Total params: 106,518
 Total trainable params: 106,518
@@ -294,7 +291,7 @@ Layer groups
 #  Layers                  State      Trains              lr  wd   Gradient  Update
 {g}
 0  u_weight .. i_bias (4)  trainable  106,518 of 106,518  -   0.1  -         -
-{g}""".format(s=" ", g="_" * 83)
+{g}""".format(s="_" * 46, g="_" * 83)
 
 
 def test_the_summary_of_the_notebook_s_model() -> None:
@@ -310,7 +307,7 @@ def test_the_summary_of_a_frozen_model() -> None:
     learn = three_groups(train_bn=False, true_wd=False, opt_func=partial(line_learner().opt_func))
     learn.freeze()
     lines = learn.summary().splitlines()
-    kinds = [line.split() for line in lines[4:20:2]]
+    kinds = [line.split() for line in lines[4:12]]
     assert [k[0] for k in kinds] == ["Linear", "ReLU", "BatchNorm1d", "Linear", "ReLU",
                                      "BatchNorm1d", "Dropout", "Linear"]
     assert [k[1:] for k in kinds[::7]] == [["[5]", "20", "False"], ["[1]", "5", "True"]]
@@ -359,6 +356,7 @@ def test_the_printed_loop(capsys: pytest.CaptureFixture[str]) -> None:
     learn.show_training_loop()
     text = capsys.readouterr().out
     lines = {line.split()[0]: line.split(None, 1)[1:] for line in text.splitlines()}
+    assert "on_train_begin" in text.splitlines()[1]
     assert lines["on_backward_end"] == ["GradientClipping, Mine"]
     assert lines["on_backward_begin"] == ["Recorder"]
     assert text.count("ProgressBar, Mine") == 2  # at both ends of a batch
@@ -366,6 +364,23 @@ def test_the_printed_loop(capsys: pytest.CaptureFixture[str]) -> None:
         "on_train_begin", "on_epoch_begin", "on_batch_begin", "on_loss_begin",
         "on_backward_begin", "on_backward_end", "on_step_end", "on_batch_end",
         "on_batch_begin", "on_loss_begin", "on_batch_end", "on_epoch_end", "on_train_end"]
+
+
+def test_the_printed_loop_says_which_path_a_fit_takes(monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    learn, printed = line_learner(), []
+    for fast, spec in ((False, "there"), (True, None), (True, "there")):
+        monkeypatch.setattr("minifast.inspect.training_loop.find_spec",
+                            lambda *name, spec=spec: spec)
+        learn.fast = fast
+        learn.show_training_loop()
+        printed.append(capsys.readouterr().out.splitlines())
+    off, missing, accelerated = printed
+    assert off[0] == "# plain path: learn.fast is False"
+    assert missing[0] == "# plain path: there is no minifast.fast"
+    assert accelerated[0].startswith("with fast.accelerate(model, opt):   # ")
+    assert accelerated[1:] == [f"    {line}" for line in off[1:]]
+    assert off[1:] == missing[1:]
 
 
 def test_printing_the_loop_leaves_the_learner_alone(capsys: pytest.CaptureFixture[str]) -> None:

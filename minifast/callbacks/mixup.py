@@ -1,4 +1,4 @@
-"""Mixup: training on mixtures of two rows each (Zhang and others 2018)."""
+"""Mixup: training on weighted means of two rows each."""
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,27 @@ if TYPE_CHECKING:
 
 
 class MixUpLoss:
-    """The loss of a mixture: share x loss for one target + (1 - share) x loss for the other.
+    """The loss of mixed rows: ``share * loss(target) + (1 - share) * loss(partner)``.
 
-    Called with one target it is the loss that it was made from, whose reduction and activation
-    it has. fastai v1's ``MixUpLoss``, which packs targets and share in one array of floats.
+    Called with one target, it equals the loss that it wraps. fastai v1's ``MixUpLoss`` packs
+    targets and share in one array.
 
+    Parameters
+    ----------
+    crit : callable
+        A loss with an attribute or an argument ``reduction``.
+
+    Raises
+    ------
+    TypeError
+        If ``crit`` has no ``reduction``.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> from minifast.nn import MSELossFlat
     >>> mixed = MixUpLoss(MSELossFlat())
-    >>> mixed(tensor([0.]), tensor([1.]), tensor([3.]), tensor([.75]))  # .75 1^2 + .25 3^2
+    >>> mixed(tensor([0.]), tensor([1.]), tensor([3.]), tensor([.75]))  # .75 * 1 + .25 * 9
     tensor(3.)
     """
 
@@ -32,7 +44,7 @@ class MixUpLoss:
 
     @property
     def reduction(self) -> str:
-        """How the rows' losses become one: ``'mean'``, ``'sum'``, or not at all, ``'none'``."""
+        """The wrapped loss's reduction: ``'mean'``, ``'sum'`` or ``'none'``."""
         return str(self.crit.reduction)
 
     @reduction.setter
@@ -41,19 +53,21 @@ class MixUpLoss:
 
     @property
     def activation(self) -> Any:
-        """What turns the model's output into predictions."""
+        """The function that turns the model's output into predictions."""
         return getattr(self.crit, "activation", None)
 
     def __call__(self, output: Any, target: Tensor, partner: Tensor | None = None,
                  share: Tensor | None = None) -> Tensor:
         if partner is None or share is None:
             return self.crit(output, target)  # type: ignore[no-any-return]
-        part = share.reshape(-1, 1)  # beside all the losses that a row may have
-        losses = self._of_rows(output, target) * part + self._of_rows(output, partner) * (1 - part)
+        weight = share.reshape(-1, 1)  # (bs, 1): a row may have several losses
+        losses = self._row_losses(output, target) * weight \
+            + self._row_losses(output, partner) * (1 - weight)
         return losses.mean() if self.reduction == "mean" \
             else losses.sum() if self.reduction == "sum" else losses.flatten()
 
-    def _of_rows(self, output: Any, target: Tensor) -> Tensor:
+    def _row_losses(self, output: Any, target: Tensor) -> Tensor:
+        """Return the losses of each row, (bs, losses per row)."""
         before, self.crit.reduction = self.crit.reduction, "none"
         try:
             losses: Tensor = self.crit(output, target)
@@ -66,11 +80,11 @@ class MixUpLoss:
 
 
 class _Reducible:
-    """A plain loss function, with its reduction as an attribute."""
+    """A loss function whose argument ``reduction`` has become an attribute."""
 
     def __init__(self, func: LossFunction) -> None:
         if "reduction" not in inspect.signature(func).parameters:
-            raise TypeError(f"mixup weighs the loss of each row, and {func!r} gives one number "
+            raise TypeError(f"mixup needs the loss of each row, and {func!r} gives one number "
                             "for all; let it take reduction='none', or use a loss of minifast.nn "
                             "such as CrossEntropyFlat()")
         self.func, self.reduction = func, "mean"
@@ -83,19 +97,45 @@ class _Reducible:
 
 
 class MixUpCallback(LearnerCallback):
-    """Each training row is mixed with another of its batch: share x one + (1 - share) x other.
+    """Mix each training row with another row of its batch: ``share * one + (1 - share) * other``.
 
-    Shares are drawn from Beta(alpha, alpha) for each row, and the larger of share and
-    1 - share is taken, so a row stays mostly itself. Inputs are mixed, or with ``stack_x`` given
-    to the model as (one, other, share). With ``stack_y`` the loss is a ``MixUpLoss`` of both
-    targets during the fit; without, the targets are mixed as numbers. ``seed`` (a number or a
-    generator) decides shares and partners. fastai v1's ``MixUpCallback``; see ``Learner.mixup``.
+    Parameters
+    ----------
+    learn : Learner
+        The learner to train.
+    alpha : float
+        Shares are drawn from Beta(alpha, alpha), and the larger of share and 1 - share is used.
+    stack_x : bool
+        Pass (one, other, share) to the model instead of mixing the inputs.
+    stack_y : bool
+        Use a ``MixUpLoss`` of both targets during the fit instead of mixing the targets.
+    seed : int or numpy.random.Generator, optional
+        Seed of shares and partners.
 
+    Raises
+    ------
+    ValueError
+        If ``alpha`` is not a positive number.
+    RuntimeError
+        When a fit begins, if another ``MixUpCallback`` is active.
+    TypeError
+        At a batch, if integers would be mixed.
+
+    See Also
+    --------
+    Learner.mixup : The short way to use it.
+
+    References
+    ----------
+    Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+
+    Examples
+    --------
     >>> from functools import partial
     >>> gentle = partial(MixUpCallback, alpha=.1)  # for callback_fns=[...]
     """
 
-    _order = -30  # at the end, the loss is put back before anything may fail
+    _order = -30  # restores the loss before another callback's on_train_end can fail
 
     def __init__(self, learn: "Learner", alpha: float = .4, stack_x: bool = False,
                  stack_y: bool = True, seed: int | np.random.Generator | None = None) -> None:
@@ -106,7 +146,7 @@ class MixUpCallback(LearnerCallback):
         self.alpha, self.stack_x, self.stack_y, self.seed = alpha, stack_x, stack_y, seed
         self.replaced: Any = None
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         self.rng = generator(self.seed)
         loss = self.learn.loss_func
         if isinstance(loss, MixUpLoss):
@@ -114,12 +154,10 @@ class MixUpCallback(LearnerCallback):
                                "learn.callback_fns or of the fit's callbacks")
         if self.stack_y:
             self.learn.loss_func, self.replaced = MixUpLoss(loss), loss
-        return None
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self, **state: Any) -> None:
         if self.replaced is not None:
             self.learn.loss_func, self.replaced = self.replaced, None
-        return None
 
     def on_batch_begin(self, last_input: Any = None, last_target: Any = None, train: bool = True,
                        **state: Any) -> Changes:
@@ -129,30 +167,29 @@ class MixUpCallback(LearnerCallback):
         drawn = self.rng.beta(self.alpha, self.alpha, n).astype(np.float32)
         share = backend.from_host(np.maximum(drawn, 1 - drawn))
         partners = backend.from_host(self.rng.permutation(n))
+        other = _take(last_target, partners)
         return {"last_input": self._inputs(last_input, partners, share),
-                "last_target": self._targets(last_target, partners, share)}
+                "last_target": [last_target, other, Tensor(share)] if self.stack_y
+                else _mix(last_target, other, share)}
 
     def _inputs(self, xb: Any, partners: Array, share: Array) -> Any:
         columns = list(xb) if isinstance(xb, (list, tuple)) else [xb]
-        others = [_rows(x, partners) for x in columns]
+        others = [_take(x, partners) for x in columns]
         if self.stack_x:
             return [*columns, *others, Tensor(share)]
         mixed = [_mix(x, other, share) for x, other in zip(columns, others, strict=True)]
         return mixed if isinstance(xb, (list, tuple)) else mixed[0]
 
-    def _targets(self, yb: Tensor, partners: Array, share: Array) -> Any:
-        other = _rows(yb, partners)
-        return [yb, other, Tensor(share)] if self.stack_y else _mix(yb, other, share)
 
-
-def _rows(x: Tensor, rows: Array) -> Tensor:
+def _take(x: Tensor, rows: Array) -> Tensor:
     return Tensor(backend_of(x.data).gather(x.data, rows))
 
 
 def _mix(x: Tensor, other: Tensor, share: Array) -> Tensor:
+    """Return ``share * x + (1 - share) * other``, row by row; ``share`` is (bs,)."""
     if x.dtype.kind != "f":
-        raise TypeError(f"a batch of {x.dtype} cannot be mixed: half of number 3 is no number of "
-                        "a class or a row. Give inputs as floats, or pass stack_x=True for "
+        raise TypeError(f"a batch of {x.dtype} cannot be mixed: the mean of two class numbers or "
+                        "ids has no meaning. Give inputs as floats, or pass stack_x=True for "
                         "inputs, stack_y=True for targets")
-    part = share.reshape(-1, *[1] * (x.ndim - 1))
-    return Tensor(x.data * part + other.data * (1 - part))
+    weight = share.reshape(-1, *[1] * (x.ndim - 1))
+    return Tensor(x.data * weight + other.data * (1 - weight))

@@ -1,11 +1,11 @@
-"""Rare classes more often: a training loader that draws rows by weight."""
+"""Oversampling: a training loader that draws rows of rare classes more often."""
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import backend_of, transfer
 from ..data import DataLoader
-from ..train.callback import Changes, LearnerCallback
+from ..train.callback import LearnerCallback
 
 if TYPE_CHECKING:
     from ..train.learner import Learner
@@ -14,9 +14,20 @@ Weights = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class WeightedLoader(DataLoader):
-    """Batches of ``n`` rows per pass, drawn with replacement, each with chances like its weight.
+    """Batches of rows drawn with replacement, with probabilities in proportion to weights.
 
-    ``torch.utils.data.WeightedRandomSampler`` in a loader; all else is as in ``dl``.
+    Parameters
+    ----------
+    dl : DataLoader
+        The loader whose data set, batch size, ``drop_last`` and generator are used.
+    weights : array of shape (rows,)
+        A weight for each row of the data set.
+    n : int
+        Rows drawn in one pass.
+
+    See Also
+    --------
+    torch.utils.data.WeightedRandomSampler : The counterpart.
     """
 
     def __init__(self, dl: DataLoader, weights: Weights, n: int) -> None:
@@ -33,26 +44,39 @@ class WeightedLoader(DataLoader):
 
 
 class OverSamplingCallback(LearnerCallback):
-    """During a fit, training rows are drawn so that all classes come equally often.
+    """Draw training rows so that all classes come equally often during a fit.
 
-    A row's weight is 1 / (rows of its class), or what ``weights`` says, one number per row. A
-    pass has as many rows as if every class were as large as the largest. The learner's own
-    loader is back when the fit is over. Targets are class numbers, one per row. fastai v1's
-    ``OverSamplingCallback``.
+    A pass has as many rows as if every class were as large as the largest. After the fit the
+    learner has its own loader back.
 
-    >>> class_of_row = np.array([0, 0, 0, 1])
-    >>> class_weights(class_of_row).round(2).tolist()
-    [0.33, 0.33, 0.33, 1.0]
+    Parameters
+    ----------
+    learn : Learner
+        Its targets are class numbers, one per row.
+    weights : array of shape (rows,), optional
+        A weight for each training row. By default 1 / (number of rows of its class).
+
+    Raises
+    ------
+    TypeError
+        When a fit begins, if the training loader is no ``DataLoader`` or is oversampled already,
+        or if there are no class numbers and no ``weights``.
+    ValueError
+        When a fit begins, if ``weights`` have another shape, or are negative, infinite or all 0.
+
+    Notes
+    -----
+    fastai v1's ``OverSamplingCallback``.
     """
 
-    _order = -30  # before schedulers, which count batches, and whatever may fail at the end
+    _order = -30  # before schedulers, which count batches
 
     def __init__(self, learn: "Learner", weights: Any = None) -> None:
         super().__init__(learn)
         self.weights = weights
         self.loader: DataLoader | None = None  # the learner's own, during a fit
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         data, dl = self.learn.data, self.learn.data.train_dl
         if not isinstance(dl, DataLoader) or isinstance(dl, WeightedLoader):
             raise TypeError(f"oversampling draws rows of a DataLoader, once; the training loader "
@@ -63,16 +87,35 @@ class OverSamplingCallback(LearnerCallback):
         counts = np.unique(labels, return_counts=True)[1]
         data.train_dl = WeightedLoader(dl, weights, len(counts) * int(counts.max()))
         self.loader = dl
-        return None
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self, **state: Any) -> None:
         if self.loader is not None:
             self.learn.data.train_dl, self.loader = self.loader, None
-        return None
 
 
 def class_weights(labels: "np.ndarray[Any, Any]") -> Weights:
-    """One over the size of each row's class."""
+    """Return one over the size of each row's class.
+
+    Parameters
+    ----------
+    labels : array of int, shape (rows,)
+        Class numbers.
+
+    Returns
+    -------
+    array of shape (rows,)
+        The weights.
+
+    Raises
+    ------
+    TypeError
+        If ``labels`` are not integers, one per row.
+
+    Examples
+    --------
+    >>> class_weights(np.array([0, 0, 0, 1])).round(2).tolist()
+    [0.33, 0.33, 0.33, 1.0]
+    """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise TypeError(f"oversampling needs one class number per row, got targets of shape "
                         f"{labels.shape} and type {labels.dtype}; pass weights= with one number "
@@ -87,6 +130,6 @@ def _checked(weights: Any, n: int) -> Weights:
     if found.shape != (n,):
         raise ValueError(f"weights of shape {found.shape} for {n} training rows; give one per row")
     if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
-        raise ValueError(f"weights are chances: finite, none below 0, not all 0; these go from "
+        raise ValueError(f"weights are finite, not negative and not all 0; these go from "
                          f"{found.min()} to {found.max()}")
     return found

@@ -1,4 +1,4 @@
-"""Callbacks that watch a value from epoch to epoch."""
+"""Callbacks that monitor a value from epoch to epoch."""
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -11,10 +11,22 @@ if TYPE_CHECKING:
 
 
 class TrackerCallback(LearnerCallback):
-    """Watches ``monitor``: ``'valid_loss'``, ``'train_loss'``, or a metric by its column's name.
+    """Base of callbacks that monitor the best value of a loss or metric; fastai v1's.
 
-    ``mode`` is ``'min'``, ``'max'`` or ``'auto'``: lower is better if the name holds ``loss`` or
-    ``error``, else higher. fastai v1's ``TrackerCallback``.
+    Parameters
+    ----------
+    learn : Learner
+        The learner to watch.
+    monitor : str
+        ``'valid_loss'``, ``'train_loss'``, or the name of a metric's column.
+    mode : str
+        ``'min'`` if lower is better, ``'max'`` if higher is; ``'auto'`` takes lower for names
+        that contain ``loss`` or ``error``.
+
+    Raises
+    ------
+    ValueError
+        If ``mode`` is none of these.
     """
 
     def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto") -> None:
@@ -25,12 +37,24 @@ class TrackerCallback(LearnerCallback):
         self.monitor, self.mode, self.sign = monitor, mode, -1 if lower else 1
         self.best = -self.sign * float("inf")
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         self.best = -self.sign * float("inf")
-        return None
 
     def value(self, smooth_loss: Any, last_metrics: Any) -> float | None:
-        """What is watched, after this epoch; None, with a warning, if there is no such value."""
+        """Return the monitored value of this epoch; warn and return None if there is none.
+
+        Parameters
+        ----------
+        smooth_loss : Tensor or float
+            The smoothed training loss.
+        last_metrics : list
+            The validation loss and the metrics.
+
+        Returns
+        -------
+        float or None
+            The value.
+        """
         names = self.learn.recorder.names[1:]
         values = dict(zip(names, [smooth_loss, *last_metrics], strict=False))
         found = values.get(self.monitor)
@@ -40,7 +64,20 @@ class TrackerCallback(LearnerCallback):
         return None if found is None else float(found)
 
     def improved(self, value: float, min_delta: float = 0.) -> bool:
-        """Whether ``value`` beats the best so far by more than ``min_delta``; keeps it then."""
+        """Return whether ``value`` is a new best one, and remember it if so.
+
+        Parameters
+        ----------
+        value : float
+            The value of this epoch.
+        min_delta : float
+            Ignore improvements of this size or less.
+
+        Returns
+        -------
+        bool
+            Whether it is better than the best so far.
+        """
         better = self.sign * (value - self.best) > min_delta
         if better:
             self.best = value
@@ -48,16 +85,26 @@ class TrackerCallback(LearnerCallback):
 
 
 class PatientCallback(TrackerCallback):
-    """Acts (``give_up``) when more than ``patience`` epochs in a row bring no improvement."""
+    """Call ``give_up`` when more than ``patience`` epochs in a row bring no improvement.
+
+    Parameters
+    ----------
+    learn, monitor, mode : Learner, str, str
+        See ``TrackerCallback``.
+    min_delta : float
+        Ignore improvements of this size or less.
+    patience : int
+        Epochs without improvement that are tolerated.
+    """
 
     def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
                  min_delta: float = 0., patience: int = 0) -> None:
         super().__init__(learn, monitor, mode)
         self.min_delta, self.patience, self.wait = min_delta, patience, 0
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         self.wait = 0
-        return super().on_train_begin(**state)
+        super().on_train_begin(**state)
 
     def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
                      **state: Any) -> Changes:
@@ -68,21 +115,41 @@ class PatientCallback(TrackerCallback):
         return self.give_up(epoch) if self.wait > self.patience else None
 
     def give_up(self, epoch: int) -> Changes:
-        """What to do when patience is at its end."""
+        """Act on a lack of improvement, at the end of ``epoch``."""
         raise NotImplementedError
 
 
 class EarlyStoppingCallback(PatientCallback):
-    """Stops when more than ``patience`` epochs in a row bring no improvement."""
+    """Stop training after more than ``patience`` epochs in a row without improvement.
+
+    Parameters
+    ----------
+    learn, monitor, mode, min_delta, patience : Learner, str, str, float, int
+        See ``PatientCallback``.
+    """
 
     def give_up(self, epoch: int) -> Changes:
-        """Stop after this epoch."""
         print(f"Epoch {epoch}: early stopping")
         return {"stop_training": True}
 
 
 class SaveModelCallback(TrackerCallback):
-    """Saves at each improvement and takes the best back at the end; or saves ``every='epoch'``."""
+    """Save the model when it improves, and load the best one when training ends.
+
+    Parameters
+    ----------
+    learn, monitor, mode : Learner, str, str
+        See ``TrackerCallback``.
+    every : str
+        ``'improvement'``, or ``'epoch'`` to save each epoch as ``<name>_<epoch>`` and load none.
+    name : str
+        The name that ``learn.save`` gets.
+
+    Raises
+    ------
+    ValueError
+        If ``every`` is neither.
+    """
 
     _order = 10
 
@@ -93,31 +160,42 @@ class SaveModelCallback(TrackerCallback):
             raise ValueError(f"every is 'improvement' or 'epoch', got {every!r}")
         self.every, self.name, self.saved = every, name, False
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         self.saved = False
-        return super().on_train_begin(**state)
+        super().on_train_begin(**state)
 
     def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
-                     **state: Any) -> Changes:
+                     **state: Any) -> None:
         if self.every == "epoch":
             self.learn.save(f"{self.name}_{epoch}")
-            return None
+            return
         value = self.value(smooth_loss, last_metrics)
         if value is not None and self.improved(value):
             print(f"Better model found at epoch {epoch} with {self.monitor} value: {value}.")
             self.learn.save(self.name)
             self.saved = True
-        return None
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self, **state: Any) -> None:
         if self.saved:
             self.learn.load(self.name)
-        return None
 
 
 class ReduceLROnPlateauCallback(PatientCallback):
-    """Multiplies the learning rates by ``factor`` after more than ``patience`` epochs in a row
-    without improvement; not below ``min_lr``."""
+    """Lower the learning rates after more than ``patience`` epochs without improvement.
+
+    Parameters
+    ----------
+    learn, monitor, mode : Learner, str, str
+        See ``TrackerCallback``.
+    patience : int
+        Epochs without improvement that are tolerated.
+    factor : float
+        Multiplies the rate of each layer group.
+    min_delta : float
+        Ignore improvements of this size or less.
+    min_lr : float
+        Rates are not lowered below this.
+    """
 
     def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
                  patience: int = 0, factor: float = .2, min_delta: float = 0.,
@@ -126,9 +204,9 @@ class ReduceLROnPlateauCallback(PatientCallback):
         self.factor, self.min_lr = factor, min_lr
 
     def give_up(self, epoch: int) -> Changes:
-        """Lower the rates, and be patient anew."""
         opt = self.learn.optimizer
-        opt.lr = [max(lr * self.factor, min(lr, self.min_lr)) for lr in opt.get_hyper("lr")]
+        rates = [max(lr * self.factor, min(lr, self.min_lr)) for lr in opt.get_hyper("lr")]
+        opt.set_hypers(lr=rates)
         self.wait = 0
-        print(f"Epoch {epoch}: reducing lr to {np.round(opt.lr, 10)}")
+        print(f"Epoch {epoch}: reducing lr to {np.round(rates[-1], 10)}")
         return None

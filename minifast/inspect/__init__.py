@@ -1,4 +1,4 @@
-"""Looking into a model, a learner and a fit."""
+"""Tools to look into a model, a learner and a fit."""
 from . import methods as methods
 from .activation_stats import ActivationStats as ActivationStats
 from .activation_stats import HookCallback as HookCallback
@@ -7,3 +7,4 @@ from .hooks import Hooks as Hooks
 from .hooks import hook_output as hook_output
 from .hooks import hook_outputs as hook_outputs
 from .interpret import ClassificationInterpretation as ClassificationInterpretation
+from .last_update import LastUpdate as LastUpdate

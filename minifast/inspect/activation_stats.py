@@ -1,4 +1,4 @@
-"""What the layers say while a model trains: callbacks that hang hooks on it for a fit."""
+"""Callbacks that hook layers during a fit: statistics of their outputs."""
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -7,29 +7,47 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import transfer
 from ..nn import Module, Parameter
-from ..train.callback import Changes, LearnerCallback
+from ..train.callback import LearnerCallback
 from .hooks import Hooks
 
 if TYPE_CHECKING:
     from ..train.learner import Learner
 
-NEAR = .05
+NEAR_ZERO = .05
 """Activations smaller than this count as near zero."""
 
 
 class HookCallback(LearnerCallback):
-    """Calls its method ``hook(module, inputs, output)`` at each forward of ``modules`` in a fit.
+    """Call the method ``hook(module, inputs, output)`` at each forward of modules during a fit.
 
-    By default those are the modules that own parameters. ``self.hooks`` keeps what ``hook``
-    gives back; the hooks are gone when the fit is over, however it ends (not with
-    ``do_remove=False``, until ``remove()``). fastai v1's ``HookCallback``.
+    ``self.hooks`` keeps what ``hook`` returns.
 
+    Parameters
+    ----------
+    learn : Learner
+        The learner to hook.
+    modules : iterable of Module, optional
+        The modules to hook; by default those that own parameters.
+    do_remove : bool
+        Remove the hooks when the fit ends, however it ends. Otherwise ``remove()`` does.
+
+    Raises
+    ------
+    NotImplementedError
+        In a fit, if a subclass has no method ``hook``.
+
+    Notes
+    -----
+    fastai v1's ``HookCallback``.
+
+    Examples
+    --------
     >>> class Shapes(HookCallback):
     ...     def hook(self, module, inputs, output):
     ...         return output.shape
     """
 
-    _order = -30  # at the end, hooks are taken away before anything may fail
+    _order = -30  # removes hooks before another callback's on_train_end can fail
 
     def __init__(self, learn: "Learner", modules: Iterable[Module] | None = None,
                  do_remove: bool = True) -> None:
@@ -39,28 +57,41 @@ class HookCallback(LearnerCallback):
         self.hooks = Hooks([], self.hook)
 
     def hook(self, module: Module, inputs: Any, output: Any) -> Any:
-        """What to keep of a module's forward."""
+        """Return what to keep of a module's forward.
+
+        Parameters
+        ----------
+        module : Module
+            The module.
+        inputs, output : Any
+            Its inputs, a tuple, and its output, without their history.
+
+        Returns
+        -------
+        Any
+            What ``self.hooks`` stores.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no method hook(module, inputs, "
                                   "output)")
 
-    def on_train_begin(self, **state: Any) -> Changes:
+    def on_train_begin(self, **state: Any) -> None:
         self.remove()
         self.hooks = Hooks(self.modules, self.hook)
-        return None
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self, **state: Any) -> None:
         if self.do_remove:
             self.remove()
-        return None
 
     def remove(self) -> None:
-        """Take the hooks away; what they have stored stays."""
+        """Remove the hooks. What they have stored stays."""
         self.hooks.remove()
 
 
 def with_parameters(model: Module) -> list[Module]:
-    """The modules that own parameters themselves.
+    """Return the modules that own parameters themselves.
 
+    Examples
+    --------
     >>> from minifast.nn import Linear, ReLU, Sequential
     >>> with_parameters(Sequential(Linear(1, 1), ReLU()))
     [Linear(in_features=1, out_features=1, bias=True)]
@@ -70,13 +101,23 @@ def with_parameters(model: Module) -> list[Module]:
 
 
 class ActivationStats(HookCallback):
-    """Mean and standard deviation of each layer's outputs, batch by batch; v1's, and one more.
+    """Record mean, standard deviation and share near zero of each layer's training outputs.
 
-    After a fit ``stats`` has shape (2, layers, batches), means first; ``near_zero`` (layers,
-    batches) is the share of outputs smaller than 0.05, which learn little or nothing.
-    ``plot()`` shows all three. Only training batches count. Where a layer was not used, or gave
-    no tensor, there is NaN.
+    After a fit, ``stats`` has shape (2, layers, batches), means first, and ``near_zero`` has
+    shape (layers, batches): the share of outputs smaller than 0.05. They are NaN where a layer
+    was not used or returned no tensor.
 
+    Parameters
+    ----------
+    learn, modules, do_remove : Learner, iterable of Module, bool
+        See ``HookCallback``.
+
+    Notes
+    -----
+    fastai v1's ``ActivationStats`` has no ``near_zero``. Such outputs learn little or nothing.
+
+    Examples
+    --------
     >>> from minifast.data import DataBunch
     >>> from minifast.nn import Linear, MSELossFlat
     >>> from minifast.train import Learner
@@ -95,52 +136,57 @@ class ActivationStats(HookCallback):
         names = {id(module): name for name, module in learn.model.named_modules()}
         self.names = [f"{names.get(id(module), '')} {type(module).__name__}".strip()
                       for module in self.modules]
-        self.listening = False
-        self._keep([])
+        self.unknown = transfer(np.full(3, np.nan, np.float32), learn.data.device)
+        self._set_stats([])
 
-    def on_train_begin(self, **state: Any) -> Changes:
-        self._keep([])
-        return super().on_train_begin(**state)
-
-    def _keep(self, batches: list[Any]) -> None:
-        """Set ``stats`` and ``near_zero``: from the device to the host, all at once."""
+    def _set_stats(self, batches: list[Any]) -> None:
+        """Set ``stats`` and ``near_zero``; arrays leave the device together."""
         self.batches = batches
         numbers = transfer(np.stack(batches), "cpu") if batches \
             else np.zeros((0, len(self.modules), 3), np.float32)
         self.stats, self.near_zero = numbers.T[:2], numbers.T[2]
 
-    def on_batch_begin(self, train: bool = True, **state: Any) -> Changes:
-        self.listening = train
+    def on_train_begin(self, **state: Any) -> None:
+        self._set_stats([])
+        super().on_train_begin(**state)
+
+    def on_batch_begin(self, **state: Any) -> None:
         for hook in self.hooks:
-            hook.stored = None
-        return None
+            hook.stored = self.unknown
 
     def hook(self, module: Module, inputs: Any, output: Any) -> Any:
-        """[mean, standard deviation, share near zero], left on the device."""
-        if not (self.listening and isinstance(output, Tensor) and output.numel()):
-            return None
+        if not (self.learn.model.training and isinstance(output, Tensor) and output.numel()):
+            return self.unknown
         a = output.data
         spread = a.std(ddof=min(1, a.size - 1), dtype=np.float32)  # of one element: 0
-        near = (np.abs(a) < NEAR).mean(dtype=np.float32)
-        return np.stack([a.mean(dtype=np.float32), spread, near])
+        near_zero = (np.abs(a) < NEAR_ZERO).mean(dtype=np.float32)
+        return np.stack([a.mean(dtype=np.float32), spread, near_zero])
 
-    def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
+    def on_batch_end(self, train: bool = True, **state: Any) -> None:
         if train:
-            rows = self.hooks.stored
-            known = next((row for row in rows if row is not None), np.zeros(3, np.float32))
-            nothing = np.full_like(known, np.nan)
-            self.batches.append(np.stack([nothing if row is None else row for row in rows]))
-        return None
+            self.batches.append(np.stack(self.hooks.stored))
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self, **state: Any) -> None:
         super().on_train_end(**state)
-        self._keep(self.batches)
-        return None
+        self._set_stats(self.batches)
 
     def plot(self, return_fig: bool = False) -> Any:
-        """Mean, standard deviation and share near zero against the batch, a line per layer.
+        """Plot the three statistics by batch, a line per layer: early layers dark, late ones light.
 
-        Dark lines are the early layers, light ones the late.
+        Parameters
+        ----------
+        return_fig : bool
+            Return the figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure or None
+            The figure, if asked for.
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded.
         """
         import matplotlib.pyplot as plt
         used = [i for i, row in enumerate(self.near_zero) if not np.isnan(row).all()]
@@ -148,11 +194,10 @@ class ActivationStats(HookCallback):
             raise ValueError("nothing was recorded: train first, with callback_fns="
                              "[ActivationStats] or callbacks=[ActivationStats(learn)]")
         figure, grid = plt.subplots(3, 1, sharex=True, figsize=(9, 7), layout="constrained")
-        shades = plt.get_cmap("viridis")(np.linspace(0, .9, len(used)))
-        labels = ("mean", "standard deviation", f"share nearer to 0 than {NEAR}")
+        labels = ("mean", "standard deviation", f"share nearer to 0 than {NEAR_ZERO}")
         for axes, values, label in zip(grid, [*self.stats, self.near_zero], labels, strict=True):
-            for i, shade in zip(used, shades, strict=True):
-                axes.plot(values[i], color=shade, label=self.names[i], linewidth=1.2)
+            axes.set_prop_cycle(color=plt.get_cmap("viridis")(np.linspace(0, .9, len(used))))
+            axes.plot(values[used].T, label=[self.names[i] for i in used], linewidth=1.2)
             axes.set_ylabel(label)
             axes.grid(alpha=.3)
         grid[0].axhline(0, color="grey", linewidth=.8, zorder=0)

@@ -1,175 +1,114 @@
 """A table of the layer groups: what trains, at which rate, and how far the last step went."""
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..nn import BatchNorm, Module, Parameter
+from ..nn import BatchNorm, Module
 from ..train.groups import ParameterModule, flatten_model
-from ..train.last_update import LastUpdate
-from .summary import Summary
+from .text_table import Text, text_table
 
 if TYPE_CHECKING:
     from ..train.learner import Learner
+    from ..train.recorder import Recorder
 
 HEAD = ("#", "Layers", "State", "Trains", "lr", "wd", "Gradient", "Update")
-ROOM = 30  # characters for the layers of a group
+MAX_LAYERS = 30
+"""Characters for the layers of a group."""
 
 
-@dataclass(frozen=True)
-class GroupRow:
-    """One layer group. None is what is not known yet, or is not there in a frozen group.
+def group_table(learn: "Learner") -> Text:
+    """Return a table of the layer groups as they are now.
 
-    ``layers`` are its first and last leaf, with the names that ``model.freeze`` takes, and how
-    many leaves it has. ``lr`` is the lowest and the highest rate of the last fit. ``grad_norm``
-    is that of the last batch. ``update`` is the norm of the update over that of the weights, at
-    the last batch of the last whole epoch.
+    A group is shown by its first and last layer, under the names that ``model.freeze`` takes,
+    and their number. ``partly (bn)`` means that exactly its batch norm layers train. ``lr`` is the
+    range of the last fit. ``Gradient`` (norm) and ``Update`` (norm over that of the weights) are
+    those that ``LastUpdate`` measured in the last fit. Values that are unknown, as before the
+    first fit and after ``split`` and ``freeze_to``, are shown as ``-``.
     """
-
-    number: int
-    layers: str
-    state: str
-    parameters: int
-    trainable: int
-    lr: tuple[float, float] | None = None
-    wd: float | None = None
-    grad_norm: float | None = None
-    update: float | None = None
-
-    def cells(self) -> tuple[str, ...]:
-        """The row as text.
-
-        >>> GroupRow(0, "0 Linear (1)", "frozen", 1200, 0, lr=(1e-5, 1e-5)).cells()
-        ('0', '0 Linear (1)', 'frozen', '0 of 1,200', '1e-5', '-', '-', '-')
-        """
-        return (str(self.number), self.layers, self.state,
-                f"{self.trainable:,} of {self.parameters:,}", _range(self.lr),
-                "-" if self.wd is None else f"{self.wd:.2g}",
-                *("-" if x is None else power(x) for x in (self.grad_norm, self.update)))
+    return Text(f"Layer groups\n{text_table(HEAD, _rows(learn))}")
 
 
-def power(x: float) -> str:
-    """Two digits, and a power of ten below a tenth.
-
-    >>> power(1e-5), power(.0062), power(.1), power(0)
-    ('1e-5', '6.2e-3', '0.1', '0')
-    """
-    if not 0 < x < .1:
-        return f"{x:.2g}"
-    digits, _, exponent = f"{x:.1e}".partition("e")
-    return f"{digits.removesuffix('.0')}e{int(exponent)}"
-
-
-def _range(lr: tuple[float, float] | None) -> str:
-    return "-" if lr is None else "..".join(dict.fromkeys(map(power, lr)))
-
-
-# ---------------------------------------------------------------- from a learner to rows
-
-
-def group_rows(learn: "Learner") -> Iterator[GroupRow]:
-    """A row for each layer group of ``learn`` as it is now.
-
-    What belongs to an optimizer is unknown while there is none: before the first fit, and
-    after ``split`` and ``freeze_to``. On a GPU this waits for the device.
-    """
+def _rows(learn: "Learner") -> Iterator[tuple[str, ...]]:
     groups, names = list(learn.layer_groups), _names(learn.model)
-    rates, norms, updates, wds = _rates(learn), _grad_norms(learn), _updates(learn), _wds(learn)
-    for i, group in enumerate(groups):
+    columns = [column if len(column) == len(groups) else ["-"] * len(groups)
+               for column in (_rates(learn), _wds(learn), *_measured(learn))]
+    for i, (group, *cells) in enumerate(zip(groups, *columns, strict=True)):
         own = group.parameters()
-        state, trainable = _state(group), [p for p in own if p.requires_grad]
-        yield GroupRow(i, _layers(flatten_model(group), names), state, _count(own),
-                       _count(trainable), rates[i] if rates else None,
-                       wds[i], *((norms[i], updates[i]) if trainable and norms else (None, None)))
-
-
-def _count(parameters: list[Parameter]) -> int:
-    return sum(p.numel() for p in parameters)
+        total, trainable = (sum(p.numel() for p in some)
+                            for some in (own, [p for p in own if p.requires_grad]))
+        yield (str(i), _layers(flatten_model(group), names), _state(group),
+               f"{trainable:,} of {total:,}", *cells)
 
 
 def _state(group: Module) -> str:
-    """Trainable, frozen, or partly; (bn) where all its batch norm trains and nothing else."""
     own = group.parameters()
+    trainable = {id(p) for p in own if p.requires_grad}
+    if len(trainable) == len(own):
+        return "trainable" if own else "-"
     norms = {id(p) for leaf in flatten_model(group) if isinstance(leaf, BatchNorm)
              for p in leaf.parameters()}
-    if all(p.requires_grad for p in own):
-        return "trainable" if own else "-"
-    if not any(p.requires_grad for p in own):
-        return "frozen"
-    only_norms = {id(p) for p in own if p.requires_grad} == norms
-    return "partly (bn)" if only_norms else "partly"
+    return "frozen" if not trainable else "partly (bn)" if trainable == norms else "partly"
 
 
 def _names(model: Module) -> dict[int, str]:
-    """Names of modules and parameters by their identity."""
-    return {id(thing): name for name, thing in [*model.named_parameters(),
-                                                *model.named_modules()]}
+    """Return the names of modules and parameters by their identity."""
+    return {id(part): name for name, part in [*model.named_parameters(), *model.named_modules()]}
 
 
 def _layers(leaves: list[Module], names: dict[int, str]) -> str:
-    """First and last leaf by name and class, without the classes where that gets too long."""
+    """Return first and last leaf by name and class, or by name alone where that is too long."""
     ends = dict.fromkeys([leaves[0], leaves[-1]]) if leaves else {}
-    named = [(names.get(id(leaf.weight if isinstance(leaf, ParameterModule) else leaf), ""),
-              "" if isinstance(leaf, ParameterModule) else type(leaf).__name__) for leaf in ends]
-    full = " .. ".join(" ".join(filter(None, pair)) for pair in named) + f" ({len(leaves)})"
-    short = " .. ".join(name or kind for name, kind in named) + f" ({len(leaves)})"
-    return full if len(full) <= ROOM else short
+    named = [(names.get(id(leaf.weight), ""), "") if isinstance(leaf, ParameterModule)
+             else (names.get(id(leaf), ""), type(leaf).__name__) for leaf in ends]
+    full = f"{' .. '.join(' '.join(filter(None, pair)) for pair in named)} ({len(leaves)})"
+    short = f"{' .. '.join(name or kind for name, kind in named)} ({len(leaves)})"
+    return full if len(full) <= MAX_LAYERS else short
 
 
-def _rates(learn: "Learner") -> list[tuple[float, float]]:
-    """Lowest and highest rate of the last fit, or the optimizer's present one, twice."""
+# ---------------------------------------------------------------- columns, empty where unknown
+
+
+def _last_fit(learn: "Learner") -> "Recorder | None":
+    """Return the recorder of the last fit if that fit used the present optimizer."""
+    recorder: Any = getattr(learn, "recorder", None)
+    return recorder if recorder and learn.opt and recorder.opt is learn.opt else None
+
+
+def _rates(learn: "Learner") -> list[str]:
+    """Return the range of each group's rates in the last fit, or the optimizer's present rate."""
     if learn.opt is None:
         return []
-    recorded = learn.recorder.group_lrs if _was_fitted(learn) else []
-    of_groups = zip(*(recorded or [learn.opt.get_hyper("lr")]), strict=True)
-    return [(min(rates), max(rates)) for rates in of_groups]
+    fit = _last_fit(learn)
+    rates = fit.group_lrs if fit and fit.group_lrs else [learn.opt.get_hyper("lr")]
+    ranges = [(min(of_group), max(of_group)) for of_group in zip(*rates, strict=True)]
+    return ["..".join(dict.fromkeys(map(_short, ends))) for ends in ranges]
 
 
-def _wds(learn: "Learner") -> list[float | None]:
-    """The optimizer's, or before it is made the learner's."""
+def _wds(learn: "Learner") -> list[str]:
+    """Return the optimizer's weight decay of each group, or before the first fit the learner's."""
+    wd: Any = learn.wd
+    wds = [wd] * len(learn.layer_groups) if isinstance(wd, (int, float)) else list(wd)
     if learn.opt is not None:
-        return [hypers.get("wd") for hypers in learn.opt.hypers]
-    n, wd = len(learn.layer_groups), learn.wd
-    wds: list[Any] = [wd] * n if isinstance(wd, (int, float)) else list(wd)
-    return wds if len(wds) == n else [None] * n
+        wds = [hypers.get("wd") for hypers in learn.opt.hypers]
+    return ["-" if wd is None else f"{wd:.2g}" for wd in wds]
 
 
-def _was_fitted(learn: "Learner") -> bool:
-    """Whether the last fit was made with the optimizer that is there now."""
-    last = _last_update(learn)
-    return last is not None and last.opt is learn.opt
+def _measured(learn: "Learner") -> tuple[list[str], list[str]]:
+    """Return the gradient norms and update ratios of the last fit."""
+    last, fit = getattr(learn, "last_update", None), _last_fit(learn)
+    if last is None or fit is None or last.recorder is not fit:
+        return [], []
+    return [_short(x) for x in last.grad_norms], [_short(x) for x in last.ratios]
 
 
-def _grad_norms(learn: "Learner") -> list[float | None]:
-    """From the arenas, where the last gradients stay when the parameters have let go of them."""
-    if learn.opt is None or not _was_fitted(learn):
-        return []
-    learn.opt.settle()
-    with np.errstate(all="ignore"):
-        return [None if arena is None else float(np.linalg.norm(arena.grad))
-                for arena in learn.opt.arenas]
+def _short(x: float | None) -> str:
+    """Return two digits, with a power of ten below a tenth.
 
-
-def _updates(learn: "Learner") -> list[float | None]:
-    last = _last_update(learn)
-    ratios = last.ratios if last is not None else []
-    return ratios or [None] * len(learn.layer_groups)
-
-
-def _last_update(learn: "Learner") -> LastUpdate | None:
-    """That of the last fit, if there was one."""
-    return learn.recorder.last_update if hasattr(learn, "recorder") else None
-
-
-# ---------------------------------------------------------------- from rows to text
-
-
-def group_table(learn: "Learner") -> Summary:
-    """The table of ``learn.group_table()``, as wide as its cells need."""
-    cells = [HEAD, *(row.cells() for row in group_rows(learn))]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-             for row in cells]
-    rule = "_" * max(map(len, lines))
-    return Summary("\n".join(["Layer groups", rule, lines[0], rule, *lines[1:], rule]))
+    Examples
+    --------
+    >>> _short(1e-5), _short(.0062), _short(.1), _short(0), _short(None)
+    ('1e-5', '6.2e-3', '0.1', '0', '-')
+    """
+    if x is None or not 0 < x < .1:
+        return "-" if x is None else f"{x:.2g}"
+    digits, _, exponent = f"{x:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"

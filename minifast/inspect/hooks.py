@@ -1,23 +1,42 @@
-"""Looking into a model while it computes, and leaving it as it was."""
-from collections.abc import Callable, Iterable, Iterator
+"""Hooks: functions called with a module's output, or with the gradient of its output."""
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
-from ..autograd import Primitive, Tensor
+from ..autograd import Tensor
 from ..autograd.primitive import Rule
-from ..backend import Array
 from ..nn import Module
 
 HookFunction = Callable[[Module, Any, Any], Any]
-"""``hook(module, inputs, output)``: called after each forward of the module."""
+"""``hook(module, inputs, output)``."""
 
 
-class Hook:
-    """Calls ``hook_func(module, inputs, output)`` after each forward of a module; v1's ``Hook``.
+class Hook(AbstractContextManager["Hook"]):
+    """Call a function after each forward of a module and store what it returns; v1's ``Hook``.
 
-    What it gives back is kept in ``stored``. With ``detach`` it sees tensors without their
-    history. ``remove()``, or the end of a ``with``, takes the hook away and leaves nothing.
+    As a context manager it removes itself at the end.
 
+    Parameters
+    ----------
+    module : Module
+        The module to hook.
+    hook_func : callable
+        ``hook_func(module, inputs, output)``. Its result is kept in ``stored``.
+    detach : bool
+        Pass tensors without their history.
+    is_forward : bool
+        False calls ``hook_func(module, inputs, [gradient of the output])`` in the backward pass
+        instead. There is no such call for an output without history (``no_grad``).
+
+    Raises
+    ------
+    TypeError
+        If ``module`` is not a Module.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> from minifast.nn import ReLU
     >>> relu = ReLU()
@@ -27,36 +46,64 @@ class Hook:
     ((2,), ())
     """
 
-    def __init__(self, module: Module, hook_func: HookFunction, detach: bool = True) -> None:
+    def __init__(self, module: Module, hook_func: HookFunction, detach: bool = True,
+                 is_forward: bool = True) -> None:
         _check_modules([module])
         self.module, self.hook_func, self.detach = module, hook_func, detach
         self.stored: Any = None
-        self._hung = self._call  # one object, to be found again
-        module.forward_hooks = (*module.forward_hooks, self._hung)
+        self._registered = self._call if is_forward else self._listen
+        module.forward_hooks = (*module.forward_hooks, self._registered)
 
     def _call(self, module: Module, inputs: Any, output: Any) -> None:
         if self.detach:
             inputs, output = _detached(inputs), _detached(output)
         self.stored = self.hook_func(module, inputs, output)
 
+    def _listen(self, module: Module, inputs: Any, output: Any) -> None:
+        """Let one derivative rule of the operation that made ``output`` report its gradient."""
+        self.stored = None
+        node: Any = getattr(output, "node", None)
+        rules = [node.op.rule(i) for i in range(len(node.inputs))] if node else []
+        for i, rule in enumerate(rules):
+            if rule and getattr(node.inputs[i], "requires_grad", False):
+                rules[i] = partial(self._report, rule, module, inputs)
+                node.op = replace(node.op, rules=tuple(rules), each=None)
+                return  # one report per backward pass
+
+    def _report(self, rule: Rule, module: Module, inputs: Any, g: Any, *args: Any,
+                **options: Any) -> Any:
+        self._call(module, inputs, [Tensor(g)])
+        return rule(g, *args, **options)
+
     def remove(self) -> None:
-        """Take the hook away; a second time does nothing. ``stored`` stays."""
-        left = tuple(hook for hook in self.module.forward_hooks if hook is not self._hung)
+        """Remove the hook. ``stored`` stays."""
+        left = tuple(hook for hook in self.module.forward_hooks if hook is not self._registered)
         if left:
             self.module.forward_hooks = left
         else:
             vars(self.module).pop("forward_hooks", None)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.remove()
 
 
-class Hooks:
-    """One hook for each of several modules; v1's ``Hooks``.
+class Hooks(tuple[Hook, ...], AbstractContextManager["Hooks"]):
+    """A tuple of hooks, one for each of several modules; v1's ``Hooks``.
 
+    Parameters
+    ----------
+    modules : iterable of Module
+        The modules to hook.
+    hook_func, detach, is_forward : callable, bool, bool
+        See ``Hook``.
+
+    Raises
+    ------
+    TypeError
+        If one of ``modules`` is not a Module; then none is hooked.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> from minifast.nn import ReLU, Sequential
     >>> net = Sequential(ReLU(), ReLU())
@@ -66,31 +113,20 @@ class Hooks:
     ([(2,), (2,)], 2)
     """
 
-    def __init__(self, modules: Iterable[Module], hook_func: HookFunction, detach: bool = True
-                 ) -> None:
-        self.hooks = [Hook(module, hook_func, detach) for module in _check_modules(modules)]
+    def __new__(cls, modules: Iterable[Module], hook_func: HookFunction, detach: bool = True,
+                is_forward: bool = True) -> "Hooks":
+        return super().__new__(cls, [Hook(module, hook_func, detach, is_forward)
+                                     for module in _check_modules(modules)])
 
     @property
     def stored(self) -> list[Any]:
         """What each hook has stored, in the order of the modules."""
-        return [hook.stored for hook in self.hooks]
+        return [hook.stored for hook in self]
 
     def remove(self) -> None:
-        """Take all hooks away."""
-        for hook in self.hooks:
+        """Remove all hooks."""
+        for hook in self:
             hook.remove()
-
-    def __len__(self) -> int:
-        return len(self.hooks)
-
-    def __iter__(self) -> Iterator[Hook]:
-        return iter(self.hooks)
-
-    def __getitem__(self, i: int) -> Hook:
-        return self.hooks[i]
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.remove()
@@ -100,7 +136,7 @@ def _check_modules(modules: Iterable[Module]) -> list[Module]:
     found = list(modules)
     for module in found:
         if not isinstance(module, Module):
-            raise TypeError(f"a hook hangs on a Module, got {type(module).__name__}: {module!r}; "
+            raise TypeError(f"a hook needs a Module, got {type(module).__name__}: {module!r}; "
                             "pass parts of the model, such as learn.model.layers")
     return found
 
@@ -111,14 +147,29 @@ def _detached(x: Any) -> Any:
     return x.detach() if isinstance(x, Tensor) else x
 
 
+def _output(module: Module, inputs: Any, output: Any) -> Any:
+    return output
+
+
 def hook_output(module: Module, detach: bool = True, grad: bool = False) -> Hook:
-    """A hook that stores a module's output; fastai v1's ``hook_output``.
+    """Return a hook that stores a module's output; fastai v1's ``hook_output``.
 
-    With ``grad`` it stores ``[gradient of the output]`` when ``backward`` comes past (a list of
-    one, as in v1); None before that, and for an output without history (``no_grad``). The way
-    back is heard at the operation that made the output: its rules first tell the hook the
-    gradient that they are given.
+    Parameters
+    ----------
+    module : Module
+        The module to hook.
+    detach : bool
+        Store the output without its history.
+    grad : bool
+        Store ``[gradient of the output]`` of the last backward pass instead.
 
+    Returns
+    -------
+    Hook
+        The hook; its ``stored`` is None until there is something to store.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> from minifast.nn import Linear
     >>> layer = Linear(2, 1)
@@ -127,37 +178,22 @@ def hook_output(module: Module, detach: bool = True, grad: bool = False) -> Hook
     >>> output.stored.shape, gradient.stored
     ((1, 1), [tensor([[3.]])])
     """
-    return _gradient_hook(module) if grad else Hook(module, _output, detach)
+    return Hook(module, _output, detach, is_forward=not grad)
 
 
 def hook_outputs(modules: Iterable[Module], detach: bool = True, grad: bool = False) -> Hooks:
-    """``hook_output`` for several modules: ``stored`` is a list."""
-    hooks = Hooks([], _output)
-    hooks.hooks = [hook_output(module, detach, grad) for module in _check_modules(modules)]
-    return hooks
+    """Return hooks that store the outputs of several modules.
 
+    Parameters
+    ----------
+    modules : iterable of Module
+        The modules to hook.
+    detach, grad : bool
+        See ``hook_output``.
 
-def _output(module: Module, inputs: Any, output: Any) -> Any:
-    return output
-
-
-def _gradient_hook(module: Module) -> Hook:
-    def note(gradient: Array) -> None:
-        hook.stored = [Tensor(gradient)]
-
-    def listen(module: Module, inputs: Any, output: Any) -> None:
-        node = getattr(output, "node", None)
-        if node is not None:
-            node.op = _telling(node.op, note)
-    hook = Hook(module, listen, detach=False)
-    return hook
-
-
-def _telling(op: Primitive, note: Callable[[Array], None]) -> Primitive:
-    """``op``, whose rules tell ``note`` the gradient of its output."""
-    def telling(rule: Rule | None) -> Rule | None:
-        def tell(g: Array, *args: Any, **options: Any) -> Any:
-            note(g)
-            return rule(g, *args, **options) if rule else None
-        return tell if rule else None
-    return replace(op, rules=tuple(telling(rule) for rule in op.rules), each=telling(op.each))
+    Returns
+    -------
+    Hooks
+        The hooks; their ``stored`` is a list.
+    """
+    return Hooks(modules, _output, detach, is_forward=not grad)

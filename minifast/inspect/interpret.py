@@ -1,13 +1,12 @@
-"""What a classifier gets wrong: confusions, and the rows with the largest losses."""
+"""Interpretation of a classifier: its confusions, and the rows with the largest losses."""
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd import Tensor
 from ..autograd.notebook import show_table
-from ..backend import Array, backend_of
+from ..backend import backend_of
 from ..data import ArrayDataset, DatasetType
-from ..vision import ImageDataBunch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,10 +18,20 @@ HEADING = "prediction / actual / loss / probability"
 
 
 class ClassificationInterpretation:
-    """Predictions of a classifier beside the truth; fastai v1's class of this name.
+    """Predictions of a classifier beside the actual classes; fastai v1's class of this name.
 
-    ``preds`` (n, classes) are probabilities, ``y_true``, ``pred_class`` and ``losses`` (n,), all
-    on the host, in the order of the data's rows.
+    ``pred_class`` (n,) holds the predicted class numbers. All results are on the host.
+
+    Parameters
+    ----------
+    learn : Learner
+        The classifier.
+    preds : Tensor of shape (n, classes)
+        Probabilities.
+    y_true, losses : Tensor of shape (n,)
+        The actual class numbers, and the losses of the rows.
+    ds_type : DatasetType
+        The loader that the rows come from, in its order.
     """
 
     def __init__(self, learn: "Learner", preds: Tensor, y_true: Tensor, losses: Tensor,
@@ -31,15 +40,30 @@ class ClassificationInterpretation:
         self.preds, self.y_true, self.losses = preds.cpu(), y_true.cpu(), losses.cpu()
         self.pred_class = self.preds.argmax(1)
         n, known = self.preds.shape[1], self.data.classes
-        fitting = isinstance(known, (list, tuple, np.ndarray)) and len(known) == n
-        self.classes: list[Any] = list(known) if fitting else list(range(n))
+        named = isinstance(known, (list, tuple, np.ndarray)) and len(known) == n
+        self.classes: list[Any] = list(known if named else range(n))
 
     @classmethod
     def from_learner(cls, learn: "Learner", ds_type: DatasetType = DatasetType.Valid
                      ) -> "ClassificationInterpretation":
-        """Predict all rows of one kind; ``Train`` means all training rows in order (``Fix``).
+        """Predict all rows of one kind.
 
-        TypeError if the learner is no classifier with one class per row.
+        Parameters
+        ----------
+        learn : Learner
+            The classifier.
+        ds_type : DatasetType
+            The rows to predict. ``Train`` stands for all training rows in order (``Fix``).
+
+        Returns
+        -------
+        ClassificationInterpretation
+            The predictions and what they should be.
+
+        Raises
+        ------
+        TypeError
+            If the targets are not class numbers, one per row.
         """
         kind = DatasetType.Fix if ds_type is DatasetType.Train else ds_type
         _check_targets(learn.data.one_batch(kind)[1])
@@ -49,15 +73,25 @@ class ClassificationInterpretation:
     # ---- confusions
 
     def confusion_matrix(self) -> Counts:
-        """Counts (classes, classes): a row for each actual class, a column for each predicted."""
+        """Return counts (classes, classes): actual classes in rows, predicted ones in columns."""
         n = len(self.classes)
-        place = self.y_true.numpy() * n + self.pred_class.numpy()
-        counts: Counts = np.bincount(place, minlength=n * n).reshape(n, n).astype(np.int64)
+        cells = self.y_true.numpy() * n + self.pred_class.numpy()
+        counts: Counts = np.bincount(cells, minlength=n * n).reshape(n, n).astype(np.int64)
         return counts
 
     def most_confused(self, min_val: int = 1) -> list[tuple[Any, Any, int]]:
-        """(actual, predicted, count) of confusions that came ``min_val`` times or more, the most
-        frequent first."""
+        """Return (actual, predicted, count) of confusions, the most frequent first.
+
+        Parameters
+        ----------
+        min_val : int
+            Leave out what occurred less often.
+
+        Returns
+        -------
+        list of tuple
+            The confusions.
+        """
         counts = self.confusion_matrix()
         np.fill_diagonal(counts, -1)
         found = [(self.classes[i], self.classes[j], int(counts[i, j]))
@@ -67,26 +101,66 @@ class ClassificationInterpretation:
     def plot_confusion_matrix(self, normalize: bool = False, title: str = "Confusion matrix",
                               cmap: Any = "Blues", norm_dec: int = 2, plot_txt: bool = True,
                               return_fig: bool | None = None, **kwargs: Any) -> Any:
-        """Draw the confusion matrix; ``normalize`` makes a row's sum 1. ``kwargs`` (``figsize``,
-        ``dpi``) go to the figure."""
+        """Draw the confusion matrix.
+
+        Parameters
+        ----------
+        normalize : bool
+            Divide each row by its sum.
+        title : str
+            The title of the plot.
+        cmap : str or matplotlib.colors.Colormap
+            The colours.
+        norm_dec : int
+            Decimals of normalised counts.
+        plot_txt : bool
+            Write the numbers into the cells.
+        return_fig : bool, optional
+            Return the figure.
+        **kwargs
+            Options of the figure, such as ``figsize`` and ``dpi``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure or None
+            The figure, if asked for.
+        """
         import matplotlib.pyplot as plt
-        shares: Any = self.confusion_matrix()
+        values: Any = self.confusion_matrix()
         if normalize:
-            shares = shares / np.maximum(shares.sum(1, keepdims=True), 1)
+            values = values / np.maximum(values.sum(1, keepdims=True), 1)
         figure, axes = plt.subplots(layout="constrained", **kwargs)
-        axes.imshow(shares, cmap=cmap, vmin=0)
-        names, places = list(map(str, self.classes)), range(len(self.classes))
+        axes.imshow(values, cmap=cmap, vmin=0)
+        names = [str(name) for name in self.classes]
         axes.set(title=title, xlabel="Predicted", ylabel="Actual")
-        axes.set_xticks(places, names, rotation=90)
-        axes.set_yticks(places, names)
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
         if plot_txt:
-            _write_in(axes, shares, f".{norm_dec}f" if normalize else "d")
+            _write_in(axes, values, f".{norm_dec}f" if normalize else "d")
         return figure if return_fig else None
 
     # ---- the largest losses
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> tuple[Tensor, Tensor]:
-        """The ``k`` largest losses, or smallest, and the rows they belong to; all if None."""
+        """Return the largest losses, and the rows they belong to.
+
+        Parameters
+        ----------
+        k : int, optional
+            How many; by default all.
+        largest : bool
+            False returns the smallest.
+
+        Returns
+        -------
+        losses, rows : tuple of Tensor of shape (k,)
+            The losses in order, and the numbers of their rows.
+
+        Raises
+        ------
+        ValueError
+            If ``k`` is below 1.
+        """
         if k is not None and k < 1:
             raise ValueError(f"top_losses gives k rows, 1 or more; got k={k}")
         losses = self.losses.numpy()
@@ -96,60 +170,63 @@ class ClassificationInterpretation:
     def plot_top_losses(self, k: int, largest: bool = True,
                         figsize: tuple[float, float] | None = None,
                         return_fig: bool | None = None) -> Any:
-        """Show the rows with the largest losses: pictures with prediction, actual class, loss
-        and the probability of the actual class; a table of these for data that are no images.
+        """Show the rows with the largest losses: images with titles, or a table for other data.
+
+        Parameters
+        ----------
+        k, largest : int, bool
+            See ``top_losses``.
+        figsize : tuple of float, optional
+            Width and height of the figure in inches.
+        return_fig : bool, optional
+            Return the figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure or None
+            The figure, if asked for and drawn.
         """
         rows = self.top_losses(k, largest)[1].numpy()
-        if not isinstance(self.data, ImageDataBunch):
-            show_table(self._losses_table(rows))
+        results, batch = self._results(rows), self._batch(rows)
+        show_items = getattr(self.data, "show_items", None)
+        if show_items is None or batch is None:
+            show_table(results if batch is None else results.join(self._inputs(*batch)))
             return None
-        titles = [f"{guess} / {actual} / {loss:.2f} / {p:.2f}"
-                  for guess, actual, loss, p in self._verdicts(rows)]
-        x, _ = self._rows(self._dataset(), rows)
-        figure = self.data.show_items(x, titles, HEADING, figsize)
+        titles = [f"{predicted} / {actual} / {loss:.2f} / {p:.2f}"
+                  for _, predicted, actual, loss, p in results.itertuples(index=False)]
+        figure = show_items(batch[0], titles, HEADING, figsize)
         return figure if return_fig else None
 
-    def _verdicts(self, rows: Counts) -> list[tuple[Any, Any, float, float]]:
-        """(predicted, actual, loss, probability of the actual) of each row."""
-        preds, guess, actual, losses = (t.numpy()[rows] for t in (
-            self.preds, self.pred_class, self.y_true, self.losses))
-        return [(self.classes[g], self.classes[a], float(loss), float(p[a]))
-                for p, g, a, loss in zip(preds, guess, actual, losses, strict=True)]
-
-    def _losses_table(self, rows: Counts) -> "pd.DataFrame":
+    def _results(self, rows: Counts) -> "pd.DataFrame":
+        """Return the row numbers, and what ``HEADING`` says of each row."""
         import pandas as pd
-        table = pd.DataFrame(self._verdicts(rows), columns=HEADING.split(" / "))
-        table.insert(0, "row", rows)
-        if not isinstance(self._dataset(), ArrayDataset):
-            return table
-        x, y = self._rows(self._dataset(), rows)
-        inputs = self.data.batch_table(x, y, rows=len(rows))
-        inputs = inputs.drop(columns="target", errors="ignore")
-        joined: pd.DataFrame = pd.concat([table, inputs], axis=1)
-        return joined
+        predicted, actual = self.pred_class.numpy()[rows], self.y_true.numpy()[rows]
+        columns = [rows, [self.classes[i] for i in predicted], [self.classes[i] for i in actual],
+                   self.losses.numpy()[rows], self.preds.numpy()[rows, actual]]
+        return pd.DataFrame(dict(zip(["row", *HEADING.split(" / ")], columns, strict=True)))
 
-    def _dataset(self) -> Any:
-        return getattr(self.data.dl(self.ds_type), "dataset", None)
+    def _batch(self, rows: Counts) -> Any:
+        """Return these rows of the data as a batch; None if the data are no arrays."""
+        dataset = getattr(self.data.dl(self.ds_type), "dataset", None)
+        if not isinstance(dataset, ArrayDataset):
+            return None
+        return next(iter(self.data.batches([dataset[backend_of(dataset.y).from_host(rows)]])))
 
-    @staticmethod
-    def _rows(ds: ArrayDataset, rows: Counts) -> tuple[Any, Tensor]:
-        """These rows of a data set as a batch."""
-        def take(array: Array) -> Tensor:
-            backend = backend_of(array)
-            return Tensor(backend.gather(array, backend.from_host(rows)))
-        return [take(a) for a in ds.x] if isinstance(ds.x, list) else take(ds.x), take(ds.y)
+    def _inputs(self, xb: Any, yb: Tensor) -> Any:
+        table = self.data.batch_table(xb, yb, rows=len(yb))
+        return table.drop(columns="target", errors="ignore")
 
 
 def _check_targets(yb: Any) -> None:
     kind = yb.dtype if isinstance(yb, Tensor) else type(yb).__name__
     if not isinstance(yb, Tensor) or yb.ndim != 1 or yb.dtype.kind not in "iu":
         shape = f" of shape {yb.shape}" if isinstance(yb, Tensor) else ""
-        raise TypeError(f"a classifier has one class, a whole number, per row; these targets are "
+        raise TypeError(f"a classifier needs one class number per row; these targets are "
                         f"{kind}{shape}")
 
 
 def _write_in(axes: Any, values: Any, form: str) -> None:
-    """A number in each field, light on dark."""
+    """Write the numbers into the cells, light on dark."""
     for (i, j), value in np.ndenumerate(values):
         axes.text(j, i, format(value, form), ha="center", va="center",
                   color="white" if value > values.max() / 2 else "black")

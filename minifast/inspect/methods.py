@@ -1,13 +1,14 @@
 """Methods that this room adds to the Learner."""
 from ..train import Learner
 from .group_table import group_table
-from .summary import Summary, model_summary
+from .summary import model_summary
+from .text_table import Text
 from .training_loop import training_loop
 
 
-def summary(learn: Learner) -> Summary:
+def summary(learn: Learner) -> Text:
     """Return a table of the model's layers, output shapes and parameters, and one of its groups."""
-    return Summary(f"{model_summary(learn)}\n\n{group_table(learn)}")
+    return Text(f"{model_summary(learn)}\n\n{group_table(learn)}")
 
 
 def show_training_loop(learn: Learner) -> None:

@@ -1,4 +1,4 @@
-"""A table of a model's leaves: output shapes and parameters."""
+"""A table of a model's layers: output shapes and parameters."""
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import Tensor, no_grad
@@ -7,61 +7,52 @@ from ..nn import Module
 from ..train.groups import flatten_model
 from ..train.loop import evaluating, forward
 from .hooks import Hooks
+from .text_table import text_table
 
 if TYPE_CHECKING:
     from ..train.learner import Learner
 
-WIDTH = 70
 
+def model_summary(learn: "Learner") -> str:
+    """Return a table of the model's layers, and the numbers of parameters.
 
-class Summary(str):
-    """A string that shows itself as it is in a notebook."""
+    Output shapes are those of one training row without its batch axis. The row comes from the
+    unshuffled loader, so the order of training is left alone.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    learn : Learner
+        The learner whose model is shown.
 
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def model_summary(learn: "Learner") -> Summary:
-    """The table of ``learn.summary()``: one training row is sent through the model.
-
-    It is taken from the loader that does not shuffle: the order of the training is left alone.
+    Returns
+    -------
+    str
+        The table, then the optimizer and the loss.
     """
-    xb, _ = learn.data.one_batch(DatasetType.Fix)
-    one_row = [x[:1] for x in xb] if isinstance(xb, (list, tuple)) else xb[:1]
-    rows: list[tuple[str, str, int, bool]] = []
+    rows: list[tuple[str, ...]] = []
 
     def note(module: Module, inputs: Any, output: Any) -> None:
         shape = list(output.shape[1:]) if isinstance(output, Tensor) else "?"
-        rows.append((type(module).__name__, str(shape), *_parameters(module)))
+        total, trainable = _count(module)
+        rows.append((type(module).__name__, str(shape), f"{total:,}", str(trainable > 0)))
+    xb, _ = learn.data.one_batch(DatasetType.Fix)
+    one_row = [x[:1] for x in xb] if isinstance(xb, (list, tuple)) else xb[:1]
     with Hooks(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
         forward(learn.model, one_row)
-    return Summary(_layout(learn, rows))
-
-
-def _parameters(module: Module) -> tuple[int, bool]:
-    own = module.parameters()
-    return sum(p.numel() for p in own), any(p.requires_grad for p in own)
-
-
-def _layout(learn: "Learner", rows: list[tuple[str, str, int, bool]]) -> str:
-    def line(*cells: str) -> str:
-        return "".join(c.ljust(w) for c, w in zip(cells, (20, 20, 10, 10), strict=True))
-    body = [f"{line(name, shape, f'{n:,}', str(trainable))}\n{'_' * WIDTH}"
-            for name, shape, n, trainable in rows]
-    parameters = learn.model.parameters()
-    total = sum(p.numel() for p in parameters)
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    total, trainable = _count(learn.model)
+    opt_func: Any = learn.opt_func
+    opt_func = getattr(opt_func, "func", opt_func)  # of a functools.partial
     return "\n".join([
-        type(learn.model).__name__, "=" * WIDTH,
-        line("Layer (type)", "Output Shape", "Param #", "Trainable"), "=" * WIDTH, *body, "",
+        type(learn.model).__name__,
+        text_table(["Layer (type)", "Output Shape", "Param #", "Trainable"], rows), "",
         f"Total params: {total:,}", f"Total trainable params: {trainable:,}",
         f"Total non-trainable params: {total - trainable:,}",
-        f"Optimizer: {_name(learn.opt_func)}, weight decay {learn.wd} "
+        f"Optimizer: {getattr(opt_func, '__name__', opt_func)}, weight decay {learn.wd} "
         f"({'decoupled' if learn.true_wd else 'coupled'})",
         f"Loss: {learn.loss_func}"])
 
 
-def _name(func: Any) -> str:
-    return str(getattr(getattr(func, "func", func), "__name__", func))
+def _count(module: Module) -> tuple[int, int]:
+    """Return the numbers of parameters, and of trainable ones."""
+    own = module.parameters()
+    return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)

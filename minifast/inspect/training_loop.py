@@ -1,5 +1,8 @@
 """The training loop as text, with the callbacks in their places."""
 from collections.abc import Iterable
+from copy import copy
+from importlib.util import find_spec
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from ..train.callback import Callback
@@ -36,13 +39,17 @@ on_train_end"""
 
 
 def training_loop(learn: "Learner") -> str:
-    """``LOOP`` with the names of those who have a method for each event, in their order."""
-    before = dict(vars(learn))
-    made = [make(learn) for make in learn.callback_fns]
-    vars(learn).clear()  # those callbacks were for show: the learner's own come back
-    vars(learn).update(before)
-    callbacks = sorted([*learn.callbacks, *made], key=lambda cb: cb._order)
-    return "\n".join(_line(line, callbacks) for line in LOOP.splitlines())
+    """Return the loop with the path that a fit takes and the callbacks that handle each event."""
+    twin = copy(learn)  # callbacks set attributes of their learner
+    callbacks = sorted([*learn.callbacks, *(make(twin) for make in learn.callback_fns)],
+                       key=lambda cb: cb._order)
+    loop = "\n".join(_line(line, callbacks) for line in LOOP.splitlines())
+    if not getattr(learn, "fast", False):
+        return f"# plain path: learn.fast is False\n{loop}"
+    if find_spec("..fast", __package__) is None:
+        return f"# plain path: there is no minifast.fast\n{loop}"
+    return "with fast.accelerate(model, opt):   # learn.fast = False takes the plain path\n" \
+        + indent(loop, "    ")
 
 
 def _line(line: str, callbacks: Iterable[Callback]) -> str:
@@ -50,5 +57,5 @@ def _line(line: str, callbacks: Iterable[Callback]) -> str:
     if not event.startswith("on_"):
         return line
     names = [type(cb).__name__ for cb in callbacks
-             if Callback.hears(cb, event.removeprefix("on_"))]
+             if getattr(type(cb), event, None) is not getattr(Callback, event, None)]
     return f"{line:<30}{', '.join(names)}".rstrip()

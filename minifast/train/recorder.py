@@ -24,6 +24,7 @@ class Recorder(LearnerCallback):
 
     def __init__(self, learn: "Learner") -> None:
         super().__init__(learn)
+        self.opt = learn.opt
         self.losses: list[Any] = []
         self.lrs: list[float] = []
         self.group_lrs: list[list[float]] = []
