@@ -69,12 +69,12 @@ def at_least(least: int) -> Any:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = Parser(prog="tabular.py", description="Compare a neural network with linear regression on a table.")
+    parser = Parser(prog="tabular.py", description="Train a network on a table.")
     parser.add_argument("--epochs", type=at_least(1), default=10, help="(default: 10)")
     parser.add_argument("--splits", type=at_least(2), default=5,
                         help="random train/validation splits for the comparison (default: 5)")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it works, else cpu)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the plot (default: out)")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="plot folder (default: out)")
     parser.add_argument("--seed", type=at_least(0), default=42,
                         help="seed for missing values, splits, weights, batches (default: 42)")
     return parser.parse_args(argv)
