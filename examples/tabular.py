@@ -1,9 +1,8 @@
-"""A table, start to end: categories, gaps, numbers, and an honest look at what a network is worth.
+"""Train a neural network on a table, and compare it with linear regression on the same rows.
 
-442 people with diabetes, ten measurements of each, and how far the disease had come a year later
-(Efron and others 2004; the data set comes with scikit-learn, nothing is downloaded). The table has
-no gaps, so some are made by hand: that is what one meets in practice. Linear regression on the
-same rows says how good the network is. Needs scikit-learn.
+The table has ten measurements of each of 442 people with diabetes, and the progression of the
+disease after one year (Efron and others 2004). It comes with scikit-learn, which this script needs;
+nothing is downloaded. The table has no missing values, so the script removes some.
 
     python examples/tabular.py --epochs 20 --splits 10
 """
@@ -48,41 +47,41 @@ LR, WD, LAYERS, Y_RANGE = 1e-2, .1, [50, 20], (0, 350)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others of this script."""
+    """An argument parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(message)
 
 
 def fail(message: object) -> NoReturn:
-    """End with one line on stderr and exit status 1."""
+    """Print one line to stderr and exit with status 1."""
     sys.exit(f"tabular.py: {' '.join(str(message).split())}")
 
 
 def at_least(least: int) -> Any:
-    """An argument type: whole numbers from ``least`` on."""
+    """Return an argument type for integers of at least ``least``."""
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
         return int(text)
     return number
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The options, with their defaults."""
-    parser = Parser(prog="tabular.py", description="Train a network on a table, and compare it.")
+    """Parse the command line."""
+    parser = Parser(prog="tabular.py", description="Train a network on a table.")
     parser.add_argument("--epochs", type=at_least(1), default=10, help="(default: 10)")
     parser.add_argument("--splits", type=at_least(2), default=5,
-                        help="into training and validation rows, for the comparison (default: 5)")
+                        help="random train/validation splits for the comparison (default: 5)")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it works, else cpu)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="for the plot (default: out)")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="plot folder (default: out)")
     parser.add_argument("--seed", type=at_least(0), default=42,
-                        help="of gaps, splits, initial weights, batches (default: 42)")
+                        help="seed for missing values, splits, weights, batches (default: 42)")
     return parser.parse_args(argv)
 
 
 def writable(folder: Path) -> Path:
-    """The folder, made if need be: an error comes now, not after the training."""
+    """Return ``folder``, created if necessary; exit if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
@@ -92,7 +91,7 @@ def writable(folder: Path) -> Path:
 
 
 def patients(seed: int) -> pd.DataFrame:
-    """The table in its own units, with gaps in two columns."""
+    """Return the table in its original units, with missing values in two columns."""
     raw: pd.DataFrame = load_diabetes(as_frame=True, scaled=False).frame
     frame = raw.rename(columns={**NAMES, "target": TARGET})
     frame["sex"] = frame["sex"].astype(int)
@@ -103,7 +102,7 @@ def patients(seed: int) -> pd.DataFrame:
 
 
 def make_learner(frame: pd.DataFrame, device: str, seed: int) -> Learner:
-    """Batches of 32 rows, a fifth of the rows for validation, and a small network."""
+    """Return a learner with a small network; a fifth of the rows is for validation."""
     items = TabularList.from_df(frame, cat_names=CATEGORIES, cont_names=NUMBERS,
                                 procs=[FillMissing, Categorify, Normalize])
     data = items.split_by_rand_pct(VALID_PCT, seed).label_from_df(TARGET) \
@@ -113,11 +112,11 @@ def make_learner(frame: pd.DataFrame, device: str, seed: int) -> Learner:
 
 
 def describe(frame: pd.DataFrame, data: TabularDataBunch) -> None:
-    """How much there is, what the processors found, and five rows of a batch."""
+    """Print the size of the table, the fitted processors and five rows of a batch."""
     gaps = ", ".join(f"{frame[name].isna().sum()} of {name}" for name in GAPS)
-    print(f"{len(frame)} patients: {len(NUMBERS)} numbers and {' and '.join(CATEGORIES)} of each, "
-          f"on {data.device}. Removed by hand: {gaps}.")
-    heading(f"Learnt from the {len(data.train_ds)} training rows")
+    print(f"{len(frame)} patients, {len(NUMBERS)} continuous columns, categories: "
+          f"{', '.join(CATEGORIES)}; device {data.device}. Values removed: {gaps}.")
+    heading(f"Processors, fitted on the {len(data.train_ds)} training rows")
     fill, _, scale = data.processor.procs
     if isinstance(fill, FillMissing) and isinstance(scale, Normalize):
         table = pd.DataFrame(scale.stats, ["mean", "std"]).T
@@ -126,12 +125,12 @@ def describe(frame: pd.DataFrame, data: TabularDataBunch) -> None:
     for cats, (rows, width) in zip(data.categories, data.get_emb_szs(), strict=True):
         print(f"{cats.name}: {', '.join(cats.classes)}, an embedding of {rows} rows and {width} "
               "columns")
-    heading("A batch, as it was before that")
-    data.show_batch(ds_type=DatasetType.Fix)  # the order of the training is left alone
+    heading("A batch in its original units")
+    data.show_batch(ds_type=DatasetType.Fix)  # does not change the order of training
 
 
 def train(learn: Learner, epochs: int, out: Path) -> Path:
-    """The one-cycle policy; the losses as a plot."""
+    """Train with the one-cycle policy and plot the losses."""
     heading(f"Training, one cycle up to {LR:.0e}")
     learn.fit_one_cycle(epochs, LR)
     figure = learn.recorder.plot_losses(return_fig=True)
@@ -141,20 +140,20 @@ def train(learn: Learner, epochs: int, out: Path) -> Path:
 
 
 def ask(learn: Learner, frame: pd.DataFrame, seed: int) -> None:
-    """One patient of the validation rows: as measured, and with changes."""
+    """Predict a patient of the validation rows, as measured and with changes."""
     rows = frame.iloc[random_split(len(frame), VALID_PCT, seed)[1]].dropna()
     row = rows.iloc[0]
     heading(f"Patient {rows.index[0]}: {TARGET} was {row[TARGET]:.0f}")
     changes: dict[str, dict[str, Any]] = {
         "as measured": {}, "bmi 10 higher": {"bmi": row["bmi"] + 10},
-        "bmi missing": {"bmi": None}, "of a sex that no training row has": {"sex": 3}}
+        "bmi missing": {"bmi": None}, "unknown category for sex": {"sex": 3}}
     for what, change in changes.items():
         predicted, _, _ = learn.predict({**row, **change})
         print(f"{what:35}{predicted:.0f}")
 
 
 def linear_r2(frame: pd.DataFrame, seed: int) -> float:
-    """R2 of scikit-learn's linear regression: the same rows, gaps filled in the same way."""
+    """Return R2 of linear regression on the same rows, with medians for missing values."""
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     model = make_pipeline(make_column_transformer(
         (numbers, NUMBERS), (OneHotEncoder(handle_unknown="ignore"), CATEGORIES)),
@@ -165,7 +164,7 @@ def linear_r2(frame: pd.DataFrame, seed: int) -> float:
 
 
 def network_r2(learn: Learner, epochs: int) -> float:
-    """R2 of a new network after the same training."""
+    """Train a new network and return its R2."""
     with learn.no_logging():
         learn.fit_one_cycle(epochs, LR)
     predicted, actual = (t.numpy() for t in learn.get_preds())
@@ -173,30 +172,30 @@ def network_r2(learn: Learner, epochs: int) -> float:
 
 
 def compare(frame: pd.DataFrame, epochs: int, splits: int, device: str, seed: int) -> None:
-    """Both models on several splits: how much is the model, how much is luck?"""
-    heading(f"R2 on {splits} random splits (1 is perfect, 0 is the mean told to everyone)")
+    """Compare both models on several random splits."""
+    heading(f"R2 on {splits} random splits (1: perfect, 0: always predicts the mean)")
     scores = pd.DataFrame([(network_r2(make_learner(frame, device, s), epochs),
                             linear_r2(frame, s)) for s in range(seed, seed + splits)],
                           columns=["network", "linear regression"])
     scores["difference"] = scores["network"] - scores["linear regression"]
     mean, spread = scores.mean(), scores.std(ddof=0)
-    table = pd.concat([scores, pd.DataFrame([mean, spread], ["mean", "spread"])])
+    table = pd.concat([scores, pd.DataFrame([mean, spread], ["mean", "std"])])
     print(table.to_string(float_format="{:.3f}".format))
-    verdict = "less than it varies from split to split: no real one" \
-        if abs(mean["difference"]) < spread["difference"] else "more than it varies between splits"
-    print(f"The mean difference, {mean['difference']:+.3f}, is {verdict}.\nWith so few rows, and "
-          "relations that are nearly straight lines, do not expect a network to win.")
+    verdict = "smaller" if abs(mean["difference"]) < spread["difference"] else "larger"
+    print(f"The mean difference, {mean['difference']:+.3f}, is {verdict} than its standard "
+          "deviation over the splits.\nWith so few rows and nearly linear relations, a network "
+          "is not expected to be better than linear regression.")
 
 
 def heading(text: str) -> None:
-    """A line with some air above."""
+    """Print a heading after an empty line."""
     print(f"\n== {text}")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Data, training, questions, and a comparison."""
+    """Run the example."""
     start = perf_counter()
-    plt.switch_backend("Agg")  # the plot is written, not shown, so no display is needed
+    plt.switch_backend("Agg")  # writes the plot to a file, needs no display
     args = parse(argv)
     out = writable(args.out)
     try:

@@ -516,7 +516,7 @@ def test_the_example(tmp_path: Path) -> None:
     done = run_example(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     out = done.stdout
-    assert "Removed by hand: 66 of bmi, 66 of ltg." in out
+    assert "Values removed: 66 of bmi, 66 of ltg." in out
     assert (tmp_path / "out/tabular_losses.png").read_bytes().startswith(b"\x89PNG")
     last, = re.findall(r"^9 +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)", out, re.M)
     scores = [tuple(map(float, found)) for found in
@@ -533,7 +533,7 @@ def test_the_example(tmp_path: Path) -> None:
 @pytest.mark.cpu_only("the program is told to use the CPU")
 @pytest.mark.parametrize(("options", "message"), [
     (["--out", "a_file"], "cannot write to --out a_file: File exists; choose another folder"),
-    (["--splits", "1"], "argument --splits: '1' is no whole number from 2 on"),
+    (["--splits", "1"], "argument --splits: '1' is not an integer of at least 2"),
     (["--device", "abacus"], "unknown device 'abacus'"),
 ])
 def test_a_users_error_is_one_line(options: list[str], message: str, tmp_path: Path) -> None:
