@@ -6,11 +6,9 @@ import numpy as np
 
 from ..backend import Array, backend_of
 from ..nn import Parameter
-from ..nn.table import Table
 from ..threads import for_each, n_threads
 from .hyper import Coming
 from .span import Span, check_fits, lay_out
-from .store import Store
 
 BLOCK = 1 << 17
 """Elements updated at a time on a processor with caches: parameters, gradient and state of a
@@ -74,9 +72,9 @@ class Arena:
         self.grad = np.zeros_like(self.data)
         self.state: dict[str, Array] = {}
         self._spans: dict[int, Span] = {}
-        self.stores = [*self._adopt(decaying, 0), *self._adopt(spared, self.boundary)]
-        self.places = [(p, span(self.data), span(self.grad)) for p, span in self.spans()
-                       if not isinstance(p, Table)]
+        self._adopt(decaying, 0)
+        self._adopt(spared, self.boundary)
+        self.places = [(p, span(self.data), span(self.grad)) for p, span in self.spans()]
         self.lazy: LazyStores | None = None
         size = max(length, 1)
         self.block = min(BLOCK, size) if backend_of(self.data).in_pieces else size
@@ -86,13 +84,12 @@ class Arena:
         self._steps = 0
         self.leave_out([])
 
-    def _adopt(self, parameters: Sequence[Parameter], start: int) -> list[Store]:
+    def _adopt(self, parameters: Sequence[Parameter], start: int) -> None:
         """Copy the values of parameters into the array, from ``start`` on; the tables' stores."""
-        spans, stacks = lay_out(parameters, start)
+        spans, _ = lay_out(parameters, start)
         for p, span in spans:
             span(self.data)[...] = p.data
         self._spans |= {id(p): span for p, span in spans}
-        return [Store(stack, self._spans, self.data, self.grad) for stack in stacks]
 
     def spans(self) -> list[tuple[Parameter, Span]]:
         """Each parameter with where it lies."""
@@ -157,17 +154,11 @@ class Arena:
                 p.data = data
             if p.grad is not grad:
                 grad[...] = 0 if p.grad is None else p.grad
-                p.home = grad
-        for store in self.stores:
-            if not store.awake:
-                store.collect()
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for p, _, _ in self.places:
             p.grad = None
-        for store in self.stores:
-            store.zero_grad()
 
     def settle(self) -> None:
         """Make sure that data and state are what they would be without lazy updates."""
@@ -177,11 +168,6 @@ class Arena:
     def release(self) -> None:
         """Let gradients go to arrays of the parameters' own again, and tables be such."""
         self.settle()
-        for p, _, grad in self.places:
-            if p.home is grad:
-                p.home = None
-        for store in self.stores:
-            store.release()
 
     def inherit(self, old: "Arena") -> None:
         """Take over the state of the parameters that were in ``old`` too."""

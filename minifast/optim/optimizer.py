@@ -10,7 +10,6 @@ from ..backend import backend_of
 from ..nn import Parameter
 from .arena import Arena, Block
 from .hyper import Coming, Hyper, Plan, one_per_group
-from .planned import KINDS, lazy_stores
 from .steps import (
     adam_step,
     average_grad,
@@ -52,9 +51,6 @@ class Optimizer:
         self._after: Callable[[], None] | None = None
         self.plan()
         self.steps, self.bn_wd = list(steps), bn_wd
-        if lazy and tuple(steps) not in KINDS:
-            raise ValueError("lazy updates are there for SGD and Adam with decoupled decay "
-                             "(true_wd=True); leave out lazy=True")
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
         self.arenas: list[Arena | None] = [None] * len(self.groups)
@@ -141,10 +137,7 @@ class Optimizer:
                 self.arenas[i] = self._new_arena(arena.parameters)
 
     def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
-        arena = Arena(parameters, self.bn_wd)
-        if self.lazy is not False:
-            arena.lazy = lazy_stores(arena, self.steps, self.lazy is True, self.nodes)
-        return arena
+        return Arena(parameters, self.bn_wd)
 
     def _arena(self, i: int) -> Arena | None:
         """The arena of group i, made anew when other parameters than before are trainable."""

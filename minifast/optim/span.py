@@ -1,12 +1,10 @@
 """Span: where a parameter lies in an arena."""
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..autograd import ShapeError
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
-from ..nn.table import Table
 
 
 class Span(NamedTuple):
@@ -27,7 +25,7 @@ class Span(NamedTuple):
         return whole[self.place].reshape(-1, self.width)[:, self.columns]
 
 
-Slab = Sequence[Table]
+Slab = Sequence[Parameter]
 """Tables with equally many rows, to lie side by side."""
 
 
@@ -43,8 +41,8 @@ def lay_out(parameters: Iterable[Parameter], start: int
     """
     parameters = list(parameters)
     spans = [(p, Span(slice(start, start := start + p.numel()), p.shape))
-             for p in parameters if not isinstance(p, Table)]
-    stacks = _stacks([p for p in parameters if isinstance(p, Table)])
+             for p in parameters]
+    stacks: list[list[Slab]] = []
     for slab in (slab for stack in stacks for slab in stack):
         spans += _side_by_side(slab, start)
         start = spans[-1][1].place.stop
@@ -57,18 +55,6 @@ def _side_by_side(slab: Slab, start: int) -> Iterator[tuple[Parameter, Span]]:
     for table in slab:
         columns = slice(column, column := column + table.shape[1])
         yield table, Span(place, table.shape, width, columns)
-
-
-def _stacks(tables: Iterable[Table]) -> list[list[Slab]]:
-    slabs: dict[tuple[int, int], list[Table]] = {}
-    seen: Counter[tuple[int, ...]] = Counter()
-    for table in tables:
-        slabs.setdefault((table.shape[0], seen[table.shape]), []).append(table)
-        seen[table.shape] += 1
-    stacks: dict[int, list[Slab]] = {}
-    for slab in slabs.values():
-        stacks.setdefault(sum(table.shape[1] for table in slab), []).append(slab)
-    return list(stacks.values())
 
 
 def check_fits(p: Parameter, data: Array) -> None:

@@ -4,13 +4,8 @@ from itertools import pairwise
 
 from ..autograd import Tensor
 from ..backend import Array
-from ..nn.activation import ReLU
-from ..nn.containers import Sequential
-from ..nn.dropout import Dropout
-from ..nn.init import Seed, kaiming_normal_
-from ..nn.module import Module
-from ..nn.norm import BatchNorm2d
-from ..nn.shape import Flatten
+from ..nn import BatchNorm2d, Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
+from ..nn.init import Seed
 from ..random import generator
 from .conv import Conv2d, check_images
 from .pool import AdaptiveAvgPool2d

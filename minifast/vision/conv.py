@@ -5,9 +5,8 @@ from math import sqrt
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, cat
-from ..nn.init import Seed, kaiming_uniform_, uniform_
-from ..nn.module import Module
-from ..nn.parameter import Parameter
+from ..nn import Module, Parameter, kaiming_uniform_, uniform_
+from ..nn.init import Seed
 from ..random import generator
 from . import ops as windows
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..autograd import Tensor, apply, cat
 from ..backend import Array
-from ..nn.module import Module
+from ..nn import Module
 from . import ops as windows
 from .conv import Pair, check_images, pair, windows_out
 

@@ -2,13 +2,8 @@
 from collections.abc import Sequence
 
 from ..autograd import Tensor
-from ..nn.activation import ReLU
-from ..nn.containers import Sequential
-from ..nn.init import Seed, kaiming_normal_
-from ..nn.linear import Linear
-from ..nn.module import Module
-from ..nn.norm import BatchNorm2d
-from ..nn.shape import Flatten
+from ..nn import BatchNorm2d, Flatten, Linear, Module, ReLU, Sequential, kaiming_normal_
+from ..nn.init import Seed
 from ..random import generator
 from .blocks import conv_layer
 from .conv import Conv2d
