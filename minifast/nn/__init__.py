@@ -21,11 +21,9 @@ from .layers import sigmoid_range as sigmoid_range
 from .losses import BCEWithLogitsFlat as BCEWithLogitsFlat
 from .losses import CrossEntropyFlat as CrossEntropyFlat
 from .losses import FlattenedLoss as FlattenedLoss
-from .losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
 from .losses import MSELossFlat as MSELossFlat
 from .losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from .losses import cross_entropy as cross_entropy
-from .losses import label_smoothing_cross_entropy as label_smoothing_cross_entropy
 from .losses import mse_loss as mse_loss
 from .losses import softmax as softmax
 from .module import Buffer as Buffer

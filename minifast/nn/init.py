@@ -1,4 +1,4 @@
-"""Initial weights. Each function fills a tensor in place and returns it, as in ``torch.nn.init``."""
+"""Initial weights. Each function fills a tensor in place and returns it: ``torch.nn.init``."""
 from math import sqrt
 from typing import Any, TypeVar
 

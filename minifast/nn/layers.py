@@ -36,10 +36,8 @@ class Linear(Module):
     def __init__(self, n_in: int, n_out: int, bias: bool = True, seed: Seed = None) -> None:
         rng, bound = generator(seed), 1 / sqrt(max(n_in, 1))
         self.weight = kaiming_uniform_(Parameter(np.empty((n_out, n_in), np.float32)), sqrt(5), rng)
-        self.bias: Parameter | None = None
-        if bias:
-            self.bias = Parameter(np.empty(n_out, np.float32), no_wd=True)
-            uniform_(self.bias, -bound, bound, rng)
+        self.bias = None if not bias else uniform_(
+            Parameter(np.empty(n_out, np.float32), no_wd=True), -bound, bound, rng)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.bias is None:
@@ -107,14 +105,10 @@ def check_y_range(y_range: Any) -> tuple[float, float] | None:
     """
     if y_range is None:
         return None
-    if np.shape(y_range) != (2,):
-        raise ValueError("y_range is a pair (low, high), such as [0, 5.5] for ratings of 1 to 5; "
-                         f"got {y_range!r}")
-    low, high = y_range
-    if not low < high:
-        raise ValueError(f"y_range must go from low to high, got [{low}, {high}]; "
-                         "for ratings of 1 to 5 use [0, 5.5]")
-    return low, high
+    if np.shape(y_range) != (2,) or not y_range[0] < y_range[1]:
+        raise ValueError("y_range is a pair that goes from low to high, such as [0, 5.5] for "
+                         f"ratings of 1 to 5; got {y_range!r}")
+    return y_range[0], y_range[1]
 
 
 def sigmoid_range(x: Tensor, low: float, high: float) -> Tensor:

@@ -1,16 +1,30 @@
 """Loss functions, and fastai's flattened form of them."""
 from collections.abc import Callable
-from functools import partial
 
 from ..autograd import ShapeError, Tensor, apply, ops
 from .embedding import check_ids
 
-LossFunction = Callable[..., Tensor]
-Activation = Callable[[Tensor], Tensor]
 
+def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
+    """Return the mean of the losses, their sum, or the losses themselves.
 
-def _reduce(losses: Tensor, reduction: str) -> Tensor:
-    """Return the mean, the sum, or the losses themselves."""
+    Parameters
+    ----------
+    losses : Tensor
+        Losses, of any shape.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine them.
+
+    Returns
+    -------
+    Tensor
+        One number, or the losses.
+
+    Raises
+    ------
+    ValueError
+        If the reduction is unknown.
+    """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     return losses if reduction == "none" else losses.mean() if reduction == "mean" \
@@ -49,7 +63,7 @@ def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         raise ShapeError(f"mse_loss: predictions {pred.shape} and targets {target.shape} differ")
     if reduction == "mean":
         return apply(ops.mean_squared_error, pred, target)
-    return _reduce((pred - target) ** 2, reduction)
+    return reduce_losses((pred - target) ** 2, reduction)
 
 
 def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -90,45 +104,7 @@ def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tens
         raise ShapeError(f"cross_entropy: scores (n, classes) and classes (n,) are needed, "
                          f"got {pred.shape} and {target.shape}")
     check_ids(target.data, pred.shape[1], "scores of {n} classes")
-    return _reduce(apply(ops.cross_entropy, pred, target), reduction)
-
-
-def label_smoothing_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean",
-                                  eps: float = .1) -> Tensor:
-    """Return the cross entropy with ``eps`` of each target spread evenly over all classes.
-
-    For c classes with probabilities p it is (1 - eps) (-log p[target]) + eps/c (sum of -log p).
-
-    Parameters
-    ----------
-    pred : Tensor
-        Scores (n, classes).
-    target : Tensor
-        Classes (n,), whole numbers.
-    reduction : {'mean', 'sum', 'none'}
-        How to combine the losses of all rows.
-    eps : float
-        The fraction to spread.
-
-    Returns
-    -------
-    Tensor
-        One number, or the losses (n,).
-
-    References
-    ----------
-    Szegedy and others 2016, Rethinking the Inception architecture for computer vision.
-
-    Examples
-    --------
-    >>> from minifast import tensor
-    >>> label_smoothing_cross_entropy(tensor([[0., 0.]]), tensor([1]))
-    tensor(0.6931)
-    """
-    at_target = cross_entropy(pred, target, "none")
-    shifted = pred - pred.detach().max(1, keepdims=True)
-    mean_of_all = shifted.exp().sum(1).log() - shifted.mean(1)  # the mean of -log p
-    return _reduce((1 - eps) * at_target + eps * mean_of_all, reduction)
+    return reduce_losses(apply(ops.cross_entropy, pred, target), reduction)
 
 
 def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
@@ -165,7 +141,7 @@ def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
     if pred.shape != target.shape:
         raise ShapeError(f"binary cross entropy: scores {pred.shape} and targets {target.shape} "
                          "differ")
-    return _reduce(apply(ops.binary_cross_entropy, pred, target), reduction)
+    return reduce_losses(apply(ops.binary_cross_entropy, pred, target), reduction)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -197,7 +173,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 class FlattenedLoss:
-    """A loss that flattens its inputs first, so that (bs, 1) fits (bs,): fastai's ``FlattenedLoss``.
+    """A loss that flattens its inputs, so that (bs, 1) fits (bs,): fastai's ``FlattenedLoss``.
 
     Parameters
     ----------
@@ -216,8 +192,9 @@ class FlattenedLoss:
         ``Learner.get_preds`` applies it.
     """
 
-    def __init__(self, name: str, func: LossFunction, reduction: str = "mean", is_2d: bool = False,
-                 floatify: bool = False, activation: Activation | None = None) -> None:
+    def __init__(self, name: str, func: Callable[..., Tensor], reduction: str = "mean",
+                 is_2d: bool = False, floatify: bool = False,
+                 activation: Callable[[Tensor], Tensor] | None = None) -> None:
         self.name, self.func, self.reduction = name, func, reduction
         self.is_2d, self.floatify, self.activation = is_2d, floatify, activation
 
@@ -267,37 +244,3 @@ def BCEWithLogitsFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
     """
     return FlattenedLoss("BCEWithLogitsLoss", binary_cross_entropy_with_logits, reduction,
                          floatify=True, activation=Tensor.sigmoid)
-
-
-def LabelSmoothingCrossEntropy(eps: float = .1, reduction: str = "mean"  # noqa: N802
-                               ) -> FlattenedLoss:
-    """Return the cross entropy with smoothed labels, flattened.
-
-    Parameters
-    ----------
-    eps : float
-        The fraction of a target that is spread over all classes, in [0, 1).
-    reduction : {'mean', 'sum', 'none'}
-        How to combine the losses.
-
-    Returns
-    -------
-    FlattenedLoss
-        The loss; ``label_smoothing_cross_entropy`` has the formula.
-
-    Raises
-    ------
-    ValueError
-        If ``eps`` is out of range.
-
-    Examples
-    --------
-    >>> LabelSmoothingCrossEntropy()
-    FlattenedLoss of LabelSmoothingCrossEntropy()
-    """
-    if not 0 <= eps < 1:
-        raise ValueError(f"eps is the share of a target given to all classes, from 0 to below 1, "
-                         f"got {eps}")
-    return FlattenedLoss("LabelSmoothingCrossEntropy",
-                         partial(label_smoothing_cross_entropy, eps=eps), reduction, is_2d=True,
-                         activation=softmax)

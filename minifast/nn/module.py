@@ -111,7 +111,7 @@ class Module:
         """Yield this module and all below it, depth first, with their names."""
         yield prefix, self
         for name, child in self.named_children():
-            yield from child.named_modules(_join(prefix, name))
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def modules(self) -> Iterator["Module"]:
         """Return this module and all below it, depth first."""
@@ -121,7 +121,7 @@ class Module:
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, kinds):
-                    yield _join(prefix, name), value
+                    yield f"{prefix}.{name}" if prefix else name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Return all parameters with their names; a shared parameter comes under each name."""
@@ -184,9 +184,7 @@ class Module:
         >>> [name for name, p in net.named_parameters() if p.requires_grad]
         ['1.weight']
         """
-        for part in self._parts(names, "freeze"):
-            part.requires_grad_(False)
-        return self
+        return self._set_trainable(names, False)
 
     def unfreeze(self, *names: str) -> Self:
         """Make the modules and parameters with these names trainable again.
@@ -216,26 +214,25 @@ class Module:
         >>> Linear(2, 1).requires_grad_(False).unfreeze("bias").bias.requires_grad
         True
         """
-        for part in self._parts(names, "unfreeze"):
-            part.requires_grad_(True)
-        return self
+        return self._set_trainable(names, True)
 
-    def _parts(self, names: tuple[str, ...], verb: str) -> list[Any]:
-        """Return the modules and parameters with these names."""
-        known: dict[str, Any] = {**dict(self.named_modules()), **dict(self.named_parameters())}
+    def _set_trainable(self, names: tuple[str, ...], trainable: bool) -> Self:
+        known: dict[str, Any] = dict([*self.named_modules(), *self.named_parameters()])
         del known[""]  # the model itself
         if not names:
-            example = next((name for name, _ in self.named_parameters()), "name")
-            raise ValueError(f"{verb}() takes names of modules or parameters, such as "
-                             f"{verb}({example!r}); for the whole model use "
+            raise ValueError("name the modules or parameters, such as "
+                             f"{next(iter(known), 'name')!r}; for the whole model use "
                              "requires_grad_(...), for layer groups learn.freeze()")
-        if unknown := [name for name in names if name not in known]:
+        unknown = [name for name in names if name not in known]
+        if unknown:
             near = {n: None for name in unknown for n in get_close_matches(name, known)}
             hint = f"near {'it' if len(unknown) == 1 else 'them'}: {', '.join(near)}" if near \
                 else f"its parts are {', '.join(name for name in known if '.' not in name)}"
             raise UnknownNameError(f"{type(self).__name__} has no part "
                                    f"{', '.join(map(repr, unknown))}; {hint}")
-        return [known[name] for name in names]
+        for name in names:
+            known[name].requires_grad_(trainable)
+        return self
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""
@@ -286,7 +283,8 @@ class Module:
                     for name in common if arrays[name].shape != own[name].shape]
         if reshaped or (strict and (missing or unexpected)):
             kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
-            found = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+            found = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()
+                              if names)
             raise StateDictError(f"these weights do not fit {type(self).__name__}: {found}. Build "
                                  "the model as it was when they were saved, or pass strict=False "
                                  "to load only the names that match")
@@ -305,10 +303,6 @@ class Module:
                  for name, child in self.named_children()]
         body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()
         return f"{type(self).__name__}({body})"
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
 
 
 # ---------------------------------------------------------------- containers
