@@ -333,7 +333,7 @@ def test_activations() -> None:
 
 @pytest.mark.parametrize("y_range", [(5, 1), (1, 1), (0, float("nan"))])
 def test_an_empty_range_is_refused(y_range: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=rf"from low to high, .*got \({y_range[0]}, {y_range[1]}\)"):
+    with pytest.raises(ValueError, match=rf"from low to high, .*\({y_range[0]}, {y_range[1]}\)"):
         SigmoidRange(*y_range)
     for other in (y_range, list(y_range), np.array(y_range)):
         with pytest.raises(ValueError, match="from low to high"):

@@ -1,6 +1,5 @@
 """Layers, losses and initial weights."""
 from .embedding import Embedding as Embedding
-from .embedding import check_ids as check_ids
 from .embedding import embedding as embedding
 from .init import kaiming_normal_ as kaiming_normal_
 from .init import kaiming_uniform_ as kaiming_uniform_

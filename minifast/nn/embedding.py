@@ -1,4 +1,4 @@
-"""Embedding: a table of which a batch looks up rows."""
+"""Embedding: a table whose rows are looked up by number."""
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,10 @@ from .module import Module, Parameter
 
 
 class Embedding(Module):
-    """A table of ``n`` rows, of which ``forward`` returns one for each id: ``torch.nn.Embedding``.
+    """A table from which ``forward`` returns the row of each id: ``torch.nn.Embedding``.
 
-    The lookup equals a product of one-hot rows with the table, without the multiplications by
-    zero. Ids (bs, ...) give rows (bs, ..., width). The weights start normal, with standard
-    deviation 1.
+    Ids (bs, ...) give rows (bs, ..., width). The result is that of one-hot rows times the table,
+    without the multiplications by zero. Initial weights are normal with standard deviation 1.
 
     Parameters
     ----------

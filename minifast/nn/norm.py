@@ -120,12 +120,12 @@ class BatchNorm(Module):
         if x.ndim not in [shape.count(",") + 1 for shape in self.shapes] or x.shape[1] != n:
             raise ShapeError(f"batch norm of {n} features needs "
                              f"{' or '.join(self.shapes).format(n=n)}, got {x.shape}")
-        mean, var = self._follow(x.data) if self.training \
+        mean, var = self._update_statistics(x.data) if self.training \
             else (self.running_mean.data, self.running_var.data)
         return apply(batch_norm, x, self.weight, self.bias, mean, var, eps=self.eps,
                      own=self.training)
 
-    def _follow(self, x: Array) -> tuple[Array, Array]:
+    def _update_statistics(self, x: Array) -> tuple[Array, Array]:
         """Return mean and variance of a batch, and move the running statistics towards them."""
         n = x.size // max(x.shape[1], 1)
         if n < 2:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ..autograd import no_grad
 from ..backend import DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DataLoader
-from ..nn import Embedding, Module, check_ids
+from ..nn import Embedding, Module
+from ..nn.embedding import check_ids
 from .loop import evaluating, forward
 
 if TYPE_CHECKING:
