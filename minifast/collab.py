@@ -12,8 +12,7 @@ from . import notebook_attribute
 from .autograd import Tensor, cat, no_grad
 from .data import CollabDataBunch
 from .fold_in import check_within, learn_rows, user_tables
-from .nn import Embedding, Module, TabularModel, dot_bias, embedding, sigmoid_range
-from .nn.activation import check_range
+from .nn import Embedding, Module, TabularModel, check_y_range, embedding, sigmoid_range
 from .nn.init import Seed
 from .random import generator
 from .train import Learner
@@ -48,14 +47,15 @@ class EmbeddingDotBias(Module):
                  y_range: tuple[float, float] | list[float] | None = None, seed: Seed = None
                  ) -> None:
         rng = generator(seed)
-        self.y_range = _checked_range(y_range)
+        self.y_range = check_y_range(y_range)
         self.u_weight, self.i_weight, self.u_bias, self.i_bias = (
             embedding(n, width, rng) for n, width in
             [(n_users, n_factors), (n_items, n_factors), (n_users, 1), (n_items, 1)])
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """users (bs,), items (bs,) to ratings (bs,)."""
-        res = dot_bias((users, self.u_weight, self.u_bias), (items, self.i_weight, self.i_bias))
+        dot = (self.u_weight(users) * self.i_weight(items)).sum(-1)
+        res = dot + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
     @property
@@ -79,8 +79,8 @@ class EmbeddingNN(TabularModel):
                  ps: float | list[float] | None = None, emb_drop: float = 0.,
                  y_range: tuple[float, float] | list[float] | None = None, use_bn: bool = True,
                  bn_final: bool = False, seed: Seed = None) -> None:
-        super().__init__(emb_szs, 0, 1, layers, ps, emb_drop, _checked_range(y_range), use_bn,
-                         bn_final, seed)
+        super().__init__(emb_szs, 0, 1, layers, ps, emb_drop, y_range, use_bn, bn_final,
+                         seed)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:  # type: ignore[override]
         """users (bs,), items (bs,) to ratings (bs, 1)."""
@@ -90,17 +90,6 @@ class EmbeddingNN(TabularModel):
     def user_tables(self) -> list[Embedding]:
         """The table with a row per user, in a list."""
         return [self.embeds[0]]
-
-
-def _checked_range(y_range: Any) -> tuple[float, float] | None:
-    if y_range is None:
-        return None
-    if np.shape(y_range) != (2,):
-        raise ValueError(f"y_range is a pair (low, high), such as [0, 5.5] for ratings of 1 to 5; "
-                         f"got {y_range!r}")
-    low, high = y_range
-    check_range(low, high)
-    return low, high
 
 
 # ---------------------------------------------------------------- learner
@@ -206,7 +195,7 @@ class CollabLearner(Learner):
         grown = [np.concatenate([table.weight.data, row.data])
                  for table, row in zip(tables, rows, strict=True)]
         for table, data in zip(tables, grown, strict=True):
-            table.weight.data, table.weight.grad, table.weight.home = data, None, None
+            table.weight.data, table.weight.grad = data, None
         self._rated_since[users.add(label)] = items.tolist()
         self.data.classes[users.name] = users.classes
         self.opt = None

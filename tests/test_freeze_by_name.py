@@ -77,7 +77,7 @@ def test_an_unknown_name_changes_nothing(verb: str, names: list[str], message: s
 
 @pytest.mark.parametrize("verb", ["freeze", "unfreeze"])
 def test_no_name_at_all(verb: str) -> None:
-    with pytest.raises(ValueError, match=rf"{verb}\('0.weight'\).*requires_grad_.*learn.freeze"):
+    with pytest.raises(ValueError, match=r"such as '0'; .*requires_grad_.*learn.freeze"):
         getattr(net(), verb)()
 
 

@@ -32,7 +32,9 @@ from minifast.nn import (
     Sigmoid,
     SigmoidRange,
     StateDictError,
+    TabularModel,
     binary_cross_entropy_with_logits,
+    check_y_range,
     cross_entropy,
     embedding,
     kaiming_normal_,
@@ -161,6 +163,15 @@ def test_ids_of_every_integer_type_are_looked_up(dtype: type) -> None:
     table = host(layer.weight)
     for ids in (tensor([0, 100], dtype), tensor([[1, 2], [3, 4]], dtype).t()):
         np.testing.assert_array_equal(host(layer(ids)), table[host(ids)])
+
+
+def test_an_embeddings_gradient_is_a_plain_array_of_its_shape() -> None:
+    layer = Embedding(5, 3)
+    for _ in range(2):
+        layer(tensor([4, 4, 0])).sum().backward()
+    assert type(layer.weight.grad) is type(layer.weight.data)
+    np.testing.assert_array_equal(host(layer.weight.grad), np.float32([[2], [0], [0], [0], [4]])
+                                  * np.ones(3, np.float32))
 
 
 def test_embedding_of_no_ids() -> None:
@@ -322,8 +333,24 @@ def test_activations() -> None:
 
 @pytest.mark.parametrize("y_range", [(5, 1), (1, 1), (0, float("nan"))])
 def test_an_empty_range_is_refused(y_range: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=rf"from low to high, got \[{y_range[0]}, {y_range[1]}\]"):
+    with pytest.raises(ValueError, match=rf"from low to high, .*\({y_range[0]}, {y_range[1]}\)"):
         SigmoidRange(*y_range)
+    for other in (y_range, list(y_range), np.array(y_range)):
+        with pytest.raises(ValueError, match="from low to high"):
+            TabularModel([(5, 3)], 0, 1, [], y_range=other)
+
+
+@pytest.mark.parametrize("y_range", [5.5, [0], [0, 1, 2], "05", []], ids=repr)
+def test_a_range_is_a_pair(y_range: Any) -> None:
+    with pytest.raises(ValueError, match="is a pair") as caught:
+        check_y_range(y_range)
+    assert repr(y_range) in str(caught.value)
+
+
+def test_a_range_may_be_given_as_any_pair() -> None:
+    for y_range in ((0, 5.5), [0, 5.5], np.array([0, 5.5])):
+        assert check_y_range(y_range) == (0, 5.5)
+    assert check_y_range(None) is None
 
 
 def test_flatten_and_lambda() -> None:
@@ -689,6 +716,15 @@ def test_copies_are_independent() -> None:
         twin.body[1].running_mean.data += 1
     assert net.scale.tolist() == [1, 1]
     assert net.body[1].running_mean.tolist() == [0, 0]
+
+
+def test_copies_of_a_parameter_keep_gradient_and_flags() -> None:
+    p = Parameter(np.ones(2, np.float32), no_wd=True).requires_grad_(False)
+    p.grad = p.data * 3
+    for twin in (copy.copy(p), copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
+        assert type(twin) is Parameter
+        assert (twin.no_wd, twin.requires_grad, twin.node) == (True, False, None)
+        assert twin.grad.tolist() == [3, 3]
 
 
 def test_moving_to_where_it_is(device: str) -> None:

@@ -9,13 +9,17 @@ from tiny import Spy, fit_quietly, frozen_copy, host, line_learner, rows
 from minifast import Tensor, gradcheck
 from minifast.autograd import tensor
 from minifast.backend import default_device
-from minifast.callbacks import MixUpCallback, MixUpLoss, OverSamplingCallback
+from minifast.callbacks import (
+    LabelSmoothingCrossEntropy,
+    MixUpCallback,
+    MixUpLoss,
+    OverSamplingCallback,
+)
 from minifast.data import ArrayDataset, DataBunch, DataLoader, DatasetType
 from minifast.nn import (
     BCEWithLogitsFlat,
     CrossEntropyFlat,
     FlattenedLoss,
-    LabelSmoothingCrossEntropy,
     Lambda,
     Linear,
     MSELossFlat,

@@ -1,12 +1,30 @@
 """Loss functions, and fastai's flattened form of them."""
 from collections.abc import Callable
-from functools import partial
 
 from ..autograd import ShapeError, Tensor, apply, ops
-from .table import check_ids
+from .embedding import check_ids
 
 
-def _reduce(losses: Tensor, reduction: str) -> Tensor:
+def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
+    """Return the mean of the losses, their sum, or the losses themselves.
+
+    Parameters
+    ----------
+    losses : Tensor
+        Losses, of any shape.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine them.
+
+    Returns
+    -------
+    Tensor
+        One number, or the losses.
+
+    Raises
+    ------
+    ValueError
+        If the reduction is unknown.
+    """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     return losses if reduction == "none" else losses.mean() if reduction == "mean" \
@@ -14,8 +32,29 @@ def _reduce(losses: Tensor, reduction: str) -> Tensor:
 
 
 def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Mean of (pred - target)^2, both of one shape; torch's ``F.mse_loss``.
+    """Return the mean of (pred - target)^2: torch's ``F.mse_loss``.
 
+    Parameters
+    ----------
+    pred, target : Tensor
+        Predictions and targets, of the same shape.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses of all elements.
+
+    Returns
+    -------
+    Tensor
+        One number, or the losses in the shape of ``pred``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    ValueError
+        If the reduction is unknown.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> mse_loss(tensor([1., 2.]), tensor([1., 4.]))
     tensor(2.)
@@ -24,12 +63,39 @@ def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         raise ShapeError(f"mse_loss: predictions {pred.shape} and targets {target.shape} differ")
     if reduction == "mean":
         return apply(ops.mean_squared_error, pred, target)
-    return _reduce((pred - target) ** 2, reduction)
+    return reduce_losses((pred - target) ** 2, reduction)
 
 
 def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """-log softmax(pred)[target]: scores (n, classes), classes (n,); torch's ``F.cross_entropy``.
+    """Return the mean of -log softmax(pred)[target]: torch's ``F.cross_entropy``.
 
+    Parameters
+    ----------
+    pred : Tensor
+        Scores (n, classes).
+    target : Tensor
+        Classes (n,), whole numbers.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses of all rows.
+
+    Returns
+    -------
+    Tensor
+        One number, or the losses (n,).
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are others.
+    TypeError
+        If the targets are not whole numbers.
+    IndexError
+        If a target is not a class. Not checked on a GPU.
+    ValueError
+        If the reduction is unknown.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> cross_entropy(tensor([[0., 0.]]), tensor([1]))
     tensor(0.6931)
@@ -38,29 +104,36 @@ def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tens
         raise ShapeError(f"cross_entropy: scores (n, classes) and classes (n,) are needed, "
                          f"got {pred.shape} and {target.shape}")
     check_ids(target.data, pred.shape[1], "scores of {n} classes")
-    return _reduce(apply(ops.cross_entropy, pred, target), reduction)
-
-
-def label_smoothing_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean",
-                                  eps: float = .1) -> Tensor:
-    """Cross entropy with the share ``eps`` of each target spread evenly over all classes.
-
-    (1 - eps) (-log p[target]) + eps/c (sum of -log p) for c classes (Szegedy and others 2016).
-
-    >>> from minifast import tensor
-    >>> label_smoothing_cross_entropy(tensor([[0., 0.]]), tensor([1]))
-    tensor(0.6931)
-    """
-    right = cross_entropy(pred, target, "none")
-    shifted = pred - pred.detach().max(1, keepdims=True)
-    all_classes = shifted.exp().sum(1).log() - shifted.mean(1)  # the mean of -log p
-    return _reduce((1 - eps) * right + eps * all_classes, reduction)
+    return reduce_losses(apply(ops.cross_entropy, pred, target), reduction)
 
 
 def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
                                      reduction: str = "mean") -> Tensor:
-    """-log p of the right answer where p = sigmoid(pred), target 0 or 1, both of one shape.
+    """Return the mean of -log p of the right answer, where sigmoid(pred) is the p of a 1.
 
+    torch's ``F.binary_cross_entropy_with_logits``.
+
+    Parameters
+    ----------
+    pred, target : Tensor
+        Scores, and targets from 0 to 1, of the same shape.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses of all elements.
+
+    Returns
+    -------
+    Tensor
+        One number, or the losses in the shape of ``pred``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    ValueError
+        If the reduction is unknown.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> binary_cross_entropy_with_logits(tensor([0.]), tensor([1.]))
     tensor(0.6931)
@@ -68,16 +141,26 @@ def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
     if pred.shape != target.shape:
         raise ShapeError(f"binary cross entropy: scores {pred.shape} and targets {target.shape} "
                          "differ")
-    return _reduce(apply(ops.binary_cross_entropy, pred, target), reduction)
-
-
-LossFunction = Callable[..., Tensor]
-Activation = Callable[[Tensor], Tensor]
+    return reduce_losses(apply(ops.binary_cross_entropy, pred, target), reduction)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) over its sum along ``axis``.
+    """Return exp(x) divided by its sum along an axis.
 
+    Parameters
+    ----------
+    x : Tensor
+        Scores, of any shape.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    Tensor
+        Probabilities, of the same shape.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> softmax(tensor([0., 0.]))
     tensor([0.5000, 0.5000])
@@ -86,15 +169,32 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     return e / e.sum(axis, keepdims=True)
 
 
-class FlattenedLoss:
-    """A loss that does not mind extra axes: predictions (bs, 1) meet targets (bs,).
+# ---------------------------------------------------------------- fastai's flattened losses
 
-    ``activation`` turns the model's output into predictions (softmax for cross entropy); it is
-    what ``Learner.get_preds`` applies. fastai's ``FlattenedLoss``.
+
+class FlattenedLoss:
+    """A loss that flattens its inputs, so that (bs, 1) fits (bs,): fastai's ``FlattenedLoss``.
+
+    Parameters
+    ----------
+    name : str
+        Shown in the ``repr``.
+    func : callable
+        The loss function, called with predictions, targets and ``reduction=``.
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses.
+    is_2d : bool
+        Whether predictions keep their last axis, the classes.
+    floatify : bool
+        Whether targets are converted to float32.
+    activation : callable, optional
+        Turns the model's output into predictions, such as softmax for cross entropy.
+        ``Learner.get_preds`` applies it.
     """
 
-    def __init__(self, name: str, func: LossFunction, reduction: str = "mean", is_2d: bool = False,
-                 floatify: bool = False, activation: Activation | None = None) -> None:
+    def __init__(self, name: str, func: Callable[..., Tensor], reduction: str = "mean",
+                 is_2d: bool = False, floatify: bool = False,
+                 activation: Callable[[Tensor], Tensor] | None = None) -> None:
         self.name, self.func, self.reduction = name, func, reduction
         self.is_2d, self.floatify, self.activation = is_2d, floatify, activation
 
@@ -112,8 +212,10 @@ class FlattenedLoss:
 
 
 def MSELossFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802  (fastai's name)
-    """Mean squared error of flattened predictions; what rating data use.
+    """Return the mean squared error, flattened: the loss for ratings and other numbers.
 
+    Examples
+    --------
     >>> MSELossFlat()
     FlattenedLoss of MSELoss()
     """
@@ -121,8 +223,10 @@ def MSELossFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802  (fasta
 
 
 def CrossEntropyFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
-    """Cross entropy of scores (..., classes); what one label per row uses.
+    """Return the cross entropy of scores (..., classes), flattened: for one label per row.
 
+    Examples
+    --------
     >>> CrossEntropyFlat()
     FlattenedLoss of CrossEntropyLoss()
     """
@@ -131,27 +235,12 @@ def CrossEntropyFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
 
 
 def BCEWithLogitsFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
-    """Binary cross entropy of flattened scores; what several labels per row use.
+    """Return the binary cross entropy of scores, flattened: for several labels per row.
 
+    Examples
+    --------
     >>> BCEWithLogitsFlat()
     FlattenedLoss of BCEWithLogitsLoss()
     """
     return FlattenedLoss("BCEWithLogitsLoss", binary_cross_entropy_with_logits, reduction,
                          floatify=True, activation=Tensor.sigmoid)
-
-
-def LabelSmoothingCrossEntropy(eps: float = .1, reduction: str = "mean"  # noqa: N802
-                               ) -> FlattenedLoss:
-    """Cross entropy that asks for no more certainty than 1 - eps, flattened.
-
-    ``label_smoothing_cross_entropy`` has the formula.
-
-    >>> LabelSmoothingCrossEntropy()
-    FlattenedLoss of LabelSmoothingCrossEntropy()
-    """
-    if not 0 <= eps < 1:
-        raise ValueError(f"eps is the share of a target given to all classes, from 0 to below 1, "
-                         f"got {eps}")
-    return FlattenedLoss("LabelSmoothingCrossEntropy",
-                         partial(label_smoothing_cross_entropy, eps=eps), reduction, is_2d=True,
-                         activation=softmax)

@@ -1,15 +1,14 @@
-"""Module: a tree of parameters, buffers and smaller modules."""
-from collections.abc import Callable, Iterator, Mapping
+"""Module: a tree of parameters, buffers and smaller modules, and its containers."""
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, transfer
-from .parameter import Buffer, Parameter
+from ..backend import Array, default_device, transfer
+from .init import fill_
 
-Self = TypeVar("Self", bound="Module")
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], None]
 
 
@@ -24,13 +23,56 @@ class UnknownNameError(KeyError):
         return str(self.args[0])
 
 
+# ---------------------------------------------------------------- tensors that modules own
+
+
+class Parameter(Tensor):
+    """A tensor that is trained: ``torch.nn.Parameter``.
+
+    Parameters
+    ----------
+    data : array
+        Initial values, of a float type. They are moved to the default device.
+    no_wd : bool
+        True for biases and for parameters of normalisation layers: weight decay skips them in a
+        learner with ``bn_wd=False``.
+
+    Examples
+    --------
+    >>> Parameter(np.zeros(2, np.float32))
+    tensor([0., 0.], requires_grad=True)
+    """
+
+    def __init__(self, data: Array, no_wd: bool = False) -> None:
+        super().__init__(transfer(data, default_device()), requires_grad=True)
+        self.no_wd = no_wd
+
+
+class Buffer(Tensor):
+    """A tensor that is saved and moved with its module, but not trained.
+
+    Examples
+    --------
+    >>> Buffer(np.zeros(2, np.float32)).requires_grad
+    False
+    """
+
+    def __init__(self, data: Array) -> None:
+        super().__init__(transfer(data, default_device()))
+
+
+# ---------------------------------------------------------------- modules
+
+
 class Module:
-    """Base of all layers and models: ``torch.nn.Module``.
+    """Base class of all layers and models: ``torch.nn.Module``.
 
-    A subclass sets Parameters, Buffers and Modules as attributes in ``__init__`` and computes
-    in ``forward``. They are found by walking the attributes in the order in which they were
-    set; that order gives the names, the ``repr`` and the place of each parameter in a group.
+    A subclass sets Parameters, Buffers and Modules as attributes in ``__init__`` and computes its
+    output in ``forward``. A module finds them by walking its attributes in the order in which
+    they were set. This order gives the names, the ``repr`` and the order of the parameters.
 
+    Examples
+    --------
     >>> from minifast.nn import Linear
     >>> class Net(Module):
     ...     def __init__(self):
@@ -43,9 +85,10 @@ class Module:
 
     training: bool = True
     forward_hooks: tuple[ForwardHook, ...] = ()
+    """Functions ``hook(module, inputs, output)`` that run after ``forward``."""
 
     def forward(self, *inputs: Any) -> Any:
-        """What the module computes; every subclass has its own."""
+        """Compute the output; every subclass overrides this."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *inputs: Any) -> Any:
@@ -57,180 +100,263 @@ class Module:
     # ---- walking the tree
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The modules that are attributes of this one."""
+        """Return the modules that are attributes of this one, with their names."""
         return ((k, v) for k, v in vars(self).items() if isinstance(v, Module))
 
     def children(self) -> Iterator["Module"]:
-        """The modules that are attributes of this one, without names."""
+        """Return the modules that are attributes of this one."""
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, depth first."""
+        """Yield this module and all below it, depth first, with their names."""
         yield prefix, self
         for name, child in self.named_children():
-            yield from child.named_modules(_join(prefix, name))
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def modules(self) -> Iterator["Module"]:
-        """This module and all below it, depth first, without names."""
+        """Return this module and all below it, depth first."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind: type[Tensor]) -> Iterator[tuple[str, Any]]:
+    def _named(self, *kinds: type[Tensor]) -> Iterator[tuple[str, Any]]:
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, kind):
-                    yield _join(prefix, name), value
+                if isinstance(value, kinds):
+                    yield f"{prefix}.{name}" if prefix else name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Names and parameters; one that is used twice comes under both names."""
+        """Return all parameters with their names; a shared parameter comes under each name."""
         return self._named(Parameter)
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, each once."""
+        """Return all parameters, each once."""
         return list({id(p): p for _, p in self.named_parameters()}.values())
 
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
-        """Names and buffers: arrays that are saved but do not learn."""
+        """Return all buffers with their names."""
         return self._named(Buffer)
 
     # ---- changing the whole tree
 
-    def train(self: Self, mode: bool = True) -> Self:
-        """Training mode: dropout drops, batch norm uses the batch's statistics."""
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode: dropout is active, batch norm uses the batch's statistics."""
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self: Self) -> Self:
-        """Evaluation mode: nothing is random, statistics are the running ones."""
+    def eval(self) -> Self:
+        """Switch to evaluation mode: no dropout, batch norm uses the running statistics."""
         return self.train(False)
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Freeze (False) or unfreeze all parameters."""
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze (False) or unfreeze (True) all parameters."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
 
-    def freeze(self: Self, *names: str) -> Self:
-        """Freeze these modules and parameters, named as ``named_modules`` and
-        ``named_parameters`` name them.
+    def freeze(self, *names: str) -> Self:
+        """Freeze the modules and parameters with these names.
 
-        A living optimizer notices: from its next step on they stay as they are to the bit, and
-        the others keep their momentum. ``learn.freeze_to`` (``freeze``, ``unfreeze``) sets all
-        parameters anew, so it comes first. UnknownNameError, a KeyError, and no change if a name
-        is unknown. A parameter that goes by two names is frozen under both.
+        An optimizer skips them from its next step on, and the other parameters keep their
+        momentum. ``learn.freeze_to``, ``learn.freeze`` and ``learn.unfreeze`` set every parameter,
+        so call them first. A parameter that two modules share is frozen in both.
 
-        >>> from minifast.nn import Linear, Sequential
+        Parameters
+        ----------
+        *names : str
+            Names as in ``named_modules`` and ``named_parameters``.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Raises
+        ------
+        UnknownNameError
+            If no part has one of the names; nothing changes then.
+        ValueError
+            If no name is given.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear
         >>> net = Sequential(Linear(2, 2), Linear(2, 1)).freeze("0", "1.bias")
         >>> [name for name, p in net.named_parameters() if p.requires_grad]
         ['1.weight']
         """
-        for part in self._parts(names, "freeze"):
-            part.requires_grad_(False)
-        return self
+        return self._set_trainable(names, False)
 
-    def unfreeze(self: Self, *names: str) -> Self:
-        """Let these modules and parameters train again; the same rules as for ``freeze``.
+    def unfreeze(self, *names: str) -> Self:
+        """Make the modules and parameters with these names trainable again.
 
         Their momentum starts at zero.
 
+        Parameters
+        ----------
+        *names : str
+            Names as in ``named_modules`` and ``named_parameters``.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Raises
+        ------
+        UnknownNameError
+            If no part has one of the names; nothing changes then.
+        ValueError
+            If no name is given.
+
+        Examples
+        --------
         >>> from minifast.nn import Linear
         >>> Linear(2, 1).requires_grad_(False).unfreeze("bias").bias.requires_grad
         True
         """
-        for part in self._parts(names, "unfreeze"):
-            part.requires_grad_(True)
-        return self
+        return self._set_trainable(names, True)
 
-    def _parts(self, names: tuple[str, ...], verb: str) -> list[Any]:
-        """What has these names; an error if there are none, or for one that is unknown."""
-        if not names:
-            raise ValueError(f"{verb}() takes names of modules or parameters, such as "
-                             f"{verb}({self._example()!r}); for the whole model use "
-                             "requires_grad_(...), for layer groups learn.freeze()")
-        known: dict[str, Any] = {**dict(self.named_modules()), **dict(self.named_parameters())}
+    def _set_trainable(self, names: tuple[str, ...], trainable: bool) -> Self:
+        known: dict[str, Any] = dict([*self.named_modules(), *self.named_parameters()])
         del known[""]  # the model itself
-        if unknown := [name for name in names if name not in known]:
+        if not names:
+            raise ValueError("name the modules or parameters, such as "
+                             f"{next(iter(known), 'name')!r}; for the whole model use "
+                             "requires_grad_(...), for layer groups learn.freeze()")
+        unknown = [name for name in names if name not in known]
+        if unknown:
             near = {n: None for name in unknown for n in get_close_matches(name, known)}
             hint = f"near {'it' if len(unknown) == 1 else 'them'}: {', '.join(near)}" if near \
                 else f"its parts are {', '.join(name for name in known if '.' not in name)}"
             raise UnknownNameError(f"{type(self).__name__} has no part "
                                    f"{', '.join(map(repr, unknown))}; {hint}")
-        return [known[name] for name in names]
-
-    def _example(self) -> str:
-        return next((name for name, _ in self.named_parameters()), "name")
+        for name in names:
+            known[name].requires_grad_(trainable)
+        return self
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Set all gradients to None."""
         for p in self.parameters():
-            p.zero_grad()
+            p.grad = None
 
-    def to(self: Self, device: str) -> Self:
-        """Move parameters and buffers to ``device``; gradients are forgotten."""
-        for _, t in [*self.named_parameters(), *self.named_buffers()]:
+    def to(self, device: str) -> Self:
+        """Move parameters and buffers to ``device``; gradients are dropped."""
+        for _, t in self._named(Parameter, Buffer):
             if t.device != device:
                 t.data, t.grad = transfer(t.data, device), None
-                if isinstance(t, Parameter):
-                    t.home = None  # an arena on the old device
         return self
 
     # ---- weights in and out
 
     def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
-        """Copies of all parameters and buffers as NumPy arrays, under torch's names."""
-        return {name: np.array(t.numpy()) for name, t in self._named_state()}
+        """Return copies of all parameters and buffers as NumPy arrays, under torch's names."""
+        return {name: np.array(t.numpy()) for name, t in self._named(Parameter, Buffer)}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True
                         ) -> tuple[list[str], list[str]]:
-        """Copy weights in. Returns the names that were missing and those that were unexpected.
+        """Copy weights into this module.
 
-        ``strict`` makes either an error (StateDictError); another shape always is one, and
-        nothing is changed then. Values are arrays or tensors, under torch's names.
+        Parameters
+        ----------
+        state : mapping of str to array or Tensor
+            Weights under torch's names.
+        strict : bool
+            Whether a missing or an unexpected name is an error.
+
+        Returns
+        -------
+        missing, unexpected : list of str
+            Names that ``state`` lacks, and names that this module lacks.
+
+        Raises
+        ------
+        StateDictError
+            If names do not match and ``strict`` is set, or if a shape differs. No weight changes.
         """
-        own = dict(self._named_state())
+        own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
         arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
                   for name, value in state.items()}
-        missing = [k for k in own if k not in arrays]
-        unexpected = [k for k in arrays if k not in own]
-        other = [f"{k} {arrays[k].shape} where the model has {own[k].shape}"
-                 for k in own if k in arrays and arrays[k].shape != own[k].shape]
-        if other or (strict and (missing or unexpected)):
-            raise StateDictError(_misfit(self, missing, unexpected, other))
-        for name in own.keys() & arrays.keys():
-            _copy_in(own[name], arrays[name])
+        missing = [name for name in own if name not in arrays]
+        unexpected = [name for name in arrays if name not in own]
+        common = [name for name in own if name in arrays]
+        reshaped = [f"{name} {arrays[name].shape} where the model has {own[name].shape}"
+                    for name in common if arrays[name].shape != own[name].shape]
+        if reshaped or (strict and (missing or unexpected)):
+            kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+            found = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()
+                              if names)
+            raise StateDictError(f"these weights do not fit {type(self).__name__}: {found}. Build "
+                                 "the model as it was when they were saved, or pass strict=False "
+                                 "to load only the names that match")
+        for name in common:
+            fill_(own[name], arrays[name])
         return missing, unexpected
-
-    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
-        for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, (Parameter, Buffer)):
-                    yield _join(prefix, name), value
 
     # ---- as text
 
     def extra_repr(self) -> str:
-        """What stands in the brackets: sizes and options."""
+        """Return what the ``repr`` shows in brackets: sizes and options."""
         return ""
 
     def __repr__(self) -> str:
         lines = [f"({name}): {child!r}".replace("\n", "\n  ")
                  for name, child in self.named_children()]
-        name = type(self).__name__
-        if not lines:
-            return f"{name}({self.extra_repr()})"
-        return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
+        body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()
+        return f"{type(self).__name__}({body})"
 
 
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+# ---------------------------------------------------------------- containers
 
 
-def _copy_in(own: Tensor, array: Array) -> None:
-    own.data[...] = backend_of(own.data).from_host(array.astype(own.dtype))
+class ModuleList(Module):
+    """A list of modules: ``torch.nn.ModuleList``. They are the attributes '0', '1', ...
+
+    Examples
+    --------
+    >>> from minifast.nn import ReLU
+    >>> len(ModuleList([ReLU(), ReLU()]))
+    2
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> None:
+        """Add a module at the end."""
+        setattr(self, str(len(self)), module)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __getitem__(self, index: int | slice) -> Any:
+        found = list(self)[index]
+        if isinstance(found, Module):
+            return found
+        part = type(self)()
+        for module in found:
+            part.append(module)
+        return part
 
 
-def _misfit(module: Module, missing: list[str], unexpected: list[str], other: list[str]) -> str:
-    parts = [("missing", missing), ("unexpected", unexpected), ("of another shape", other)]
-    found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
-    return (f"these weights do not fit {type(module).__name__}: {found}. Build the model as it "
-            "was when they were saved, or pass strict=False to take what matches by name")
+class Sequential(ModuleList):
+    """A chain of modules: ``torch.nn.Sequential``. A slice is a Sequential too.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import Linear, ReLU
+    >>> Sequential(Linear(2, 3), ReLU())(tensor([[1., 2.]])).shape
+    (1, 3)
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__(modules)
+
+    def forward(self, x: Any) -> Any:
+        for module in self.children():
+            x = module(x)
+        return x

@@ -1,10 +1,10 @@
-"""Tables: processors, data and a learner."""
+"""Tables of categories and numbers: processors, data and a learner."""
 import sys
 from typing import Any
 
 from .. import notebook_attribute
-from ..nn.tabular_model import TabularModel as TabularModel
-from ..nn.tabular_model import bn_drop_lin as bn_drop_lin
+from ..nn import TabularModel as TabularModel
+from ..nn import bn_drop_lin as bn_drop_lin
 from .data import TabularDataBunch as TabularDataBunch
 from .data import TabularList as TabularList
 from .learner import tabular_learner as tabular_learner

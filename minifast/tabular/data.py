@@ -1,15 +1,15 @@
-"""Tables of categories and numbers, from a frame to batches."""
+"""TabularDataBunch: a frame of categories and numbers, as batches."""
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..data.bunch import DataBunch
 from ..data.categories import Categories, UnknownColumnError, check_columns, emb_sz_rule
 from ..data.loader import ArrayDataset, to_tensors
-from ..data.split import Rows, random_split
+from ..data.split import random_split
 from .processors import Proc, TabularProcessor
 from .targets import Targets, make_targets
 
@@ -17,14 +17,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Procs = Iterable[Proc] | Proc | None
+Rows: TypeAlias = "np.ndarray[Any, Any]"
 
 
 class TabularDataBunch(DataBunch):
-    """Rows of a table, as batches [ids (bs, n_cat) int64, numbers (bs, n_cont) float32], targets.
+    """Rows of a table in batches, made by ``from_df``: fastai v1's ``TabularDataBunch``.
 
-    ``cat_names`` and ``cont_names`` are the columns of ids and numbers, ``<name>_na`` included.
-    ``classes`` are those of the target, None where it is a number. fastai v1's
-    ``TabularDataBunch``.
+    Inputs are [ids (bs, n_cat) of type int64, numbers (bs, n_cont) of type float32].
+
+    Attributes
+    ----------
+    processor : TabularProcessor
+        The fitted processors.
+    targets : FloatList or CategoryList
+        How targets are encoded.
+    classes : list, optional
+        Classes of the targets; None if they are numbers.
     """
 
     processor: TabularProcessor
@@ -38,13 +46,48 @@ class TabularDataBunch(DataBunch):
                 bs: int = 64, val_bs: int | None = None, device: str | None = None,
                 seed: int | np.random.Generator | None = None,
                 label_cls: type[Any] | None = None) -> "TabularDataBunch":
-        """From a frame whose rows at the positions ``valid_idx`` validate.
+        """Make batches from a frame.
 
-        ``procs`` (FillMissing, Categorify, Normalize) are fitted on the training rows. Without
-        ``cont_names``, all columns that are not named are numbers. Targets in a column of floats
-        are numbers, others are classes, ints too, unless ``label_cls`` says otherwise
-        (FloatList or CategoryList). ``seed`` decides the order of the training batches.
+        Parameters
+        ----------
+        path : str or Path
+            Folder of the learner's files.
+        df : DataFrame
+            Training and validation rows.
+        dep_var : str
+            The column of targets.
+        valid_idx : iterable of int
+            Positions of the validation rows.
+        procs : processor, or iterable of processors, optional
+            FillMissing, Categorify, Normalize; fitted on the training rows.
+        cat_names, cont_names : sequence of str, optional
+            The columns of categories and of numbers. Without ``cont_names`` all other columns are
+            numbers.
+        classes : iterable, optional
+            All classes of the targets.
+        test_df : DataFrame, optional
+            Rows without targets.
+        bs, val_bs : int, optional
+            Batch sizes for training and validation; by default both are ``bs``.
+        device : str, optional
+            Where the batches are.
+        seed : int, Generator or None
+            Source of the order of the training batches.
+        label_cls : {FloatList, CategoryList}, optional
+            What targets are; see ``make_targets``.
 
+        Returns
+        -------
+        TabularDataBunch
+            The data.
+
+        Raises
+        ------
+        TypeError, ValueError, UnknownColumnError
+            If columns, rows or targets are missing, named twice, or of the wrong kind.
+
+        Examples
+        --------
         >>> import pandas as pd
         >>> from minifast.tabular import Categorify, Normalize
         >>> df = pd.DataFrame({"colour": list("rgrg"), "size": [1., 2., 3., 9.], "price": .5})
@@ -56,7 +99,8 @@ class TabularDataBunch(DataBunch):
         cats = list(cat_names or [])
         conts = [name for name in df.columns if name not in [*cats, dep_var]] \
             if cont_names is None else list(cont_names)
-        train, valid = _checked_rows(df, cats, conts, dep_var, valid_idx)
+        _check_frame(df, cats, conts, dep_var)
+        train, valid = _split(len(df), valid_idx)
         targets = make_targets(df[dep_var].iloc[train], label_cls, classes)
         processor = TabularProcessor(procs, cats, conts)
 
@@ -64,14 +108,16 @@ class TabularDataBunch(DataBunch):
             return ArrayDataset(x, targets.encode(df[dep_var].iloc[rows]))
         train_ds = dataset(processor.fit(df.iloc[train]), train)
         valid_ds = dataset(processor.apply(df.iloc[valid]), valid)
-        bunch = cls.create(train_ds, valid_ds, _test_rows(test_df, processor, train_ds), bs, val_bs,
-                           seed, device, path=path, c=targets.c, classes=targets.classes)
+        test_ds = None if test_df is None else ArrayDataset(
+            processor.apply(test_df), np.zeros(len(test_df), train_ds.y.dtype))
+        bunch = cls.create(train_ds, valid_ds, test_ds, bs, val_bs, seed, device, path=path,
+                           c=targets.c, classes=targets.classes)
         bunch.processor, bunch.targets = processor, targets
         return bunch
 
     @property
     def cat_names(self) -> list[str]:
-        """The columns of ids."""
+        """The columns of ids, those that FillMissing has added too."""
         return self.processor.cat_names
 
     @property
@@ -85,20 +131,49 @@ class TabularDataBunch(DataBunch):
         return [self.processor.categories[name] for name in self.cat_names]
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
-        """(rows, width) of an embedding for each category column; ``sz_dict`` sets widths."""
-        given = sz_dict or {}
-        for name in given:
+        """Return the size of an embedding for each category column.
+
+        Parameters
+        ----------
+        sz_dict : mapping of str to int, optional
+            Widths by column; the others follow ``emb_sz_rule``.
+
+        Returns
+        -------
+        list of (int, int)
+            Rows and width.
+
+        Raises
+        ------
+        UnknownColumnError
+            If ``sz_dict`` names another column.
+        """
+        widths = sz_dict or {}
+        for name in widths:
             if name not in self.cat_names:
                 raise UnknownColumnError(f"an embedding width is given for {name!r}; the category "
                                          f"columns are {', '.join(self.cat_names) or 'none'}")
-        return [(len(cats), given.get(cats.name, emb_sz_rule(len(cats))))
+        return [(len(cats), widths.get(cats.name, emb_sz_rule(len(cats))))
                 for cats in self.categories]
 
     def one_item(self, item: Any) -> Any:
-        """A row (a Series, or a mapping of column to value) as a batch of one.
+        """Return a row as a batch of one.
 
-        A category that is missing or not among the training rows becomes ``#na#``, a missing
-        number what FillMissing says. UnknownColumnError names a column that the row lacks.
+        Parameters
+        ----------
+        item : Series, or mapping of str to value
+            The row. A label that is missing or not in the training rows becomes ``#na#``;
+            FillMissing fills a missing number.
+
+        Returns
+        -------
+        list of Tensor
+            Ids (1, n_cat) and numbers (1, n_cont).
+
+        Raises
+        ------
+        TypeError
+            If this is no row.
         """
         import pandas as pd
         if not isinstance(item, (Mapping, pd.Series)):
@@ -108,10 +183,9 @@ class TabularDataBunch(DataBunch):
         return to_tensors(self.processor.apply(frame), self.device)
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
-        """The first rows of a batch as they were before the processors."""
         import pandas as pd
         frame = self.processor.undo([x.numpy()[:rows] for x in xb])
-        for name in self.cont_names:  # six digits: float32 has not many more
+        for name in self.cont_names:  # six digits, about as many as float32 has
             frame[name] = [float(f"{value:.6g}") for value in frame[name]]
         target = pd.Series(self.targets.decode(yb.numpy()[:rows]), name="target")
         return pd.concat([frame, target], axis=1)
@@ -119,9 +193,32 @@ class TabularDataBunch(DataBunch):
 
 @dataclass(frozen=True)
 class TabularList:
-    """The way to a TabularDataBunch in steps, each of which gives a new list; v1's
-    ``TabularList``: ``from_df``, a split, ``label_from_df``, ``add_test``, ``databunch``.
+    """The steps from a frame to a TabularDataBunch: fastai v1's ``TabularList``.
 
+    ``from_df``, a split, ``label_from_df``, perhaps ``add_test``, then ``databunch``. Each step
+    returns a new list.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Training and validation rows.
+    path : str or Path
+        Folder of the learner's files.
+    cat_names, cont_names : sequence of str
+        The columns of categories and of numbers.
+    procs : processor, or iterable of processors, optional
+        FillMissing, Categorify, Normalize.
+    valid_idx : iterable of int, optional
+        Positions of the validation rows.
+    dep_var : str, optional
+        The column of targets.
+    label_cls, classes : optional
+        What targets are; see ``make_targets``.
+    test_df : DataFrame, optional
+        Rows without targets.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
     >>> items = TabularList.from_df(df, cont_names=["size"]).split_by_idx([3])
@@ -144,30 +241,95 @@ class TabularList:
     def from_df(cls, df: "pd.DataFrame", path: str | Path = ".",
                 cat_names: Sequence[str] | None = None, cont_names: Sequence[str] | None = None,
                 procs: Procs = None) -> "TabularList":
-        """The rows of a frame, and the columns that are inputs."""
+        """Start with a frame.
+
+        Parameters
+        ----------
+        df : DataFrame
+            Training and validation rows.
+        path : str or Path
+            Folder of the learner's files.
+        cat_names, cont_names : sequence of str, optional
+            The columns of categories and of numbers; by default there are none.
+        procs : processor, or iterable of processors, optional
+            FillMissing, Categorify, Normalize.
+
+        Returns
+        -------
+        TabularList
+            The new list.
+        """
         return cls(df, path, cat_names or (), cont_names or (), procs)
 
     def split_by_idx(self, valid_idx: Iterable[int]) -> "TabularList":
-        """The rows at these positions validate."""
+        """Validate on the rows at these positions."""
         return replace(self, valid_idx=valid_idx)
 
     def split_by_rand_pct(self, valid_pct: float = .2, seed: int | None = None) -> "TabularList":
-        """A random share of the rows validates (``random_split``)."""
+        """Validate on random rows.
+
+        Parameters
+        ----------
+        valid_pct : float
+            Share of the rows, in [0, 1).
+        seed : int, optional
+            Seed of the draw; see ``random_split``.
+
+        Returns
+        -------
+        TabularList
+            The new list.
+        """
         return self.split_by_idx(random_split(len(self.df), valid_pct, seed)[1])
 
     def label_from_df(self, cols: str, label_cls: type[Any] | None = None,
                       classes: Iterable[Any] | None = None) -> "TabularList":
-        """The column of targets; see ``TabularDataBunch.from_df`` for what they are."""
+        """Choose the targets.
+
+        Parameters
+        ----------
+        cols : str
+            The column of targets.
+        label_cls, classes : optional
+            What targets are; see ``make_targets``.
+
+        Returns
+        -------
+        TabularList
+            The new list.
+        """
         return replace(self, dep_var=cols, label_cls=label_cls, classes=classes)
 
     def add_test(self, items: "TabularList | pd.DataFrame") -> "TabularList":
-        """Rows without targets, to be predicted."""
+        """Add rows without targets."""
         return replace(self, test_df=items.df if isinstance(items, TabularList) else items)
 
     def databunch(self, path: str | Path | None = None, bs: int = 64, val_bs: int | None = None,
                   device: str | None = None, seed: int | np.random.Generator | None = None
                   ) -> TabularDataBunch:
-        """Process and load the rows."""
+        """Process the rows, and make batches.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Folder of the learner's files; by default that of the list.
+        bs, val_bs : int, optional
+            Batch sizes for training and validation; by default both are ``bs``.
+        device : str, optional
+            Where the batches are.
+        seed : int, Generator or None
+            Source of the order of the training batches.
+
+        Returns
+        -------
+        TabularDataBunch
+            The data.
+
+        Raises
+        ------
+        ValueError
+            If the split or the targets are missing.
+        """
         if self.valid_idx is None or self.dep_var is None:
             step = "split_by_rand_pct()" if self.valid_idx is None else "label_from_df(cols=...)"
             raise ValueError(f"a databunch needs a split and targets; call .{step} before it")
@@ -177,16 +339,8 @@ class TabularList:
             device, seed, self.label_cls)
 
 
-def _test_rows(test_df: "pd.DataFrame | None", processor: TabularProcessor, like: ArrayDataset
-               ) -> ArrayDataset | None:
-    if test_df is None:
-        return None
-    return ArrayDataset(processor.apply(test_df), np.zeros(len(test_df), like.y.dtype))
-
-
-def _checked_rows(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var: str,
-                  valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
-    """(training rows, validation rows), once columns and targets are found to be in order."""
+def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var: str) -> None:
+    """Check that the columns exist, each is named once, and no target is missing."""
     if not isinstance(dep_var, Hashable):
         raise TypeError(f"the targets are one column, got {dep_var!r}; give its name")
     names = [*cats, *conts, dep_var]
@@ -202,10 +356,10 @@ def _checked_rows(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var
         raise ValueError(f"{len(missing)} of {len(df)} targets in {dep_var!r} are missing (the "
                          f"first in row {df.index[missing[0]]}); drop these rows with "
                          f"df.dropna(subset=[{dep_var!r}]), or predict them as test_df=")
-    return _split(len(df), valid_idx)
 
 
 def _split(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
+    """Return the positions of training and validation rows."""
     valid = np.asarray(list(valid_idx))
     if len(valid) and valid.dtype.kind not in "iu":
         raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "

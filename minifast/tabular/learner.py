@@ -1,10 +1,9 @@
-"""Models on tables: categories through embeddings, numbers through batch norm."""
+"""tabular_learner: a Learner for tables."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..nn.activation import check_range
+from ..nn import TabularModel
 from ..nn.init import Seed
-from ..nn.tabular_model import TabularModel
 from ..train import Learner
 from .data import TabularDataBunch
 
@@ -12,14 +11,40 @@ from .data import TabularDataBunch
 def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
                     emb_szs: Mapping[str, int] | None = None, metrics: Any = None,
                     ps: float | Sequence[float] | None = None, emb_drop: float = 0.,
-                    y_range: tuple[float, float] | Sequence[float] | None = None,
-                    use_bn: bool = True, seed: Seed = None, **learn_kwargs: Any) -> Learner:
-    """A learner with a TabularModel that fits the data; hidden layers are ``layers`` wide.
+                    y_range: Sequence[float] | None = None, use_bn: bool = True,
+                    seed: Seed = None, **learn_kwargs: Any) -> Learner:
+    """Return a learner with a TabularModel that fits the data: fastai v1's ``tabular_learner``.
 
-    ``emb_szs`` sets widths of embeddings by column, ``ps`` and ``emb_drop`` are dropout, and
-    ``y_range`` (low, high) stretches a sigmoid over the output. ``learn_kwargs`` go to the
-    Learner, ``seed`` fixes the initial weights. fastai v1's ``tabular_learner``.
+    Parameters
+    ----------
+    data : TabularDataBunch
+        The data.
+    layers : sequence of int
+        Widths of the hidden layers.
+    emb_szs : mapping of str to int, optional
+        Widths of embeddings by column; the others follow ``emb_sz_rule``.
+    metrics : callable or list of callables, optional
+        Computed on the validation rows after each epoch.
+    ps : float or sequence of float, optional
+        Dropout after the hidden layers: one number, or one for each layer.
+    emb_drop : float
+        Dropout of the embeddings.
+    y_range : (float, float), optional
+        Range of a sigmoid over the output; None leaves the sigmoid out.
+    use_bn : bool
+        Whether there is batch norm between linear layers.
+    seed : int, numpy.random.Generator or None
+        Source of the initial weights and of the dropouts.
+    **learn_kwargs
+        Other arguments of ``Learner``.
 
+    Returns
+    -------
+    Learner
+        The learner.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
     >>> data = TabularDataBunch.from_df(".", df, "price", [3], bs=3)
@@ -31,15 +56,6 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
       (3): Linear(in_features=10, out_features=1, bias=True)
     )
     """
-    low_high = None if y_range is None else _low_high(y_range)
     model = TabularModel(data.get_emb_szs(emb_szs), len(data.cont_names), data.targets.c, layers,
-                         ps, emb_drop, low_high, use_bn, seed=seed)
+                         ps, emb_drop, y_range, use_bn, seed=seed)
     return Learner(data, model, metrics=metrics, **learn_kwargs)
-
-
-def _low_high(y_range: Any) -> tuple[float, float]:
-    if len(y_range) != 2:
-        raise ValueError(f"y_range is a pair (low, high), got {y_range!r}")
-    low, high = map(float, y_range)
-    check_range(low, high)
-    return low, high

@@ -1,6 +1,6 @@
-"""What is done to a table before a model sees it: gaps filled, categories numbered, numbers scaled.
+"""Processors of tables: fill missing numbers, number categories, scale numbers.
 
-Each step is fitted on the training rows alone, then done to validation, test and single rows.
+A processor is fitted on the training rows only, then applied to validation, test and single rows.
 """
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
@@ -17,13 +17,19 @@ Arrays: TypeAlias = "list[np.ndarray[Any, Any]]"
 
 
 class TabularProc:
-    """One step in the preparation of a table; fastai v1's ``TabularProc``.
+    """Base class of processors: fastai v1's ``TabularProc``.
 
-    A subclass writes ``apply_train``, and ``apply_test`` where other rows are treated
-    differently. Both change ``frame`` in place: it is a copy that belongs to the steps, without
-    gaps in its row numbers. ``cat_names`` and ``cont_names`` are the columns so far, set before
-    ``apply_train``; a step that makes a column appends its name.
+    A subclass writes ``apply_train``, and ``apply_test`` if it treats other rows differently.
+    Both change a frame in place, a copy whose rows are numbered from 0. A processor that makes a
+    column appends its name to ``cat_names`` or ``cont_names``.
 
+    Attributes
+    ----------
+    cat_names, cont_names : list of str
+        The columns of categories and of numbers, set before ``apply_train``.
+
+    Examples
+    --------
     >>> class Logarithm(TabularProc):
     ...     def apply_train(self, frame):
     ...         frame[self.cont_names] = np.log(frame[self.cont_names])
@@ -33,15 +39,15 @@ class TabularProc:
     cont_names: list[str]
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
-        """Fit on the training rows, and change them."""
-        raise NotImplementedError
+        """Fit on the training rows, and process them; every subclass overrides this."""
+        raise NotImplementedError(f"{type(self).__name__} has no apply_train method")
 
     def apply_test(self, frame: "pd.DataFrame") -> None:
-        """Change other rows, as fitted."""
+        """Process other rows."""
         self.apply_train(frame)
 
     def undo(self, frame: "pd.DataFrame") -> None:
-        """Turn rows back to what a person reads, where that can be done."""
+        """Turn processed rows back into readable ones, where possible."""
 
 
 STRATEGIES: "dict[str, Callable[[pd.Series[Any], float], float]]" = {
@@ -49,19 +55,36 @@ STRATEGIES: "dict[str, Callable[[pd.Series[Any], float], float]]" = {
     "mode": lambda column, fill_val: float(column.mode()[0]),
     "constant": lambda column, fill_val: fill_val,
 }
-"""What a gap is filled with, from the training rows of its column."""
+"""Functions of a column and ``fill_val`` that return what fills a gap."""
 
 
 class FillMissing(TabularProc):
-    """Fill missing numbers: with the column's ``median`` (or ``mode``) in the training rows, or
-    with the constant ``fill_val``.
+    """Fill missing numbers: fastai v1's ``FillMissing``.
 
-    With ``add_col`` a column in which training rows have gaps gets a category column beside it,
-    ``<name>_na``, which says where they were. A column with gaps in other rows only is filled,
-    without one: the model could not have learnt what it means (v1 raises an error there).
+    Parameters
+    ----------
+    fill_strategy : {'median', 'mode', 'constant'}
+        Fill with the median or the most frequent number of the training rows, or with
+        ``fill_val``.
+    add_col : bool
+        Whether a column with gaps in the training rows gets a category column ``<name>_na``
+        beside it, which says where they are. Gaps in other rows alone are filled without one,
+        because no training row shows what they mean; fastai v1 raises an error there.
+    fill_val : float
+        The number for 'constant'.
 
-    ``values`` are what the gaps of each column are filled with. fastai v1's ``FillMissing``.
+    Attributes
+    ----------
+    values : dict of str to float
+        What fills the gaps of each column.
 
+    Raises
+    ------
+    ValueError
+        If the strategy is unknown.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> step, frame = FillMissing(), pd.DataFrame({"age": [1., 3., None, 8.]})
     >>> step.cat_names, step.cont_names = [], ["age"]
@@ -96,9 +119,17 @@ class FillMissing(TabularProc):
 
 
 class Categorify(TabularProc):
-    """Number the labels of each category column from 1, in sorted order; 0 is ``#na#``, a label
-    that is missing or not among the training rows. ``categories`` are the columns' Categories.
+    """Number the labels of each category column from 1: fastai v1's ``Categorify``.
 
+    Labels are sorted; 0 is ``#na#``, a label that is missing or not in the training rows.
+
+    Attributes
+    ----------
+    categories : dict of str to Categories
+        The labels of each column.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> step, frame = Categorify(), pd.DataFrame({"colour": ["red", None, "blue"]})
     >>> step.cat_names, step.cont_names = ["colour"], []
@@ -124,12 +155,19 @@ class Categorify(TabularProc):
 
 
 class Normalize(TabularProc):
-    """Numbers minus the mean of their column, over its standard deviation + 1e-7, both of the
-    training rows (divisor n - 1). ``stats`` are (mean, std) by column.
+    """Scale numbers to mean 0 and standard deviation 1: fastai v1's ``Normalize``.
 
-    A column that is constant there stays 0, but the slightest difference in another row becomes
-    huge: leave such a column out. fastai v1's ``Normalize``.
+    Subtracts the mean of the training rows and divides by their standard deviation (divisor
+    n - 1) plus 1e-7. Leave out a column that is constant in the training rows: any other number
+    becomes huge.
 
+    Attributes
+    ----------
+    stats : dict of str to (float, float)
+        Mean and standard deviation of each column.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> step, frame = Normalize(), pd.DataFrame({"age": [1., 3., 5.]})
     >>> step.cat_names, step.cont_names = [], ["age"]
@@ -139,7 +177,7 @@ class Normalize(TabularProc):
     """
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
-        ddof = min(1, len(frame) - 1)  # a single row has no spread: 0, not NaN
+        ddof = min(1, len(frame) - 1)  # the deviation of a single row is 0, not NaN
         self.stats = {name: (float(frame[name].mean()), float(frame[name].std(ddof=ddof)))
                       for name in self.cont_names}
         self.apply_test(frame)
@@ -154,16 +192,29 @@ class Normalize(TabularProc):
 
 
 Proc: TypeAlias = TabularProc | Callable[[], TabularProc]
-"""A processor, or what makes one: a class, or a partial of it."""
+"""A processor, or a function that makes one: a class, or a partial of it."""
 
 
 class TabularProcessor:
-    """The processors of a table, in their order; fastai v1's ``TabularProcessor``.
+    """The processors of a table, in their order: fastai v1's ``TabularProcessor``.
 
-    ``fit`` takes the training rows, ``apply`` any others; both give [ids (n, n_cat) int64, numbers
-    (n, n_cont) float32]. ``cat_names`` and ``cont_names`` are the columns of these. The frames
-    that are handed in, and the processors, stay as they are: copies are worked on.
+    It works on copies, of the frames and of the processors.
 
+    Parameters
+    ----------
+    procs : processor, or iterable of processors, optional
+        Classes or objects.
+    cat_names, cont_names : sequence of str
+        The columns of categories and of numbers. As attributes, with the columns that processors
+        have added.
+
+    Attributes
+    ----------
+    categories : dict of str to Categories
+        The labels of each category column.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> table = TabularProcessor([FillMissing, Categorify], ["colour"], ["age"])
     >>> [a.tolist() for a in table.fit(pd.DataFrame({"colour": ["b", "a"], "age": [4., None]}))]
@@ -172,14 +223,31 @@ class TabularProcessor:
 
     def __init__(self, procs: Iterable[Proc] | Proc | None, cat_names: Sequence[str],
                  cont_names: Sequence[str]) -> None:
-        self.procs = [_made(proc) for proc in _as_list(procs)]
+        self.procs = [_instance(proc) for proc in _as_list(procs)]
         self.inputs = [*cat_names], [*cont_names]
         self.cat_names, self.cont_names = [*cat_names], [*cont_names]
         self.categories: dict[str, Categories] = {}
 
     def fit(self, rows: "pd.DataFrame") -> Arrays:
-        """Fit every processor on these rows, and process them."""
-        frame = self._own(rows)
+        """Fit every processor on the training rows, and process them.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            The training rows (n).
+
+        Returns
+        -------
+        list of ndarray
+            Ids (n, n_cat) of type int64, numbers (n, n_cont) of type float32.
+
+        Raises
+        ------
+        ValueError
+            If a column has no numbers, or numbers stay missing or infinite, or no processor
+            numbers the categories.
+        """
+        frame = self._copy(rows)
         for name in self.cont_names:
             if frame[name].isna().all():
                 raise ValueError(f"column {name!r} has no number in the {len(frame)} training "
@@ -188,18 +256,20 @@ class TabularProcessor:
             proc.cat_names, proc.cont_names = self.cat_names, self.cont_names
             proc.apply_train(frame)
             self.categories |= getattr(proc, "categories", {})
-        self._check_categories()
+        if left := [name for name in self.cat_names if name not in self.categories]:
+            raise ValueError(f"no processor numbers the labels of {', '.join(map(repr, left))}; "
+                             "put Categorify in procs (after FillMissing, which adds columns)")
         return self._arrays(frame, rows.index)
 
     def apply(self, rows: "pd.DataFrame") -> Arrays:
-        """Process rows as fitted."""
-        frame = self._own(rows)
+        """Process other rows; the result is like that of ``fit``."""
+        frame = self._copy(rows)
         for proc in self.procs:
             proc.apply_test(frame)
         return self._arrays(frame, rows.index)
 
     def undo(self, arrays: Arrays) -> "pd.DataFrame":
-        """Rows of ``arrays`` as a person reads them."""
+        """Turn processed rows back into readable ones."""
         import pandas as pd
         frame = pd.concat([pd.DataFrame(a, columns=pd.Index(names)) for a, names in
                            zip(arrays, [self.cat_names, self.cont_names], strict=True)], axis=1)
@@ -207,22 +277,17 @@ class TabularProcessor:
             proc.undo(frame)
         return frame
 
-    def _own(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+    def _copy(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns that are needed, rows numbered from 0."""
         import pandas as pd
         cats, conts = self.inputs
         check_columns(rows.columns, [*cats, *conts], have="there are")
         return pd.DataFrame({**{name: rows[name].to_numpy() for name in cats},
-                             **{name: finite_or_missing(rows[name]) for name in conts}},
+                             **{name: to_numbers(rows[name]) for name in conts}},
                             index=range(len(rows)))
 
-    def _check_categories(self) -> None:
-        left = [name for name in self.cat_names if name not in self.categories]
-        if left:
-            raise ValueError(f"no processor numbers the labels of {', '.join(map(repr, left))}; "
-                             "put Categorify in procs (after FillMissing, which adds columns)")
-
     def _arrays(self, frame: "pd.DataFrame", labels: "pd.Index[Any]") -> Arrays:
-        with np.errstate(over="ignore"):  # what is too large is found below
+        with np.errstate(over="ignore"):  # numbers that are too large are found below
             ids, numbers = (np.ascontiguousarray(frame[names].to_numpy(dtype)) for names, dtype in
                             [(self.cat_names, np.int64), (self.cont_names, np.float32)])
         for row, column in np.argwhere(~np.isfinite(numbers)):
@@ -237,7 +302,8 @@ def _as_list(procs: Any) -> list[Any]:
     return [] if procs is None else list(procs) if isinstance(procs, (list, tuple)) else [procs]
 
 
-def _made(proc: Any) -> TabularProc:
+def _instance(proc: Any) -> TabularProc:
+    """Return a copy of a processor, or a new one of a class."""
     made = copy(proc) if isinstance(proc, TabularProc) else proc() if callable(proc) else None
     if not isinstance(made, TabularProc):
         raise TypeError(f"procs are classes or objects such as FillMissing, Categorify, Normalize; "
@@ -245,23 +311,46 @@ def _made(proc: Any) -> TabularProc:
     return made
 
 
-def finite_or_missing(column: "pd.Series[Any]") -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """A column as numbers, NaN where one is missing.
+def to_numbers(column: "pd.Series[Any]", dtype: type[np.floating[Any]] = np.float64,
+               otherwise: str = "name it in cat_names") -> "np.ndarray[Any, Any]":
+    """Return a column as an array of numbers, NaN where one is missing.
 
-    TypeError if it holds something else, ValueError for one that is infinite.
+    Parameters
+    ----------
+    column : Series
+        The column (n,).
+    dtype : type
+        Type of the result.
+    otherwise : str
+        What else to do with a column of text, in the error message.
 
+    Returns
+    -------
+    ndarray
+        The numbers (n,).
+
+    Raises
+    ------
+    TypeError
+        If the column does not hold numbers.
+    ValueError
+        If a number is infinite, or too large for ``dtype``.
+
+    Examples
+    --------
     >>> import pandas as pd
-    >>> finite_or_missing(pd.Series([1, None]))
+    >>> to_numbers(pd.Series([1, None]))
     array([ 1., nan])
     """
     if column.dtype.kind not in "iufb" and not column.isna().all():
-        raise TypeError(f"column {column.name!r} holds {column.dtype}, no numbers (for example "
-                        f"{column.dropna().iloc[0]!r}); name it in cat_names, or convert it with "
-                        "pd.to_numeric")
-    values = column.to_numpy(np.float64, na_value=np.nan)
+        raise TypeError(f"column {column.name!r} holds {column.dtype}, not numbers (for example "
+                        f"{column.dropna().iloc[0]!r}); convert them with pd.to_numeric, or "
+                        f"{otherwise}")
+    with np.errstate(over="ignore"):
+        values = column.to_numpy(dtype, na_value=np.nan)
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise ValueError(f"column {column.name!r} has {len(infinite)} infinite values (the first, "
-                         f"{values[infinite[0]]}, in row {column.index[infinite[0]]}); replace "
-                         "them, with NaN if they mean missing")
+                         f"{values[infinite[0]]}, in row {column.index[infinite[0]]}); drop these "
+                         "rows, or replace the values, with NaN if they mean missing")
     return values

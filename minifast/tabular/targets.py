@@ -1,18 +1,21 @@
-"""What a table's model is to predict: a number, or one of several classes."""
+"""Targets of a table: a number, or one of several classes."""
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..data.categories import Categories
+from .processors import to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class FloatList:
-    """Targets that are numbers: float32, one output; fastai v1's ``FloatList``.
+    """Targets that are numbers, for a model with one output: fastai v1's ``FloatList``.
 
+    Examples
+    --------
     >>> import pandas as pd
     >>> FloatList(pd.Series([3, 4])).encode(pd.Series([3, 4]))
     array([3., 4.], dtype=float32)
@@ -24,29 +27,31 @@ class FloatList:
         self.name = training.name
 
     def encode(self, column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
-        """float32 (n,). TypeError if these are no numbers, ValueError for one that is infinite."""
-        if column.dtype.kind not in "iufb":
-            raise TypeError(f"the targets {self.name!r} are {column.dtype}, no numbers (for "
-                            f"example {column.iloc[0]!r}); convert them with pd.to_numeric, or "
-                            "predict classes with label_cls=CategoryList")
-        values = column.to_numpy(np.float32)
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if len(wrong):
-            raise ValueError(f"the targets {self.name!r} have {len(wrong)} infinite values (the "
-                             f"first in row {column.index[wrong[0]]}); drop these rows")
-        return values
+        """Return targets (n,) as float32; raises like ``to_numbers``."""
+        return to_numbers(column, np.float32, "predict classes with label_cls=CategoryList")
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Targets as a person reads them."""
+        """Return encoded targets (n,) as they are."""
         return targets
 
 
 class CategoryList:
-    """Targets that are classes: int64, an output per class; fastai v1's ``CategoryList``.
+    """Targets that are classes, for a model with an output each: fastai v1's ``CategoryList``.
 
-    ``classes`` are the values in the training rows, in sorted order, or those that are given,
-    in theirs.
+    Parameters
+    ----------
+    training : Series
+        The targets of the training rows.
+    classes : iterable, optional
+        All classes, in the order of the outputs; by default the sorted values in ``training``.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or one is given twice.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> column = pd.Series(["no", "yes", "no"])
     >>> CategoryList(column).encode(column).tolist()
@@ -66,7 +71,23 @@ class CategoryList:
         self.c = len(self.classes)
 
     def encode(self, column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
-        """int64 (n,). ValueError names a value that is not among the classes."""
+        """Return the numbers of the classes, as int64.
+
+        Parameters
+        ----------
+        column : Series
+            Targets (n,).
+
+        Returns
+        -------
+        ndarray
+            Numbers (n,) of the classes.
+
+        Raises
+        ------
+        ValueError
+            If a target is not among the classes.
+        """
         import pandas as pd
         codes = np.asarray(self.labels.get_indexer(pd.Index(column.to_numpy())), np.int64)
         unknown = column[codes < 0]
@@ -80,7 +101,7 @@ class CategoryList:
         return codes
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Targets as a person reads them."""
+        """Return the classes (n,) with these numbers."""
         return np.array(self.classes, object)[targets]
 
 
@@ -89,9 +110,30 @@ Targets: TypeAlias = FloatList | CategoryList
 
 def make_targets(training: "pd.Series[Any]", label_cls: type[Any] | None = None,
                  classes: Iterable[Any] | None = None) -> Targets:
-    """``label_cls``, or what suits the column: numbers if it is of floats, classes otherwise, also
-    for ints, as in fastai v1, and where ``classes`` are given.
+    """Return the kind of targets that suits a column.
 
+    Parameters
+    ----------
+    training : Series
+        The targets of the training rows.
+    label_cls : {FloatList, CategoryList}, optional
+        The kind. By default floats are numbers; everything else is classes, whole numbers too,
+        as in fastai v1.
+    classes : iterable, optional
+        All classes; the targets are classes then.
+
+    Returns
+    -------
+    FloatList or CategoryList
+        The targets.
+
+    Raises
+    ------
+    ValueError
+        If ``label_cls`` is something else, or FloatList beside ``classes``.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> type(make_targets(pd.Series([1., 2.]))).__name__
     'FloatList'

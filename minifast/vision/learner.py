@@ -19,6 +19,7 @@ from ..nn import (
     kaiming_normal_,
 )
 from ..nn.init import Seed
+from ..nn.tabular_model import one_dropout_each
 from ..random import generator
 from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
@@ -186,10 +187,8 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
     """
     widths = [nf, *([512] if lin_ftrs is None else lin_ftrs), nc]
     hidden, rng = len(widths) - 2, generator(seed)
-    drops = [ps / 2] * hidden + [ps] if isinstance(ps, (int, float)) else list(ps)
-    if len(drops) != hidden + 1:
-        raise ValueError(f"{len(drops)} dropouts {drops} for {hidden + 1} linear layers of widths "
-                         f"{widths[1:]}; pass one number, or {hidden + 1} of them")
+    each = [ps / 2] * hidden + [ps] if isinstance(ps, (int, float)) else ps
+    drops = one_dropout_each(each, hidden + 1, f"linear layers of widths {widths[1:]}")
     layers: list[Module] = [AdaptiveConcatPool2d() if concat_pool else AdaptiveAvgPool2d(1),
                             Flatten()]
     for i, p in enumerate(drops):
