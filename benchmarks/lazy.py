@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.machine import machine, versions
 from minifast import Tensor, device
 from minifast.collab import EmbeddingDotBias
-from minifast.nn import MSELossFlat, Table
+from minifast.nn import MSELossFlat, Parameter
 from minifast.optim import SGD, Adam, Optimizer, one_cycle
 
 ROWS, FACTORS, BS = (10_000, 100_000, 219_000, 1_000_000), 50, 4096
@@ -71,7 +71,7 @@ class Minifast:
             self.model = EmbeddingDotBias(1, 1, 1, [0, 5.5])
             for embedding, table in zip(self.model.children(), tables(rows, factors, dtype),
                                         strict=True):
-                embedding.weight = Table(table)
+                embedding.weight = Parameter(table)
         self.opt = make(self.model.parameters(), lr=lr, wd=wd, lazy=lazy, **options)
         self.lr, self.mom = one_cycle(steps, lr)
         self.opt.plan(**{name: [[curve(k) for k in range(steps + 1)]]
