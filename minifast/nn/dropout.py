@@ -2,8 +2,7 @@
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of
-from ..random import generator
+from ..backend import Array, backend_of, generator
 from .init import Seed
 from .module import Module
 

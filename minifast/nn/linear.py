@@ -4,7 +4,7 @@ from math import sqrt
 import numpy as np
 
 from ..autograd import Tensor, apply, ops
-from ..random import generator
+from ..backend import generator
 from .init import Seed, kaiming_uniform_, uniform_
 from .module import Module
 from .parameter import Parameter

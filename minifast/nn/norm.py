@@ -1,10 +1,95 @@
-"""Batch normalisation."""
+"""Batch normalisation (Ioffe and Szegedy 2015, section 3)."""
 import numpy as np
 
-from ..autograd import ShapeError, Tensor, apply, normalize
+from ..autograd import ShapeError, Tensor, apply, primitive
 from ..backend import Array
 from .module import Module
 from .parameter import Buffer, Parameter
+
+# ---------------------------------------------------------------- the primitive
+
+
+def as_rows(x: Array) -> Array:
+    """Return x (bs, n, ...) as rows (-1, n); a view if the channels are last in memory."""
+    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
+
+
+def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
+    """Return rows (-1, n) as images (bs, n, *size): the inverse of `as_rows`.
+
+    Parameters
+    ----------
+    rows : array, (-1, n)
+        A row for every pixel.
+    bs : int
+        The number of images.
+    size : tuple of int
+        Height and width.
+
+    Returns
+    -------
+    array, (bs, n, *size)
+        A view, with the channels last in memory.
+    """
+    return channels_second(rows.reshape(bs, *size, rows.shape[1]))
+
+
+def channels_second(x: Array) -> Array:
+    """Return x (bs, ..., n) as a view (bs, n, ...)."""
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def column_sums(rows: Array) -> Array:
+    """Return the sums over the first axis; for many rows a matrix product is ten times faster."""
+    return rows.sum(0) if len(rows) < 1024 else np.ones_like(rows[:, 0]) @ rows
+
+
+def batch_statistics(x: Array) -> tuple[Array, Array]:
+    """Return mean and variance (n,) of each feature of x (bs, n, ...)."""
+    rows = as_rows(x)
+    mean = column_sums(rows) / len(rows)
+    centred = rows - mean
+    return mean, column_sums(centred * centred) / len(rows)
+
+
+def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
+    rows = as_rows(x) - mean
+    rows /= np.sqrt(var + eps)
+    return rows
+
+
+def _weight_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
+                     var: Array, eps: float, own: bool) -> Array:
+    return column_sums(as_rows(g) * _standardize(x, mean, var, eps))
+
+
+def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
+                    var: Array, eps: float, own: bool) -> Array:
+    rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
+    if own:  # mean and variance depend on x
+        centred, n = as_rows(x) - mean, len(rows)
+        along = column_sums(rows * centred) * scale * scale / n
+        centred *= along
+        centred += column_sums(rows) / n
+        rows = rows - centred
+    return as_images(rows * (scale * weight), len(x), x.shape[2:])
+
+
+@primitive(_input_gradient, _weight_gradient,
+           lambda g, y, x, weight, bias, mean, var, eps, own: column_sums(as_rows(g)))
+def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
+               own: bool) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias for each feature of x (bs, n, ...).
+
+    ``own`` says that mean and variance are those of x, so that they depend on it.
+    """
+    rows = _standardize(x, mean, var, eps)
+    rows *= weight
+    rows += bias
+    return as_images(rows, len(x), x.shape[2:])
+
+
+# ---------------------------------------------------------------- the layers
 
 
 class BatchNorm(Module):
@@ -32,7 +117,7 @@ class BatchNorm(Module):
         self._check_features(x)
         mean, var = self._batch_statistics(x.data) if self.training \
             else (self.running_mean.data, self.running_var.data)
-        return apply(normalize.batch_norm, x, self.weight, self.bias, mean, var, eps=self.eps,
+        return apply(batch_norm, x, self.weight, self.bias, mean, var, eps=self.eps,
                      own=self.training)
 
     def _check_features(self, x: Tensor) -> None:
@@ -48,7 +133,7 @@ class BatchNorm(Module):
             raise ValueError(f"batch norm cannot train on a batch of shape {x.shape}: one value "
                              "has no variance. Use a batch size of 2 or more, drop a last batch "
                              "of one, or call model.eval()")
-        mean, var = normalize.batch_statistics(x)
+        mean, var = batch_statistics(x)
         self._follow(self.running_mean, mean)
         self._follow(self.running_var, var * (n / (n - 1)))  # unbiased, as in torch
         self.num_batches_tracked.data += 1

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..autograd import ShapeError, Tensor, cat
-from ..random import generator
+from ..backend import generator
 from .activation import ReLU, sigmoid_range
 from .containers import ModuleList, Sequential
 from .dropout import Dropout

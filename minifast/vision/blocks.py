@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ..autograd import Tensor
-from ..backend import Array
+from ..backend import Array, generator
 from ..nn.activation import ReLU
 from ..nn.containers import Sequential
 from ..nn.dropout import Dropout
@@ -11,7 +11,6 @@ from ..nn.init import Seed, kaiming_normal_
 from ..nn.module import Module
 from ..nn.norm import BatchNorm2d
 from ..nn.shape import Flatten
-from ..random import generator
 from .conv import Conv2d, check_images
 from .pool import AdaptiveAvgPool2d
 

@@ -5,10 +5,10 @@ from math import sqrt
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, cat
+from ..backend import generator
 from ..nn.init import Seed, kaiming_uniform_, uniform_
 from ..nn.module import Module
 from ..nn.parameter import Parameter
-from ..random import generator
 from . import ops as windows
 
 Pair = tuple[int, int]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, no_grad
+from ..backend import generator
 from ..data import DataBunch, DatasetType
 from ..nn import (
     BatchNorm,
@@ -22,7 +23,6 @@ from ..nn import (
     kaiming_normal_,
 )
 from ..nn.init import Seed
-from ..random import generator
 from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn

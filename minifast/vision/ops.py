@@ -11,9 +11,9 @@ from math import prod
 
 import numpy as np
 
-from ..autograd.normalize import as_images, as_rows, channels_second, column_sums
-from ..autograd.primitive import primitive
+from ..autograd import primitive
 from ..backend import Array, backend_of
+from ..nn.norm import as_images, as_rows, channels_second, column_sums
 
 Pair = tuple[int, int]
 PIECE = 1 << 20
@@ -77,7 +77,7 @@ def _pieces(x: Array, elements: int) -> Iterator[slice]:
     """Images at a time, when the window rows of all have so many elements: on a processor with
     caches about PIECE, on a GPU all."""
     fitting = len(x) * PIECE // max(elements, 1)
-    n = max(1, fitting if backend_of(x).in_pieces else len(x))
+    n = max(1, fitting if backend_of(x).has_cache else len(x))
     return (slice(start, start + n) for start in range(0, max(len(x), 1), n))
 
 

@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 
 from ..autograd import Tensor
+from ..backend import generator
 from ..nn.activation import ReLU
 from ..nn.containers import Sequential
 from ..nn.init import Seed, kaiming_normal_
@@ -9,7 +10,6 @@ from ..nn.linear import Linear
 from ..nn.module import Module
 from ..nn.norm import BatchNorm2d
 from ..nn.shape import Flatten
-from ..random import generator
 from .blocks import conv_layer
 from .conv import Conv2d
 from .pool import AdaptiveAvgPool2d
