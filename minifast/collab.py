@@ -10,12 +10,12 @@ import numpy as np
 
 from . import notebook_attribute
 from .autograd import Tensor, cat, no_grad
+from .backend import generator
 from .data import CollabDataBunch
 from .fold_in import check_within, learn_rows, user_tables
-from .nn import Embedding, Module, TabularModel, dot_bias, embedding, sigmoid_range
+from .nn import Embedding, Module, TabularModel, embedding, sigmoid_range
 from .nn.activation import check_range
 from .nn.init import Seed
-from .random import generator
 from .train import Learner
 from .train.loop import evaluating
 
@@ -55,7 +55,8 @@ class EmbeddingDotBias(Module):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """users (bs,), items (bs,) to ratings (bs,)."""
-        res = dot_bias((users, self.u_weight, self.u_bias), (items, self.i_weight, self.i_bias))
+        dot = self.u_weight(users) * self.i_weight(items)
+        res = dot.sum(1) + self.u_bias(users).squeeze(1) + self.i_bias(items).squeeze(1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 
     @property
@@ -206,7 +207,7 @@ class CollabLearner(Learner):
         grown = [np.concatenate([table.weight.data, row.data])
                  for table, row in zip(tables, rows, strict=True)]
         for table, data in zip(tables, grown, strict=True):
-            table.weight.data, table.weight.grad, table.weight.home = data, None, None
+            table.weight.data, table.weight.grad = data, None
         self._rated_since[users.add(label)] = items.tolist()
         self.data.classes[users.name] = users.classes
         self.opt = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from .autograd import Tensor
 from .backend import device
-from .nn import Embedding, Module, Parameter, Table
+from .nn import Embedding, Module, Parameter
 from .train import Learner
 from .train.loop import call_loss, forward
 
@@ -37,7 +37,7 @@ def check_within(y: "np.ndarray[Any, Any]", y_range: Any) -> None:
 
 
 def learn_rows(learn: Learner, items: Tensor, y: Tensor, epochs: int, lr: float
-               ) -> list[Table]:
+               ) -> list[Parameter]:
     """A row for each table of users, trained alone, in a model that has this one user.
 
     It begins at the mean of the users' rows, without ``#na#``. ValueError if it does not stay
@@ -46,7 +46,7 @@ def learn_rows(learn: Learner, items: Tensor, y: Tensor, epochs: int, lr: float
     twin, user = frozen_twin(learn.model).eval(), (items * 0).long()
     tables = user_tables(learn.model)
     with device(learn.data.device):
-        rows = [Table(table.weight.data[1:].mean(0, keepdims=True)) for table in tables]
+        rows = [Parameter(table.weight.data[1:].mean(0, keepdims=True)) for table in tables]
     for table, row in zip(user_tables(twin), rows, strict=True):
         table.weight = row
     opt = learn.opt_func([[row] for row in rows], lr=lr, true_wd=learn.true_wd,

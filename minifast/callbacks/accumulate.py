@@ -81,5 +81,5 @@ class AccumulateScheduler(LearnerCallback):
 
     def _scale(self, factor: float) -> None:
         for p in self.learn.model.parameters():
-            if p.requires_grad and (grad := p.grad_values()) is not None:
+            if p.requires_grad and (grad := p.grad) is not None:
                 grad *= factor

@@ -64,7 +64,7 @@ class GradientClipping(LearnerCallback):
         self.clip = clip
 
     def on_backward_end(self, skip_step: bool = False, **state: Any) -> Changes:
-        found = [p.grad_values() for p in self.learn.model.parameters() if p.requires_grad]
+        found = [p.grad for p in self.learn.model.parameters() if p.requires_grad]
         grads = [g for g in found if g is not None]
         if grads and not skip_step:
             norm = np.sqrt(sum((g * g).sum() for g in grads))

@@ -32,11 +32,9 @@ from .module import UnknownNameError as UnknownNameError
 from .norm import BatchNorm as BatchNorm
 from .norm import BatchNorm1d as BatchNorm1d
 from .norm import BatchNorm2d as BatchNorm2d
-from .pairs import dot_bias as dot_bias
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
 from .shape import Flatten as Flatten
 from .shape import Lambda as Lambda
-from .table import Table as Table
 from .tabular_model import TabularModel as TabularModel
 from .tabular_model import bn_drop_lin as bn_drop_lin

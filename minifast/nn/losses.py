@@ -3,7 +3,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..autograd import ShapeError, Tensor, apply, ops
-from .table import check_ids
+from .embedding import check_ids
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:

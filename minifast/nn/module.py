@@ -170,8 +170,6 @@ class Module:
         for _, t in [*self.named_parameters(), *self.named_buffers()]:
             if t.device != device:
                 t.data, t.grad = transfer(t.data, device), None
-                if isinstance(t, Parameter):
-                    t.home = None  # an arena on the old device
         return self
 
     # ---- weights in and out

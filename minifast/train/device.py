@@ -7,7 +7,7 @@ from ..autograd import no_grad
 from ..backend import DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DataLoader
 from ..nn import Embedding, Module
-from ..nn.table import check_ids
+from ..nn.embedding import check_ids
 from .loop import evaluating, forward
 
 if TYPE_CHECKING:
