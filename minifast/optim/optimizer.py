@@ -1,6 +1,5 @@
 """Optimizer: a list of small steps, over layer groups."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import backend_of
 from ..nn import Parameter
-from .arena import Arena, Block
-from .hyper import Coming, Hyper, Plan, one_per_group
-from .planned import KINDS, lazy_stores
+from .arena import Block
+from .hyper import Hyper, Plan, one_per_group
 from .steps import (
     adam_step,
     average_grad,
@@ -48,181 +46,77 @@ class Optimizer:
                  lazy: bool | None = None, nodes: int | None = None,
                  **hypers: float | Sequence[float]) -> None:
         self.groups = _as_groups(groups)
-        self.lazy, self.nodes, self.taken = lazy, nodes, 0
-        self._after: Callable[[], None] | None = None
-        self.plan()
         self.steps, self.bn_wd = list(steps), bn_wd
-        if lazy and tuple(steps) not in KINDS:
-            raise ValueError("lazy updates are there for SGD and Adam with decoupled decay "
-                             "(true_wd=True); leave out lazy=True")
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
-        self.arenas: list[Arena | None] = [None] * len(self.groups)
-        self._trainable: list[list[bool]] = [[] for _ in self.groups]
-        self._frozen: list[list[Parameter]] = [[] for _ in self.groups]
-        self._look_again()
+        self.plan()
+        self.arenas: list[Any] = [None] * len(self.groups)
+        self.clear()
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
-        """Set hyper-parameters: one value for every group, or a list with one for each.
-
-        A list of another length is a ValueError, and nothing is set then.
-        """
         n = len(self.groups)
         lists = {name: one_per_group(name, value, n) for name, value in values.items()}
         for i, hypers in enumerate(self.hypers):
             hypers.update({name: of_groups[i] for name, of_groups in lists.items()})
 
     def get_hyper(self, name: str) -> list[float]:
-        """The value of every group."""
         return [hypers[name] for hypers in self.hypers]
 
     def step(self) -> None:
-        """Update all trainable parameters from their gradients."""
-        for i, hypers in enumerate(self.hypers):
-            if (arena := self._arena(i)) is None:
-                continue
-            if arena.lazy is not None:
-                arena.lazy.step(self.taken, hypers, partial(self._coming, i))
-            arena.collect()
-            if arena.blocks:
-                arena.each_block(partial(self._update, hypers))
-        self.taken += 1
-        if self._after is not None:
-            call, self._after = self._after, None
-            call()
+        for blocks, hypers in zip(self.blocks, self.hypers, strict=True):
+            for block in blocks:
+                if block.p.requires_grad and block.p.grad is not None:
+                    block.start()
+                    for step in self.steps:
+                        step(block, **hypers)
 
-    def after_step(self, call: Callable[[], None]) -> None:
-        """Call this once, when the next step is done; a later call takes its place."""
-        self._after = call
-
-    def _update(self, hypers: Mapping[str, float], block: Block) -> None:
-        block.start()
-        for step in self.steps:
-            step(block, **hypers)
+    def after_step(self, call: Callable[[], None]) -> None: ...
+    def settle(self) -> None: ...
 
     def plan(self, at: int = 0, **schedules: Sequence[Sequence[float]]) -> None:
-        """Tell what the hyper-parameters will be: a list of values for each group, or one for all.
-
-        ``lr=[values]`` says that the next step has the rate values[at], the one after it
-        values[at + 1]; after the last it stays. What is not told is taken to stay as it is.
-        ``follow`` sets the values. For lazy updates nothing but speed depends on the plan: the
-        values at each step are those that are set then.
-        """
-        self._plan, self._zero = Plan(schedules, len(self.groups)), self.taken - at
+        self._plan = Plan(schedules, len(self.groups))
 
     def follow(self, at: int) -> None:
-        """Set the hyper-parameters to what is planned for step ``at``."""
         self._plan.set(self.hypers, at)
 
-    def _coming(self, i: int) -> Coming:
-        """The hyper-parameters of group i from this step on, as planned."""
-        return self._plan.coming(self.taken - self._zero, i, self.hypers[i])
-
-    def settle(self) -> None:
-        """Let weights, gradients and state stand in the arenas as without lazy updates."""
-        for arena in self.arenas:
-            if arena is not None:
-                arena.settle()
-
     def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for arena in self.arenas:
-            if arena is not None:
-                arena.zero_grad()
-        for frozen in self._frozen:
-            for p in frozen:
+        for group in self.groups:
+            for p in group:
                 p.grad = None
 
     def clear(self) -> None:
-        """Forget momentum and step counts."""
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                arena.release()
-                self.arenas[i] = self._new_arena(arena.parameters)
+        self.blocks = [[Block(p, self.bn_wd or not p.no_wd) for p in group]
+                       for group in self.groups]
 
-    def _new_arena(self, parameters: Sequence[Parameter]) -> Arena:
-        arena = Arena(parameters, self.bn_wd)
-        if self.lazy is not False:
-            arena.lazy = lazy_stores(arena, self.steps, self.lazy is True, self.nodes)
-        return arena
-
-    def _arena(self, i: int) -> Arena | None:
-        """The arena of group i, made anew when other parameters than before are trainable."""
-        old, now = self.arenas[i], [p.requires_grad for p in self.groups[i]]
-        if now == self._trainable[i]:
-            return old
-        trainable = [p for p in self.groups[i] if p.requires_grad]
-        self.arenas[i] = new = self._new_arena(trainable) if trainable else None
-        self._trainable[i] = now
-        self._frozen[i] = [p for p in self.groups[i] if not p.requires_grad]
-        if old is not None:
-            old.release()
-            if new is not None:
-                new.inherit(old)
-        return new
-
-    def _look_again(self) -> None:
-        """Bring all arenas up to date with what is trainable now."""
-        for i in range(len(self.groups)):
-            self._arena(i)
-
-    # ---- state in and out
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: the copy has arenas of its own, around its own parameters."""
-        return {**self.__dict__, "arenas": self.state_dict()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        self.arenas, self._trainable = [None] * len(self.groups), [[] for _ in self.groups]
-        self.load_state_dict(state["arenas"])
-
-    def state_dict(self) -> dict[str, "np.ndarray[Any, Any]"]:
-        """Copies of all state as flat NumPy arrays: ``'<group>.<name>'`` and hyper-parameters."""
-        self._look_again()
-        self.settle()
+    def state_dict(self) -> dict[str, Any]:
         state = {f"hyper.{name}": np.array(self.get_hyper(name)) for name in self.hypers[-1]}
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                state[f"{i}.steps"] = np.array([arena.steps])
-                state |= {f"{i}.{name}": np.array(backend_of(whole).to_host(arena.flat(name)))
-                          for name, whole in arena.state.items()}
+        for i, blocks in enumerate(self.blocks):
+            for j, block in enumerate(blocks):
+                if block.p.requires_grad:
+                    state[f"{i}.{j}.steps"] = np.array([block.steps])
+                    state |= {f"{i}.{j}.{k}": np.array(backend_of(v).to_host(v))
+                              for k, v in block.state.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take state back. ValueError, and no change, if it is of other trainable parameters."""
-        self.settle()
         if misfit := self.misfit(state):
-            raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
-                             "were, or load with with_opt=False")
+            raise ValueError(f"optimizer state does not fit: {misfit}")
         self.set_hypers(**{name: np.asarray(state[f"hyper.{name}"]).tolist()
                            for name in self.hypers[-1]})
-        for i, arena in enumerate(self.arenas):
-            if arena is not None:
-                _load_arena(arena, i, state)
+        for k, v in state.items():
+            if k.startswith("hyper."):
+                continue
+            i, j, name = k.split(".")
+            block = self.blocks[int(i)][int(j)]
+            if name == "steps":
+                block.steps = int(v[0])
+            else:
+                block[name][...] = backend_of(block.p.data).from_host(np.asarray(v))
 
     def misfit(self, state: Mapping[str, Any]) -> str:
-        """What keeps ``state`` from being loaded; empty if nothing does."""
-        self._look_again()
-        needed = {f"hyper.{name}": len(self.groups) for name in self.hypers[-1]}
-        needed |= {f"{i}.steps": 1 for i, a in enumerate(self.arenas) if a}
-        sizes = {str(i): len(a.data) for i, a in enumerate(self.arenas) if a}
-        wrong = [k for k in needed if k not in state]
-        wrong += [k for k, value in state.items()
-                  if np.shape(value) != (needed.get(k, sizes.get(k.partition(".")[0])),)]
-        return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
-               "parameters" if wrong else ""
-
-
-def _load_arena(arena: Arena, i: int, state: Mapping[str, Any]) -> None:
-    arena.steps = int(np.asarray(state[f"{i}.steps"])[0])
-    for name in list(arena.state):
-        arena.state[name].fill(0)
-    for key, value in state.items():
-        group, _, name = key.partition(".")
-        if group == str(i) and name != "steps":
-            whole = arena.whole(name)
-            arena.load_flat(name, backend_of(whole).from_host(np.asarray(value, whole.dtype)))
+        mine = {k for k in self.state_dict() if k.endswith("steps")}
+        return "other trainable parameters" if mine != {k for k in state if k.endswith("steps")} \
+            else ""
 
 
 def _as_groups(groups: Groups) -> list[list[Parameter]]:
