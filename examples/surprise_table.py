@@ -90,9 +90,9 @@ class BothWays(Module):
         own = self.own
         all_users = own.u_weight.weight + self.by_user @ self.chosen.weight
         all_items = own.i_weight.weight + self.by_item @ self.choosers.weight
-        dot = apply(ops.row_dot, apply(ops.lookup, all_users, users),
-                    apply(ops.lookup, all_items, items))
-        return sigmoid_range(dot + (own.u_bias(users) + own.i_bias(items)).squeeze(-1), *Y_RANGE)
+        dot = apply(ops.lookup, all_users, users) * apply(ops.lookup, all_items, items)
+        bias = own.u_bias(users) + own.i_bias(items)
+        return sigmoid_range(dot.sum(1) + bias.squeeze(-1), *Y_RANGE)
 
 
 def share(rated: Array) -> Array:

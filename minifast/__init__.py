@@ -24,22 +24,24 @@ from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
 
+# names from other libraries that fastai v1's modules re-export, with their modules
 _OTHERS = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn",
            "Path": "pathlib", "itemgetter": "operator", "attrgetter": "operator",
            "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas"}
-"""Names of other libraries that fastai v1's modules pass on, with their modules."""
 
 
 @cache
 def _packages() -> list[ModuleType]:
-    """The packages inside minifast, core and rooms."""
+    """Import and return the packages inside minifast."""
     return [import_module(f"{__name__}.{found.name}")
             for found in iter_modules(__path__) if found.ispkg]
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """Return the names that a module defines or re-exports, submodules left out.
+    """Return the names that a module defines or re-exports, without its submodules.
 
+    Examples
+    --------
     >>> import minifast.optim
     >>> "SGD" in public_names(minifast.optim)
     True
@@ -51,16 +53,21 @@ def public_names(module: ModuleType) -> list[str]:
 def notebook_attribute(module: ModuleType, name: str) -> Any:
     """Return what ``name`` stands for after a star import of ``module``.
 
-    fastai v1's modules pass on everything that they import, so its notebooks use ``pd``, ``plt``
-    or ``Path`` without importing them. Here a module passes on the public names of all packages
-    of minifast and a few of other libraries; each is looked up when it is asked for.
+    fastai v1's modules re-export all that they import, so its notebooks use ``pd``, ``plt`` or
+    ``Path`` without importing them. Here a star import gives the public names of all packages
+    of minifast and a few names from other libraries.
 
     Parameters
     ----------
     module : module
         The module that was star-imported.
     name : str
-        The name to look up; ``"__all__"`` stands for the list of all of them.
+        The name to look up; ``"__all__"`` stands for the list of all names.
+
+    Returns
+    -------
+    object
+        What the name stands for.
 
     Raises
     ------
@@ -68,8 +75,8 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
         If there is no such name.
     """
     if name == "__all__":
-        passed = [name for package in _packages() for name in public_names(package)]
-        return list(dict.fromkeys([*public_names(module), *_OTHERS, "defaults", *passed]))
+        names = [name for package in _packages() for name in public_names(package)]
+        return list(dict.fromkeys([*public_names(module), *_OTHERS, "defaults", *names]))
     if name == "defaults":
         return defaults
     if name in _OTHERS:

@@ -10,11 +10,11 @@ import numpy as np
 
 from . import notebook_attribute
 from .autograd import Tensor, cat, no_grad
+from .backend import generator
 from .data import CollabDataBunch
 from .fold_in import check_within, learn_rows, user_tables
 from .nn import Embedding, Module, TabularModel, check_y_range, embedding, sigmoid_range
 from .nn.init import Seed
-from .random import generator
 from .train import Learner
 from .train.loop import evaluating
 

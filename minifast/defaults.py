@@ -1,29 +1,45 @@
-"""What is taken when nothing is said; fastai v1's ``defaults``."""
+"""Default settings; fastai v1's ``defaults``."""
+import os
 from typing import Any, ClassVar
 
 from .backend import default_device, device
 
 
 class Defaults:
-    """The default device, which can be chosen, and fixed defaults of training.
+    """The default device, the defaults of training, and whether training takes the fast path.
 
+    Attributes
+    ----------
+    lr : slice
+        Learning rates of ``fit``: that of the last layer group; the others get a tenth.
+        Read-only.
+    wd : float
+        Weight decay of a ``Learner``. Read-only.
+    fast : bool
+        Whether new learners use the fast path. It gives the same results sooner. True unless the
+        environment says ``MINIFAST_FAST=0``.
+
+    Examples
+    --------
     >>> defaults.lr, defaults.wd
     (slice(None, 0.003, None), 0.01)
     """
 
-    __slots__ = ()
+    __slots__ = ("fast",)
     lr: ClassVar[Any] = slice(3e-3)
-    """Learning rates of ``fit``: the last layer group's, the others' a tenth. Read-only."""
     wd: ClassVar[float] = 1e-2
-    """Weight decay of a ``Learner``. Read-only."""
+
+    def __init__(self) -> None:
+        self.fast = os.environ.get("MINIFAST_FAST") != "0"
 
     @property
     def device(self) -> str:
-        """Where new tensors, layers and data go; setting it is ``minifast.device(name)``.
+        """The device for new tensors, layers and data; fastai v1's ``defaults.device``.
 
-        Setting raises DeviceError for an unknown name, and for a device that this machine
-        cannot use. fastai v1's ``defaults.device``.
+        Setting it is the same as ``minifast.device(name)``.
 
+        Examples
+        --------
         >>> with device("cpu"):
         ...     defaults.device
         'cpu'
@@ -35,7 +51,7 @@ class Defaults:
         device(name)
 
     def __repr__(self) -> str:
-        return f"defaults(device={self.device!r}, lr={self.lr}, wd={self.wd})"
+        return f"defaults(device={self.device!r}, lr={self.lr}, wd={self.wd}, fast={self.fast})"
 
 
 defaults = Defaults()

@@ -1,12 +1,12 @@
 """Counting what autograd does: which rules are evaluated, which nodes are put on the tape."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from minifast.autograd.primitive import Primitive
+from minifast.autograd.primitive import Primitive, Rule
 from minifast.autograd.tape import Node
 
 
@@ -26,21 +26,18 @@ class Work:
 @contextmanager
 def counted() -> Iterator[Work]:
     """Within this, the work of autograd is written down."""
-    work = Work()
-    rule, init = Primitive.rule, Node.__init__
+    work, init = Work(), Node.__init__
 
-    def noted(self: Primitive, position: int) -> Any:
-        found = rule(self, position)
+    def noted(name: str, position: int, rule: Rule | None) -> Rule | None:
+        def evaluate(*args: Any, **options: Any) -> Any:
+            work.rules.append((name, position))
+            return rule(*args, **options)
+        return rule and evaluate
 
-        def evaluate(*args: Any, **kwargs: Any) -> Any:
-            work.rules.append((self.name, position))
-            return found(*args, **kwargs)
-        return found and evaluate
-
-    def made(self: Node, op: Primitive, *args: Any) -> None:
+    def made(self: Node, op: Primitive, inputs: tuple[Any, ...], *args: Any) -> None:
         work.nodes.append(op.name)
-        init(self, op, *args)
+        rules = tuple(noted(op.name, i, op.rule(i)) for i in range(len(inputs)))
+        init(self, replace(op, rules=rules, each=None), inputs, *args)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Primitive, "rule", noted)
         patch.setattr(Node, "__init__", made)
         yield work

@@ -409,8 +409,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> str:
     register_backend(Backend(
         name="far", array_type=Far, from_host=Far, to_host=lambda a: a.array,
         gather=lambda table, rows: Far(table.array[rows.array]),
-        scatter_add=lambda target, index, values, share: None,
-        row_dot=lambda a, b: Far((a.array * b.array).sum(-1)), synchronize=lambda: None))
+        scatter_add=lambda target, index, values: None, synchronize=lambda: None))
     return "far"
 
 

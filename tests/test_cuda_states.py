@@ -15,6 +15,7 @@ from minifast import DeviceError, backend, defaults
 from minifast.autograd import tensor
 from minifast.backend import CudaState, cuda_state, default_device, get_backend, transfer
 from minifast.data import ArrayDataset, DataBunch
+from minifast.defaults import Defaults
 from minifast.nn import Linear, ReLU, Sequential
 from minifast.train import Learner
 
@@ -260,7 +261,8 @@ def test_defaults_choose_and_tell_the_device() -> None:
     assert defaults.device == default_device() == tensor(1.).device == "fakecuda"
     minifast.device("cpu")
     assert defaults.device == "cpu"
-    assert repr(defaults) == "defaults(device='cpu', lr=slice(None, 0.003, None), wd=0.01)"
+    assert repr(defaults).startswith(
+        "defaults(device='cpu', lr=slice(None, 0.003, None), wd=0.01, fast=")
 
 
 @pytest.mark.parametrize("name", ["lr", "wd", "cmap"])
@@ -268,6 +270,18 @@ def test_nothing_else_of_defaults_can_be_set(name: str) -> None:
     with pytest.raises(AttributeError, match=name):
         setattr(defaults, name, 1.)
     assert (defaults.lr, defaults.wd) == (slice(3e-3), 1e-2)
+
+
+@pytest.mark.parametrize(("value", "fast"), [(None, True), ("", True), ("1", True), ("0", False)])
+def test_the_environment_switches_the_fast_path_off(value: str | None, fast: bool,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINIFAST_FAST", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MINIFAST_FAST", value)
+    made = Defaults()
+    assert made.fast is fast
+    made.fast = not fast
+    assert made.fast is not fast
 
 
 def test_a_learner_uses_the_defaults() -> None:

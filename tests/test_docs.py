@@ -14,8 +14,9 @@ import pytest
 from scripts import load_example
 
 from minifast import Primitive, Tensor, backend
-from minifast.autograd import normalize, ops, pairs
+from minifast.autograd import ops
 from minifast.datasets import planted_ratings
+from minifast.nn import norm
 from minifast.vision import ops as windows
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +104,7 @@ def test_the_map_names_every_file_once() -> None:
 
 
 def test_the_table_of_primitives_is_complete() -> None:
-    modules = (ops, windows, normalize, pairs)
+    modules = (ops, windows, norm)
     exist = {name for module in modules for name, op in vars(module).items()
              if isinstance(op, Primitive)}
     assert sorted(first_column("operations.md", "Primitives")) == sorted(exist)

@@ -14,7 +14,7 @@ from host import host
 import minifast
 from minifast import DeviceError, Tensor
 from minifast.autograd import tensor
-from minifast.backend import Backend, backend_of, get_backend
+from minifast.backend import Backend, backend_of, get_backend, hashed_uniform
 from minifast.collab import EmbeddingDotBias, collab_learner
 from minifast.data import ArrayDataset, CollabDataBunch, DataBunch
 from minifast.devices.fakecuda import BACKEND
@@ -33,7 +33,6 @@ from minifast.nn import (
     ReLU,
     Sequential,
 )
-from minifast.random import hashed_uniform
 from minifast.train import Learner, OneCycleScheduler
 from minifast.train.device import DeviceMemoryError
 from minifast.train.handler import CallbackHandler

@@ -84,10 +84,12 @@ def test_a_frozen_embedding() -> None:
     with counted() as every:
         learn.loss_func(learn.model(users, items), yb).backward()
     assert every.evaluated("lookup") == [4]
+    assert every.evaluated("mul") == [1, 1]
     learn.model.freeze("u_weight")
     with counted() as work:
         learn.loss_func(learn.model(users, items), yb).backward()
     assert work.evaluated("lookup") == [3]
+    assert work.evaluated("mul") == [0, 1]  # no rule for the factors of the users
     assert work.nodes.count("lookup") == 3
     assert len(every.rules) - len(work.rules) == 2  # of the lookup, and of the product with it
 

@@ -9,7 +9,8 @@ PROGRAM = """
 import resource, sys
 import numpy as np
 if sys.argv[1] == "with":
-    import minifast
+    from minifast.memory import keep_memory
+    keep_memory()
 
 def step():
     arrays = [np.ones(3 << 18) for _ in range(4)]  # of 6 MiB

@@ -1,4 +1,4 @@
-"""Is a derivative rule right? Compare it with differences, element by element."""
+"""gradcheck: compare derivative rules with finite differences."""
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,27 +11,58 @@ from .tensor import Tensor, apply
 
 
 class GradientError(ArithmeticError):
-    """A gradient that differs from the finite difference; the message says where."""
+    """A gradient that differs from the finite difference."""
 
 
 def gradcheck(f: Callable[..., Tensor] | Primitive, *inputs: Any, eps: float = 1e-6,
               atol: float = 1e-5, rtol: float = 1e-4, seed: int = 0) -> bool:
-    """True if the gradients of ``f(*inputs)`` agree with central differences, else an error.
+    """Check the gradients of ``f(*inputs)`` against central differences, in float64.
 
-    Every float tensor among ``inputs`` is checked, in float64. The output may have any shape:
-    its elements are summed with random weights. An element at which the slopes to the left and
-    to the right differ (a kink, as ReLU's 0) has no derivative and is skipped; if nothing else
-    is left, that is an error too. torch's ``torch.autograd.gradcheck``.
+    The output may have any shape; its elements are summed with random weights. An element where
+    the slopes to the left and to the right differ (a kink, such as ReLU's at 0) is skipped.
 
+    Parameters
+    ----------
+    f : callable or Primitive
+        The function.
+    *inputs
+        Its inputs. Every float tensor among them is checked.
+    eps : float
+        The step of the differences.
+    atol, rtol : float
+        The allowed error: ``atol + rtol * abs(difference)``.
+    seed : int
+        The seed of the random weights.
+
+    Returns
+    -------
+    bool
+        True.
+
+    Raises
+    ------
+    GradientError
+        If a gradient is wrong, or if there was nothing to check.
+
+    Notes
+    -----
+    The counterpart of ``torch.autograd.gradcheck``.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> gradcheck(lambda x: (x * x).sum(), tensor([1., -2.]))
     True
     """
+    function = partial(apply, f) if isinstance(f, Primitive) else f
     wide = [Tensor(x.data.astype(np.float64), True) if _is_float(x) else x for x in inputs]
-    project = _Projection(f, wide, seed)
-    if (projected := project()).requires_grad:
-        projected.backward()
-    checked = [_check_input(project, i, x, eps, atol, rtol)
+    y = function(*wide)
+    # another stream than default_rng(seed): weights equal to the inputs would hide errors
+    rng = np.random.default_rng((seed, 1))
+    weights = Tensor(np.asarray(rng.normal(size=y.shape))).to(y.device)
+    if y.requires_grad:
+        y.backward(weights)
+    checked = [_check_input(lambda: (function(*wide) * weights).sum().item(), i, x, eps, atol, rtol)
                for i, x in enumerate(wide) if _is_float(x)]
     if not any(checked):
         raise GradientError("nothing was checked: no float input, or a kink everywhere; "
@@ -43,44 +74,29 @@ def _is_float(x: Any) -> bool:
     return isinstance(x, Tensor) and x.dtype.kind == "f"
 
 
-class _Projection:
-    """f(*inputs) as one number: its output summed with fixed random weights."""
-
-    def __init__(self, f: Callable[..., Tensor] | Primitive, inputs: list[Any], seed: int) -> None:
-        self.f: Callable[..., Tensor] = partial(apply, f) if isinstance(f, Primitive) else f
-        # a stream of its own: weights equal to inputs from default_rng(seed) would hide errors
-        self.inputs, self.rng = inputs, np.random.default_rng((seed, 1))
-        self.weights: Any = None
-
-    def __call__(self) -> Tensor:
-        y = self.f(*self.inputs)
-        if self.weights is None:
-            self.weights = np.asarray(self.rng.normal(size=y.shape))
-        return (y * Tensor(self.weights).to(y.device)).sum()
-
-    def at(self, x: Tensor, index: tuple[int, ...], value: float) -> float:
-        """The number with one element of one input changed, then put back."""
-        before = float(x.data[index])
-        x.data[index] = value
-        try:
-            return self().item()  # type: ignore[no-any-return]
-        finally:
-            x.data[index] = before
-
-
-def _check_input(project: _Projection, i: int, x: Tensor, eps: float,
-                 atol: float, rtol: float) -> int:
+def _check_input(f: Callable[[], float], i: int, x: Tensor, eps: float, atol: float, rtol: float
+                 ) -> int:
+    """Check the gradient of ``x``, input number ``i`` of ``f``; return how many elements count."""
     gradient = np.zeros(x.shape) if x.grad is None else transfer(x.grad, "cpu")
-    middle, checked = project().item(), 0
+    middle, checked = f(), 0
     for index in np.ndindex(x.shape):
-        value = float(x.data[index])
-        up = (project.at(x, index, value + eps) - middle) / eps
-        down = (middle - project.at(x, index, value - eps)) / eps
+        up = (_moved(f, x, index, eps) - middle) / eps
+        down = (middle - _moved(f, x, index, -eps)) / eps
         slope = (up + down) / 2
         if abs(up - down) > 1e-3 * (1 + abs(slope)):
-            continue
+            continue  # a kink
         checked += 1
         if not abs(gradient[index] - slope) <= atol + rtol * abs(slope):
             raise GradientError(f"input {i} at {index}: the rule gives {gradient[index]:.8g}, "
                                 f"the difference {slope:.8g}")
     return checked
+
+
+def _moved(f: Callable[[], float], x: Tensor, index: tuple[int, ...], step: float) -> float:
+    """Return ``f()`` with one element of ``x`` changed by ``step``."""
+    before = float(x.data[index])
+    x.data[index] = before + step
+    try:
+        return f()
+    finally:
+        x.data[index] = before

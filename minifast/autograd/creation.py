@@ -1,4 +1,4 @@
-"""Tensors made from numbers, and from other tensors."""
+"""Functions that make tensors from numbers or from other tensors."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -6,17 +6,33 @@ import numpy as np
 
 from ..backend import default_device, get_backend
 from . import ops
-from .operators import Operand
-from .tensor import Tensor, apply
+from .tensor import Operand, Tensor, apply
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
            device: str | None = None) -> Tensor:
-    """A tensor from numbers, lists, arrays or tensors; always a copy.
+    """Return a tensor with a copy of ``data``.
 
-    Python floats become float32 and ints int64; an array keeps its type, as in torch. It lies on
-    ``device``, by default where the given tensor lies, or on the default device.
+    Python floats become float32 and ints int64; an array keeps its type, as in torch.
 
+    Parameters
+    ----------
+    data : number, list, array or Tensor
+        The values.
+    dtype : dtype, optional
+        The number type.
+    requires_grad : bool
+        Whether ``backward`` computes its gradient.
+    device : str, optional
+        Where to put it. By default where the given tensor is, or on the default device.
+
+    Returns
+    -------
+    Tensor
+        The new tensor.
+
+    Examples
+    --------
     >>> tensor([1, 2.5])
     tensor([1.0000, 2.5000])
     """
@@ -31,8 +47,22 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
 
 
 def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors laid end to end along ``axis``; torch's ``cat``.
+    """Join tensors along an existing axis; ``torch.cat``.
 
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Tensors of the same shape except along ``axis``.
+    axis : int
+        The axis.
+
+    Returns
+    -------
+    Tensor
+        The joined tensor.
+
+    Examples
+    --------
     >>> cat([tensor([1]), tensor([2, 3])])
     tensor([1, 2, 3])
     """
@@ -40,18 +70,46 @@ def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis; torch's ``stack``.
+    """Join tensors of one shape along a new axis; ``torch.stack``.
 
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Tensors of one shape.
+    axis : int
+        The position of the new axis.
+
+    Returns
+    -------
+    Tensor
+        The joined tensor.
+
+    Examples
+    --------
     >>> stack([tensor([1, 2]), tensor([3, 4])]).shape
     (2, 2)
     """
     return cat([t.unsqueeze(axis) for t in tensors], axis)
 
 
-def where(chosen: Operand, a: Operand, b: Operand) -> Tensor:
-    """``a`` where ``chosen`` is true, else ``b``.
+def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
+    """Choose between two tensors element by element; ``torch.where``.
 
+    Parameters
+    ----------
+    condition : Tensor, array or list of bool
+        Which elements come from ``a``.
+    a, b : Tensor, array or number
+        The values where ``condition`` is true, and where it is false. All three are broadcast.
+
+    Returns
+    -------
+    Tensor
+        The chosen values.
+
+    Examples
+    --------
     >>> where(tensor([True, False]), tensor([1., 2.]), 0.)
     tensor([1., 0.])
     """
-    return apply(ops.where, tensor(chosen) if isinstance(chosen, list) else chosen, a, b)
+    return apply(ops.where, tensor(condition) if isinstance(condition, list) else condition, a, b)

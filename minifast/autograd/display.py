@@ -1,20 +1,39 @@
-"""How a tensor prints: in torch's form, which is what fastai's notebooks show."""
+"""Output: tensors printed as torch prints them, and tables in notebooks and terminals."""
+import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 HostArray: TypeAlias = "np.ndarray[Any, Any]"
 Writer: TypeAlias = Callable[[Any], str]
+# characters in a line; arrays of more than MANY elements show EDGE of them at each end of an axis
 LINE, MANY, EDGE = 80, 1000, 3
-"""Characters in a line; elements from which on only the first and last three are shown."""
+
+# ---------------------------------------------------------------- tensors
 
 
 def show_tensor(array: HostArray, requires_grad: bool = False, maker: str = "") -> str:
-    """``tensor(-0.3661)``: the text that torch prints for these numbers.
+    """Return the text that torch prints for a tensor, such as ``tensor(-0.3661)``.
 
-    Four decimals, none if all numbers are whole, powers of ten if they are of very different
-    size; a long array is shown by its edges.
+    Numbers have four decimals, none if all are whole, and exponents if they differ much in size.
+
+    Parameters
+    ----------
+    array : ndarray
+        The values.
+    requires_grad : bool
+        Whether the tensor requires a gradient.
+    maker : str
+        The operation that made it; empty for a leaf.
+
+    Returns
+    -------
+    str
+        The text.
     """
     short = array.size > MANY
     write, width = _style(_edges(array) if short else array)
@@ -24,6 +43,7 @@ def show_tensor(array: HostArray, requires_grad: bool = False, maker: str = "") 
 
 
 def _edges(array: HostArray) -> HostArray:
+    """Return the elements of a large array that are shown."""
     for axis, n in enumerate(array.shape):
         if n > 2 * EDGE:
             array = array.take([*range(EDGE), *range(n - EDGE, n)], axis)
@@ -31,7 +51,7 @@ def _edges(array: HostArray) -> HostArray:
 
 
 def _style(array: HostArray) -> tuple[Writer, int]:
-    """How one number is written, and how wide the widest is."""
+    """Return the function that writes one number, and the width of the widest."""
     if array.dtype.kind != "f":
         return str, max(map(len, map(str, array.flat)), default=1)
     sized = array[np.isfinite(array) & (array != 0)].astype(np.float64)
@@ -52,26 +72,24 @@ def _whole(x: float) -> str:
 
 
 def _block(array: HostArray, write: Writer, width: int, indent: int, short: bool) -> str:
-    """The array in brackets, its rows below each other, ``indent`` characters from the left."""
+    """Return the array in brackets, its rows below each other, indented by ``indent``."""
     if not array.ndim:
         return write(array[()])
-    rows = [_block(row, write, width, indent + 1, short) for row in _shown(array, short)]
+    cut = short and len(array) > 2 * EDGE
+    shown = [*array[:EDGE], *array[-EDGE:]] if cut else array
+    rows = [_block(row, write, width, indent + 1, short) for row in shown]
     if array.ndim > 1:
         per_line, below = 1, "," + "\n" * (array.ndim - 1)
     else:
         per_line, below = max(1, (LINE - indent) // (width + 2)), ",\n"
-    if short and len(array) > 2 * EDGE:
+    if cut:
         rows.insert(EDGE, " ..." if array.ndim == 1 else "...")
     lines = [", ".join(rows[i:i + per_line]) for i in range(0, len(rows), per_line)]
     return "[" + (below + " " * (indent + 1)).join(lines) + "]"
 
 
-def _shown(array: HostArray, short: bool) -> list[Any]:
-    return [*array[:EDGE], *array[-EDGE:]] if short and len(array) > 2 * EDGE else list(array)
-
-
 def _notes(array: HostArray, requires_grad: bool, maker: str) -> list[str]:
-    """What is said after the numbers."""
+    """Return what is printed after the numbers."""
     usual = array.dtype in ((np.float32, np.int64, np.bool_) if array.size else (np.float32,))
     notes = [f"size={array.shape}"] if not array.size and array.ndim != 1 else []
     notes += [] if usual else [f"dtype={array.dtype}"]
@@ -81,9 +99,91 @@ def _notes(array: HostArray, requires_grad: bool, maker: str) -> list[str]:
 
 
 def _with_notes(text: str, notes: list[str]) -> str:
+    """Append the notes; one that does not fit starts a new line."""
     column = len(text) - text.rfind("\n") + 1
     for note in notes:
         fits = column + len(note) + 2 <= LINE
         text += f", {note}" if fits else f",\n{' ' * len('tensor(')}{note}"
         column = column + len(note) + 2 if fits else len("tensor(") + len(note)
     return text
+
+
+# ---------------------------------------------------------------- notebooks and terminals
+
+
+def in_notebook() -> bool:
+    """Return whether the code runs in a Jupyter kernel.
+
+    Examples
+    --------
+    >>> in_notebook()
+    False
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
+
+
+def _jupyter() -> Any:
+    from IPython import display
+    return display
+
+
+def show_table(table: "pd.DataFrame") -> None:
+    """Show a frame without its index: HTML in a notebook, text in a terminal.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> show_table(pd.DataFrame({"userId": [1], "target": [3.]}))
+     userId  target
+          1     3.0
+    """
+    if in_notebook():
+        show_html(table.to_html(index=False))
+    else:
+        print(table.to_string(index=False))
+
+
+def show_html(html: str, display_id: str | None = None) -> Any:
+    """Show HTML in a notebook.
+
+    Parameters
+    ----------
+    html : str
+        The text.
+    display_id : str, optional
+        A name under which the output can be replaced.
+
+    Returns
+    -------
+    DisplayHandle or None
+        With a ``display_id``, a handle whose ``update`` replaces the output.
+    """
+    return _jupyter().display(as_html(html), display_id=display_id)
+
+
+def as_html(html: str) -> Any:
+    """Return HTML as an object that a notebook renders."""
+    return _jupyter().HTML(html)
+
+
+class DisplayLine:
+    """A file object for a progress bar in a notebook: each line replaces the one before.
+
+    When the bar clears its line, nothing is left in the saved output.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def write(self, text: str) -> None:
+        """Show ``text`` in place of the line before."""
+        line = {"text/plain": text.strip("\r\n ")}
+        if self._handle is not None:
+            self._handle.update(line, raw=True)
+        elif line["text/plain"]:
+            self._handle = _jupyter().display(line, raw=True, display_id=f"line-{id(self)}")
+
+    def flush(self) -> None:
+        """Do nothing: ``write`` shows its text at once."""

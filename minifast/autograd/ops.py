@@ -1,17 +1,17 @@
-"""Every primitive operation, its derivative rules above its formula.
+"""The primitives: each operation with its derivative rules above its formula.
 
-A rule takes the gradient ``g`` of the output, the output ``y``, then the inputs; it gives the
-gradient of its own input. The engine undoes broadcasting and calls a rule only for an input
-that needs a gradient. All other operations are composed of these.
+A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, and returns the
+gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
+a gradient. All other operations are composed of these.
 """
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..backend import Array, backend_of
 from .primitive import primitive
 
-Axis = int | tuple[int, ...] | None
+Axis: TypeAlias = int | tuple[int, ...] | None
 
 # ---------------------------------------------------------------- arithmetic, with broadcasting
 
@@ -100,28 +100,18 @@ def tanh(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * (y > 0))
 def relu(a: Array) -> Array:
-    zero = np.zeros_like(a)  # with an array NumPy takes five times less time than with a number
-    return np.maximum(a, zero, out=zero)
-
-
-def _sigmoid(a: Array) -> Array:
-    e = np.exp(-np.abs(a))  # at most 1, so it cannot overflow
-    y = np.maximum(e, a >= 0)  # 1 where a >= 0, else e
-    return y / (e + 1)
+    return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
-    return _sigmoid(a)
+    e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
+    return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
 
 @primitive(lambda g, y, a, low, high: g * (y - low) * (high - y) * (1 / (high - low)))
 def sigmoid_range(a: Array, low: float, high: float) -> Array:
-    y = _sigmoid(a)
-    y *= high - low
-    if low:
-        y += low
-    return y
+    return sigmoid.forward(a) * (high - low) + low
 
 
 @primitive(lambda g, y, a, low, high: g * (y == a))
@@ -132,36 +122,36 @@ def clip(a: Array, low: float | None, high: float | None) -> Array:
 # ---------------------------------------------------------------- reductions
 
 
-def _spread(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
-    """Give a reduced array its axes back, so that it broadcasts against what was reduced."""
+def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
+    """Give a reduced array its axes back, with length 1."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
-def _share_of_ties(y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
-    hit = a == _spread(y, a, axis, keepdims)
-    return hit / hit.sum(axis=axis, keepdims=True, dtype=a.dtype)
+def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Give the gradient to the elements that equal ``y``; elements that tie share it."""
+    hit = a == _restore_axes(y, axis, keepdims)
+    share = hit / hit.sum(axis=axis, keepdims=True, dtype=a.dtype)
+    return _restore_axes(g, axis, keepdims) * share
 
 
 @primitive(lambda g, y, a, axis=None, keepdims=False:
-           np.broadcast_to(_spread(g, a, axis, keepdims), a.shape))
+           np.broadcast_to(_restore_axes(g, axis, keepdims), a.shape))
 def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
 @primitive(lambda g, y, a, axis=None, keepdims=False:
-           np.broadcast_to(_spread(g * (y.size / a.size), a, axis, keepdims), a.shape))
+           np.broadcast_to(_restore_axes(g * (y.size / a.size), axis, keepdims), a.shape))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, axis=None, keepdims=False:
-           _spread(g, a, axis, keepdims) * _share_of_ties(y, a, axis, keepdims))
+@primitive(_to_largest)
 def max_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.max(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, axis=None, keepdims=False:
-           _spread(g, a, axis, keepdims) * _share_of_ties(y, a, axis, keepdims))
+@primitive(_to_largest)
 def min_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.min(axis=axis, keepdims=keepdims)
 
@@ -174,40 +164,46 @@ def reshape(a: Array, shape: tuple[int, ...]) -> Array:
     return a.reshape(shape)
 
 
-@primitive(lambda g, y, a, axes: g.transpose(np.argsort(axes).tolist()))
+@primitive(lambda g, y, a, axes: g.transpose(np.argsort([i % y.ndim for i in axes]).tolist()))
 def transpose(a: Array, axes: tuple[int, ...]) -> Array:
     return a.transpose(axes)
 
 
-@primitive(lambda g, y, a, shape: g)  # the engine sums a broadcast gradient back
+@primitive(lambda g, y, a, shape: g)  # the tape undoes broadcasting
 def broadcast_to(a: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(a, shape)
 
 
-def _piece(g: Array, y: Array, position: int, *arrays: Array, axis: int) -> Array:
+def _part(g: Array, y: Array, *arrays: Array, axis: int, position: int) -> Array:
     start = sum(a.shape[axis] for a in arrays[:position])
-    place = [slice(None)] * g.ndim
-    place[axis] = slice(start, start + arrays[position].shape[axis])
-    return g[tuple(place)]
+    index = [slice(None)] * g.ndim
+    index[axis] = slice(start, start + arrays[position].shape[axis])
+    return g[tuple(index)]
 
 
-@primitive(each=_piece)
+@primitive(each=_part)
 def concatenate(*arrays: Array, axis: int) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
-def _put_back(g: Array, y: Array, a: Array, index: Any) -> Array:
-    back = np.zeros_like(a)
-    backend_of(a).scatter_add(back, index, g)
-    return back
+def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
+    """Zeros, plus ``g`` at ``index``; an index that occurs twice gets both gradients."""
+    total = np.zeros_like(a)
+    backend_of(a).scatter_add(total, index, g)
+    return total
 
 
-@primitive(_put_back)
+@primitive(_add_at)
 def getitem(a: Array, index: Any) -> Array:
     return a[index]
 
 
-# ---------------------------------------------------------------- products and lookups
+@primitive(_add_at)
+def lookup(table: Array, ids: Array) -> Array:
+    return backend_of(table).gather(table, ids)
+
+
+# ---------------------------------------------------------------- matrix products
 
 
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
@@ -237,40 +233,12 @@ def linear(x: Array, w: Array, b: Array) -> Array:
     return x @ w.T + b
 
 
-@primitive(lambda g, y, a, b: g[..., None] * b,
-           lambda g, y, a, b: g[..., None] * a)
-def row_dot(a: Array, b: Array) -> Array:
-    return backend_of(a).row_dot(a, b)
-
-
-@primitive(lambda g, y, u, v, b, c: g[..., None] * v,
-           lambda g, y, u, v, b, c: g[..., None] * u,
-           lambda g, y, u, v, b, c: g[..., None],
-           lambda g, y, u, v, b, c: g[..., None])
-def row_dot_bias(u: Array, v: Array, b: Array, c: Array) -> Array:
-    """u . v + b + c for each row: factors (bs, n), biases (bs, 1), to (bs,)."""
-    y = backend_of(u).row_dot(u, v)
-    y += b.squeeze(-1)
-    y += c.squeeze(-1)
-    return y
-
-
-@primitive(_put_back)
-def lookup(table: Array, rows: Array) -> Array:
-    return backend_of(table).gather(table, rows)
-
-
 # ---------------------------------------------------------------- losses, fused
 
 
 def _log_softmax(a: Array) -> Array:
     shifted = a - a.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-@primitive(lambda g, y, a: g - np.exp(y) * g.sum(axis=-1, keepdims=True))
-def log_softmax(a: Array) -> Array:
-    return _log_softmax(a)
 
 
 def _softmax_minus_one_hot(g: Array, y: Array, a: Array, target: Array) -> Array:
@@ -280,7 +248,7 @@ def _softmax_minus_one_hot(g: Array, y: Array, a: Array, target: Array) -> Array
 
 @primitive(_softmax_minus_one_hot)
 def cross_entropy(a: Array, target: Array) -> Array:
-    """-log softmax(a)[target] for each row: scores (n, classes), classes (n,) to losses (n,)."""
+    """-log softmax(a)[target] of each row: (n, classes) and (n,) to (n,)."""
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
@@ -291,8 +259,16 @@ def mean_squared_error(pred: Array, target: Array) -> Array:
     return difference @ difference / difference.size
 
 
-@primitive(lambda g, y, a, target: g * (_sigmoid(a) - target),
+@primitive(lambda g, y, a, target: g * (sigmoid.forward(a) - target),
            lambda g, y, a, target: -g * a)
 def binary_cross_entropy(a: Array, target: Array) -> Array:
-    """-log p(target) of p = sigmoid(a), element by element, with no overflow for any a."""
+    """-log p(target) with p = sigmoid(a), element by element, without overflow."""
     return np.maximum(a, 0) - a * target + np.log1p(np.exp(-np.abs(a)))
+
+
+# ---------------------------------------------------------------- NumPy's functions
+
+# the primitive for each of NumPy's functions, by the name of the function
+UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
+          "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
+          "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}

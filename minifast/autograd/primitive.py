@@ -1,22 +1,40 @@
-"""What a differentiable operation is: a function on arrays with one derivative rule per input."""
+"""Primitives: functions on arrays with one derivative rule per input."""
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ..backend import Array
+from ..backend import Array, DeviceError, mixed_devices
 
+# rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
+# output y and has its shape. A rule need not undo broadcasting.
 Rule = Callable[..., Any]
-"""``rule(g, y, *inputs, **options)``: the gradient of one input.
 
-``g`` is the gradient of the output ``y``; it has y's shape. Broadcasting need not be undone."""
+
+class ShapeError(ValueError):
+    """Shapes that do not fit an operation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Primitive:
-    """One operation: ``forward(*arrays, **options)`` and its rules; None where there is none.
+    """A differentiable operation on arrays.
 
-    The counterpart of ``torch.autograd.Function``, with nothing to save by hand: a rule is
-    given the inputs and the output.
+    Parameters
+    ----------
+    name : str
+        The name in error messages and in ``repr``.
+    forward : callable
+        ``forward(*arrays, **options)`` computes the output.
+    rules : tuple of Rule or None
+        The derivative rules of the inputs, in order; None for an input without a gradient.
+    each : Rule, optional
+        One rule for an operation with any number of inputs, instead of ``rules``. It gets the
+        position of the input as the option ``position``.
+
+    Notes
+    -----
+    The counterpart of ``torch.autograd.Function``. Nothing has to be saved by hand: a rule gets
+    the inputs and the output.
     """
 
     name: str
@@ -25,21 +43,31 @@ class Primitive:
     each: Rule | None = None
 
     def rule(self, position: int) -> Rule | None:
-        """The rule for input number ``position``."""
-        if self.each is None:
-            return self.rules[position] if position < len(self.rules) else None
-        each = self.each
-        return lambda g, y, *inputs, **options: each(g, y, position, *inputs, **options)
+        """Return the derivative rule of input number ``position``."""
+        if self.each is not None:
+            return partial(self.each, position=position)
+        return self.rules[position] if position < len(self.rules) else None
 
 
 def primitive(*rules: Rule | None, each: Rule | None = None
               ) -> Callable[[Callable[..., Array]], Primitive]:
-    """Decorator: the rules, one per input in order, stand above the forward function.
+    """Return a decorator that makes a primitive of a forward function.
 
-    ``each`` is for an operation of any number of inputs: one rule that is told which input.
+    Parameters
+    ----------
+    *rules : Rule or None
+        The derivative rules of the inputs, in order.
+    each : Rule, optional
+        One rule for an operation with any number of inputs; see `Primitive`.
 
-    >>> from minifast import apply, gradcheck
-    >>> from minifast import tensor
+    Returns
+    -------
+    callable
+        The decorator.
+
+    Examples
+    --------
+    >>> from minifast import apply, gradcheck, tensor
     >>> @primitive(lambda g, y, x: g * 3 * x ** 2)
     ... def cube(x):
     ...     return x ** 3
@@ -48,6 +76,40 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     >>> gradcheck(cube, tensor([1., 2.]))
     True
     """
-    def name_it(forward: Callable[..., Array]) -> Primitive:
+    def make(forward: Callable[..., Array]) -> Primitive:
         return Primitive(forward.__name__.strip("_"), forward, rules, each)
-    return name_it
+    return make
+
+
+def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Exception) -> Exception:
+    """Return an error that names the operation, the shapes or devices, and a remedy.
+
+    Parameters
+    ----------
+    name : str
+        The operation.
+    arrays : list
+        Its inputs.
+    options : dict
+        Its options.
+    error : Exception
+        The error that the array library raised.
+
+    Returns
+    -------
+    Exception
+        A DeviceError if the inputs are on different devices, a ShapeError for a ValueError,
+        otherwise an IndexError or a TypeError.
+    """
+    devices = mixed_devices(arrays)
+    if len(devices) > 1:
+        return DeviceError(f"{name}: inputs on different devices, "
+                           f"{' and '.join(sorted(devices))}; bring them together with "
+                           "tensor.to(device)")
+    shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    given = "".join(f", {k}={v!r}" for k, v in options.items())
+    if isinstance(error, ValueError):
+        return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "
+                          "print the shapes, and use .reshape(...) or .t() to line the axes up")
+    kind = IndexError if isinstance(error, IndexError) else TypeError
+    return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")

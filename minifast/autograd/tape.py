@@ -1,6 +1,7 @@
-"""The tape: one node per operation, and the walk back over it."""
+"""The tape: one node per operation, and the walk back over the nodes."""
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
 from itertools import count
@@ -8,98 +9,140 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
 from .primitive import Primitive
-from .rows import Rows
 
 
 class GraphReleasedError(RuntimeError):
-    """``backward`` came to a part of the graph that an earlier ``backward`` has released."""
+    """A backward pass through a part of the graph that an earlier one has released."""
 
 
-class Leaf(Protocol):
-    """What the walk needs to know of a tensor."""
+class Variable(Protocol):
+    """What the tape needs to know about a tensor, or about any other input with a gradient."""
 
-    data: Array
     requires_grad: bool
     node: "Node | None"
 
-    def accumulate(self, gradient: "Array | Rows") -> None: ...
+    def accumulate(self, gradient: Array) -> None: ...
 
 
-_position = count().__next__
-
-
+@dataclass(slots=True, eq=False)
 class Node:
-    """One operation that was done: which, on what, with what result.
+    """One recorded operation: its inputs and its output.
 
-    ``position`` counts all nodes ever made, so an output always has a higher one than its
-    inputs: going down in position is a topological order, and no sort is needed.
+    Parameters
+    ----------
+    op : Primitive
+        The operation.
+    inputs : tuple or None
+        Its inputs: tensors, arrays and numbers; None when a backward pass has released them.
+    arrays : list
+        The inputs with tensors replaced by their arrays.
+    output : array
+        The result.
+    options : dict
+        The options of the call.
+
+    Attributes
+    ----------
+    position : int
+        The number of the node, counted over all nodes ever made. An output has a higher number
+        than its inputs, so descending numbers are a topological order and no sort is needed.
     """
 
-    __slots__ = ("arrays", "inputs", "op", "options", "output", "position")
+    op: Primitive
+    inputs: tuple[Any, ...] | None
+    arrays: list[Any]
+    output: Array
+    options: dict[str, Any]
+    position: int = field(default_factory=count().__next__, init=False)
 
-    def __init__(self, op: Primitive, inputs: tuple[Any, ...], arrays: list[Any],
-                 output: Array, options: dict[str, Any]) -> None:
-        self.op, self.options, self.output = op, options, output
-        self.inputs: tuple[Any, ...] | None = inputs
-        self.arrays = arrays
-        self.position = _position()
+    def gradients(self, g: Array) -> list[tuple[Variable, Array]]:
+        """Return each input that needs a gradient together with its gradient.
 
-    def release(self) -> None:
-        """Let go of all arrays. A second ``backward`` through this node is an error."""
-        self.inputs, self.arrays, self.output = None, [], None
+        Parameters
+        ----------
+        g : array
+            The gradient of the output.
 
-    def gradients(self, g: Array) -> list[tuple[Leaf, "Array | Rows"]]:
-        """Each input that needs a gradient, with its gradient."""
+        Returns
+        -------
+        list of (Variable, array)
+            Inputs and gradients; each gradient has the shape and type of its input.
+
+        Raises
+        ------
+        GraphReleasedError
+            If an earlier backward pass has released the node.
+        """
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
         found = []
-        for i, x in enumerate(self.inputs):
-            if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)) is not None:
+        rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
+        for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
+            if rule is not None and getattr(x, "requires_grad", False):
                 dx = rule(g, self.output, *self.arrays, **self.options)
-                found.append((x, dx if isinstance(dx, Rows) else unbroadcast(dx, x.data)))
+                found.append((x, unbroadcast(dx, array)))
         return found
 
 
-def unbroadcast(g: Array, a: Array) -> Array:
-    """``g`` in the shape and type of the input ``a``: summed over axes that were broadcast."""
-    if g.dtype is not a.dtype:
-        g = g.astype(a.dtype)
-    if g.shape == a.shape:
+def unbroadcast(g: Array, x: Array) -> Array:
+    """Return the gradient ``g`` in the shape and type of the input ``x``.
+
+    Parameters
+    ----------
+    g : array
+        A gradient; it may have the shape to which ``x`` was broadcast.
+    x : array
+        The input. Only its ``shape`` and ``dtype`` are read.
+
+    Returns
+    -------
+    array
+        ``g``, summed over the axes along which ``x`` was broadcast; ``g`` itself if nothing
+        has to change.
+    """
+    if g.dtype != x.dtype:
+        g = g.astype(x.dtype)
+    if g.shape == x.shape:
         return g
-    if g.ndim > a.ndim:
-        g = g.sum(axis=tuple(range(g.ndim - a.ndim)))
-    stretched = tuple(i for i, n in enumerate(a.shape) if n == 1 and g.shape[i] != 1)
-    return g.sum(axis=stretched, keepdims=True) if stretched else g
+    added = g.ndim - len(x.shape)
+    stretched = [added + i for i, n in enumerate(x.shape) if n == 1]
+    return g.sum(axis=(*range(added), *stretched)).reshape(x.shape)
 
 
-def walk_back(root: Leaf, g: Array, retain_graph: bool = False) -> None:
-    """Carry the gradient ``g`` of ``root`` to every leaf that requires one.
+def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
+    """Carry a gradient from ``root`` back to every leaf that requires one.
 
-    Nodes are taken in reverse order of their making, by a heap: no recursion, and each node is
-    visited once, when all that was made from it has been. ``waiting`` holds the gradients that
-    have arrived so far; a sum is a new array, since a gradient may be another's as well.
+    A heap yields the nodes in descending order of position. So there is no recursion, and each
+    node is visited once, after all operations that used its output.
+
+    Parameters
+    ----------
+    root : Variable
+        Where the walk starts.
+    g : array
+        The gradient of ``root``.
+    retain_graph : bool
+        Whether to keep the arrays of the nodes for another walk.
     """
     if root.node is None:
         root.accumulate(g)
         return
-    waiting: dict[Node, Any] = {root.node: g}
+    gradients: dict[Node, Array] = {root.node: g}
     heap = [(-root.node.position, root.node)]
     while heap:
         node = heappop(heap)[1]
-        for x, dx in node.gradients(waiting.pop(node)):
+        for x, dx in node.gradients(gradients.pop(node)):
             if x.node is None:
                 x.accumulate(dx)
-                continue
-            dx = dx.dense() if isinstance(dx, Rows) else dx
-            if x.node in waiting:
-                waiting[x.node] = waiting[x.node] + dx
+            elif x.node in gradients:
+                gradients[x.node] = gradients[x.node] + dx  # not in place: dx may be shared
             else:
-                waiting[x.node] = dx
+                gradients[x.node] = dx
                 heappush(heap, (-x.node.position, x.node))
         if not retain_graph:
-            node.release()
+            node.inputs, node.arrays, node.output = None, [], None
 
 
 # ---------------------------------------------------------------- recording or not
@@ -110,11 +153,12 @@ recording: ContextVar[bool] = ContextVar("recording", default=True)
 
 
 class no_grad:  # noqa: N801  (torch's name)
-    """Within this, operations leave no nodes: for validation, predictions, updates by hand.
+    """Context manager and decorator that records no operations.
 
-    A decorator as well: ``@no_grad()``.
+    It serves validation, predictions, and updates by hand; ``torch.no_grad``.
 
-    >>> from minifast import no_grad
+    Examples
+    --------
     >>> from minifast import tensor
     >>> w = tensor([1.], requires_grad=True)
     >>> with no_grad():
@@ -135,6 +179,6 @@ class no_grad:  # noqa: N801  (torch's name)
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         @wraps(func)
         def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
-            with no_grad():  # one of its own for each call: several threads may be in func
+            with no_grad():  # a new one for each call, because threads may share func
                 return func(*args, **kwargs)
         return unrecorded

@@ -1,27 +1,51 @@
-"""Tensor: an array that remembers how it was made."""
+"""Tensor: an array that records how it was computed."""
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import Array, DeviceError, backend_of, mixed_devices, transfer
+from ..backend import Array, backend_of, transfer
 from . import ops
 from .display import show_tensor
-from .operators import Operand, Operators, ShapeError, array_of
-from .primitive import Primitive
-from .rows import Rows
+from .primitive import Primitive, ShapeError, explain
 from .tape import Node, recording, walk_back
 
+Operand: TypeAlias = Any  # a tensor, an array or a number
+Number: TypeAlias = int | float
 
-class Tensor(Operators):
-    """An array with a gradient: ``torch.Tensor`` on top of NumPy or CuPy.
 
-    ``data`` is the array, ``grad`` the gradient's array (None before a ``backward``, and after
-    ``zero_grad``), ``requires_grad`` says whether one is wanted, ``node`` what made it.
-    NumPy's functions work on it and are differentiated (``np.exp(t)``); where NumPy says
-    ``axis`` and ``keepdims``, so does this class.
+class Tensor:
+    """An array with a gradient; ``torch.Tensor`` on NumPy or CuPy.
 
+    NumPy's functions accept tensors and are differentiated (``np.exp(t)``). Where NumPy has
+    ``axis`` and ``keepdims``, so have the methods here.
+
+    Parameters
+    ----------
+    data : array
+        The values. An array is kept as it is, not copied; a NumPy scalar or a list becomes one.
+    requires_grad : bool
+        Whether ``backward`` computes a gradient.
+
+    Attributes
+    ----------
+    data : array
+        The values.
+    grad : array or None
+        The gradient; None before the first ``backward`` and after ``zero_grad``.
+    requires_grad : bool
+        Whether a gradient is wanted.
+    node : Node or None
+        The operation that made the tensor; None for a leaf.
+
+    Raises
+    ------
+    TypeError
+        If a gradient is asked for, but ``data`` has no float type.
+
+    Examples
+    --------
     >>> w = Tensor(np.array([1., 2.]), requires_grad=True)
     >>> (w * w).sum().backward()
     >>> w.grad
@@ -32,7 +56,8 @@ class Tensor(Operators):
     __array_priority__ = 1000
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        self.data: Array = data if type(data) is np.ndarray else _as_array(data)
+        is_array = hasattr(data, "dtype") and not isinstance(data, np.generic)
+        self.data: Array = data if is_array else np.asarray(data)
         self.grad: Array | None = None
         self.node: Node | None = None
         self.requires_grad = requires_grad
@@ -40,21 +65,49 @@ class Tensor(Operators):
             raise TypeError(f"only floats have gradients; this tensor holds {self.data.dtype}. "
                             "Convert it first: tensor.float()")
 
-    # ---- what it is
+    # ---- properties
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length along each axis."""
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """NumPy's type of the numbers."""
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:
-        """``'cpu'`` or ``'cuda'``: where the array lives."""
+        """Where the array is: ``'cpu'`` or ``'cuda'``."""
         return backend_of(self.data).name
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return int(self.data.size)
+
+    def size(self, axis: int | None = None) -> tuple[int, ...] | int:
+        """Return the shape, or the length along ``axis``, as torch does."""
+        return self.shape if axis is None else self.shape[axis]
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a tensor of shape () has no length; float(t) gives its number")
+        return self.shape[0]
 
     def __repr__(self) -> str:
         maker = self.node.op.name if self.node else ""
         return show_tensor(self.numpy(), self.requires_grad, maker)
 
-    # ---- to numbers and arrays
+    # ---- conversion to numbers and arrays
 
     def numpy(self) -> "np.ndarray[Any, Any]":
-        """The array, on the host; on the CPU it is the tensor's own, not a copy."""
+        """Return the array on the host; on the CPU the tensor's own, not a copy."""
         return backend_of(self.data).to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
@@ -66,18 +119,35 @@ class Tensor(Operators):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
             return NotImplemented
-        op = _UFUNCS.get(ufunc.__name__)
-        return _without_rule(ufunc, inputs) if op is None else apply(op, *inputs)
+        if ufunc.__name__ in ops.UFUNCS:
+            return apply(ops.UFUNCS[ufunc.__name__], *inputs)
+        result = _constant(ufunc, *inputs)
+        if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
+            raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
+                            "gradient would be lost; use tensor.detach(), or write a primitive "
+                            "for it")
+        return result
 
     def item(self) -> Any:
-        """The only element, as a Python number. On a GPU this waits for the device."""
+        """Return the only element as a Python number. On a GPU this waits for the device.
+
+        Returns
+        -------
+        int, float or bool
+            The number.
+
+        Raises
+        ------
+        ShapeError
+            If there is not exactly one element.
+        """
         if self.numel() != 1:
             raise ShapeError(f"a tensor of shape {self.shape} is not one number; "
                              "use t.tolist(), or reduce it first")
         return self.data.item()
 
     def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
+        """Return nested lists of Python numbers."""
         return self.numpy().tolist()
 
     def __float__(self) -> float:
@@ -101,106 +171,359 @@ class Tensor(Operators):
     __hash__ = object.__hash__
 
     def to(self, device: str) -> "Tensor":
-        """On ``device``; the tensor itself if it is there already."""
+        """Return the tensor on ``device``; itself if it is there already."""
         if device == self.device:
             return self
         return Tensor(transfer(self.data, device), self.requires_grad)
 
     def cpu(self) -> "Tensor":
-        """On the CPU."""
+        """Return the tensor on the CPU."""
         return self.to("cpu")
 
     def astype(self, dtype: Any) -> "Tensor":
-        """With another number type. No gradient flows back through it."""
+        """Return a copy with another number type. No gradient flows back through it."""
         return Tensor(self.data.astype(dtype))
 
     def float(self) -> "Tensor":
-        """As float32."""
-        return self if self.dtype == np.float32 else self.astype(np.float32)
+        """Return the tensor as float32."""
+        return self if self.data.dtype == np.float32 else self.astype(np.float32)
 
     def long(self) -> "Tensor":
-        """As int64."""
-        return self if self.dtype == np.int64 else self.astype(np.int64)
+        """Return the tensor as int64."""
+        return self if self.data.dtype == np.int64 else self.astype(np.int64)
 
     # ---- gradients
 
     def detach(self) -> "Tensor":
-        """The same array without its history."""
+        """Return a tensor with the same array and no history."""
         return Tensor(self.data)
 
     def clone(self) -> "Tensor":
-        """A copy with its own array, differentiable."""
+        """Return a copy with its own array, differentiable."""
         return self * 1 if self.requires_grad else Tensor(self.data.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Ask for a gradient, or ask no longer."""
+        """Set ``requires_grad`` and return the tensor."""
         self.requires_grad = requires_grad
         return self
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Set the gradient to None."""
         self.grad = None
 
     def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
-        """Give every leaf behind this tensor d(self)/d(leaf), added to its ``grad``.
+        """Compute the derivative of this tensor by every leaf, and add it to the leaf's ``grad``.
 
-        A tensor with more than one element needs ``gradient``, of its shape. The graph is
-        released on the way; ``retain_graph=True`` keeps it for another call.
+        Parameters
+        ----------
+        gradient : Tensor or array, optional
+            Where the walk starts, of this tensor's shape; needed unless there is one element.
+        retain_graph : bool
+            Whether to keep the graph for another call; otherwise it is released.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor does not depend on one that requires a gradient.
+        ShapeError
+            If ``gradient`` has another shape, or is needed and missing.
         """
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
-        walk_back(self, self._first_gradient(gradient), retain_graph)
+        if gradient is None:
+            if self.data.size != 1:
+                raise ShapeError(f"backward() starts from one number; this tensor has shape "
+                                 f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
+            walk_back(self, np.ones_like(self.data), retain_graph)
+            return
+        if not hasattr(gradient, "dtype"):
+            gradient = transfer(np.asarray(gradient), self.device)
+        if np.shape(gradient) != self.shape:
+            raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
+        start = _constant(operator.add, np.zeros_like(self.data), gradient)  # checks the device
+        walk_back(self, start.data, retain_graph)
 
-    def _first_gradient(self, gradient: Operand | None) -> Array:
-        if gradient is not None:
-            g = gradient if hasattr(gradient, "dtype") \
-                else transfer(np.asarray(gradient), self.device)
-            if np.shape(g) != self.shape:
-                raise ShapeError(f"gradient of shape {np.shape(g)} for a tensor of {self.shape}")
-            return _without_gradient(operator.add, (np.zeros_like(self.data), g)).data
-        if self.data.size != 1:
-            raise ShapeError(f"backward() starts from one number; this tensor has shape "
-                             f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-        g = np.empty_like(self.data)
-        g.fill(1)  # in half the time of ones_like
-        return g
-
-    def accumulate(self, gradient: "Array | Rows") -> None:
-        """Add to ``grad``; the first time into an array that nobody else owns."""
-        first = self.grad is None
-        grad: Array = self.gradient_array() if first else self.grad
-        self.grad = grad
-        if isinstance(gradient, Rows):
-            if first:
-                grad.fill(0)
-            gradient.add_to(grad)
-        elif first:
-            grad[...] = gradient
+    def accumulate(self, gradient: Array) -> None:
+        """Add to ``grad``; the first gradient is copied, so that no two tensors share an array."""
+        if self.grad is None:
+            self.grad = np.empty_like(self.data)
+            self.grad[...] = gradient
         else:
-            grad += gradient
+            self.grad += gradient
 
-    def gradient_array(self) -> Array:
-        """Where the gradient goes: an array of this tensor's own, not yet filled."""
-        return np.empty_like(self.data)
+    # ---- arithmetic
 
-    # ---- operations
+    def __add__(self, other: Operand) -> "Tensor":
+        return apply(ops.add, self, other)
 
-    def _do(self, op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
-        return apply(op, *inputs, **options)
+    def __radd__(self, other: Operand) -> "Tensor":
+        return apply(ops.add, other, self)
 
-    def _wrap(self, array: Array) -> "Tensor":
-        return Tensor(array)
+    def __sub__(self, other: Operand) -> "Tensor":
+        return apply(ops.sub, self, other)
 
-    def _compare(self, function: Callable[[Any, Any], Array], other: Operand) -> "Tensor":
-        return _without_gradient(function, (self, other))
+    def __rsub__(self, other: Operand) -> "Tensor":
+        return apply(ops.sub, other, self)
+
+    def __mul__(self, other: Operand) -> "Tensor":
+        return apply(ops.mul, self, other)
+
+    def __rmul__(self, other: Operand) -> "Tensor":
+        return apply(ops.mul, other, self)
+
+    def __truediv__(self, other: Operand) -> "Tensor":
+        return apply(ops.div, self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Tensor":
+        return apply(ops.div, other, self)
+
+    def __pow__(self, other: Operand) -> "Tensor":
+        return apply(ops.pow_, self, other)
+
+    def __rpow__(self, other: Operand) -> "Tensor":
+        return apply(ops.pow_, other, self)
+
+    def __matmul__(self, other: Operand) -> "Tensor":
+        return apply(ops.matmul, self, other)
+
+    def __rmatmul__(self, other: Operand) -> "Tensor":
+        return apply(ops.matmul, other, self)
+
+    def __neg__(self) -> "Tensor":
+        return apply(ops.neg, self)
+
+    def __abs__(self) -> "Tensor":
+        return apply(ops.abs_, self)
+
+    # ---- comparison, without gradients
+
+    def __lt__(self, other: Operand) -> "Tensor":
+        return _constant(operator.lt, self, other)
+
+    def __le__(self, other: Operand) -> "Tensor":
+        return _constant(operator.le, self, other)
+
+    def __gt__(self, other: Operand) -> "Tensor":
+        return _constant(operator.gt, self, other)
+
+    def __ge__(self, other: Operand) -> "Tensor":
+        return _constant(operator.ge, self, other)
+
+    def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
+        return _constant(operator.eq, self, other)
+
+    def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
+        return _constant(operator.ne, self, other)
+
+    def __invert__(self) -> "Tensor":
+        return Tensor(~self.data)
+
+    def __and__(self, other: Operand) -> "Tensor":
+        return _constant(operator.and_, self, other)
+
+    def __or__(self, other: Operand) -> "Tensor":
+        return _constant(operator.or_, self, other)
+
+    # ---- functions of each element
+
+    def exp(self) -> "Tensor":
+        """Return e to the power of each element."""
+        return apply(ops.exp, self)
+
+    def log(self) -> "Tensor":
+        """Return the natural logarithm."""
+        return apply(ops.log, self)
+
+    def sqrt(self) -> "Tensor":
+        """Return the square root."""
+        return apply(ops.sqrt, self)
+
+    def abs(self) -> "Tensor":
+        """Return the absolute value; its derivative at 0 is 0."""
+        return apply(ops.abs_, self)
+
+    def tanh(self) -> "Tensor":
+        """Return the hyperbolic tangent."""
+        return apply(ops.tanh, self)
+
+    def sigmoid(self) -> "Tensor":
+        """Return 1 / (1 + exp(-x))."""
+        return apply(ops.sigmoid, self)
+
+    def relu(self) -> "Tensor":
+        """Return max(x, 0); its derivative at 0 is 0, as in torch."""
+        return apply(ops.relu, self)
+
+    def clip(self, low: Number | None = None, high: Number | None = None) -> "Tensor":
+        """Return the elements bounded to [low, high]; torch's ``clamp``.
+
+        Parameters
+        ----------
+        low, high : number, optional
+            The bounds; None for no bound.
+
+        Returns
+        -------
+        Tensor
+            The bounded elements.
+        """
+        return apply(ops.clip, self, low=low, high=high)
+
+    # ---- reductions
+
+    def sum(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+        """Return the sum.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+
+        Returns
+        -------
+        Tensor
+            The sums.
+        """
+        return apply(ops.sum_, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+        """Return the mean.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+
+        Returns
+        -------
+        Tensor
+            The means.
+        """
+        return apply(ops.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+        """Return the largest value; elements that tie share the gradient.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+
+        Returns
+        -------
+        Tensor
+            The largest values.
+        """
+        return apply(ops.max_, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+        """Return the smallest value; elements that tie share the gradient.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+
+        Returns
+        -------
+        Tensor
+            The smallest values.
+        """
+        return apply(ops.min_, self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+        """Return the variance.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+        correction : int
+            The divisor is n - correction; 1 as in torch, where NumPy's default is 0.
+
+        Returns
+        -------
+        Tensor
+            The variances.
+        """
+        squares = (self - self.mean(axis, keepdims=True)) ** 2
+        mean = squares.mean(axis, keepdims)
+        n = self.numel() // max(mean.numel(), 1)
+        return mean * (n / (n - correction)) if n > correction else mean * float("nan")
+
+    def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+        """Return the standard deviation, the square root of ``var``.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            The axes to reduce; all by default.
+        keepdims : bool
+            Whether to keep the reduced axes with length 1.
+        correction : int
+            The divisor of the variance is n - correction.
+
+        Returns
+        -------
+        Tensor
+            The standard deviations.
+        """
+        return self.var(axis, keepdims, correction).sqrt()
+
+    def argmax(self, axis: int | None = None) -> "Tensor":
+        """Return the position of the largest value."""
+        return Tensor(self.data.argmax(axis))
+
+    def argmin(self, axis: int | None = None) -> "Tensor":
+        """Return the position of the smallest value."""
+        return Tensor(self.data.argmin(axis))
+
+    def argsort(self, axis: int = -1) -> "Tensor":
+        """Return the positions in ascending order."""
+        return Tensor(np.argsort(self.data, axis=axis))
+
+    def any(self) -> "Tensor":
+        """Return whether any element is true."""
+        return Tensor(self.data.any())
+
+    def all(self) -> "Tensor":
+        """Return whether all elements are true."""
+        return Tensor(self.data.all())
 
     def pca(self, k: int = 2) -> "Tensor":
-        """Principal components: rows (n, f) to coordinates (n, k), as fastai adds to tensors.
+        """Return the ``k`` principal components of the rows: (n, f) to (n, k).
 
-        Columns are centred, then turned to the directions of largest variance, largest first;
-        the sign of a column is arbitrary. Not differentiable.
+        Columns are centred, then rotated to the directions of largest variance, largest first.
+        The sign of a column is arbitrary. Not differentiable; fastai adds it to torch's tensors.
 
+        Parameters
+        ----------
+        k : int
+            The number of components.
+
+        Returns
+        -------
+        Tensor
+            The coordinates (n, k).
+
+        Raises
+        ------
+        ShapeError
+            If this is not a matrix, or a side is shorter than ``k``.
+
+        Examples
+        --------
         >>> Tensor(np.array([[0., 1.], [1., 3.], [2., 5.]])).pca(1).shape
         (3, 1)
         """
@@ -211,89 +534,145 @@ class Tensor(Operators):
         directions = np.linalg.svd(centred.T, full_matrices=False)[0]
         return Tensor(centred @ directions[:, :k])
 
+    # ---- shape
 
-def _as_array(data: Any) -> Array:
-    """An array of any library as it is; one of NumPy's for its numbers, and for lists."""
-    return np.asarray(data) if isinstance(data, np.generic) or not hasattr(data, "dtype") else data
+    def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
+        """Return the same elements in another shape; also torch's ``view``."""
+        return apply(ops.reshape, self, shape=_as_tuple(shape))
 
+    def flatten(self) -> "Tensor":
+        """Return the elements along one axis."""
+        return self.reshape(-1)
 
-_UFUNCS = {"add": ops.add, "subtract": ops.sub, "multiply": ops.mul, "divide": ops.div,
-           "power": ops.pow_, "negative": ops.neg, "matmul": ops.matmul, "exp": ops.exp,
-           "log": ops.log, "sqrt": ops.sqrt, "absolute": ops.abs_, "tanh": ops.tanh,
-           "maximum": ops.maximum, "minimum": ops.minimum}
+    def squeeze(self, axis: int | None = None) -> "Tensor":
+        """Return the tensor without axes of length 1, or without ``axis`` if its length is 1."""
+        shape = self.data.shape
+        if axis is not None and shape[_checked_axis(axis, len(shape))] != 1:
+            return self
+        return apply(ops.reshape, self, shape=self.data.squeeze(axis).shape)
 
+    def unsqueeze(self, axis: int) -> "Tensor":
+        """Return the tensor with a new axis of length 1."""
+        at = _checked_axis(axis, self.ndim + 1)
+        return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
-def _without_rule(ufunc: Any, inputs: tuple[Any, ...]) -> Tensor:
-    """A NumPy function that has no derivative here: fine for comparisons and for constants."""
-    result = _without_gradient(ufunc, inputs)
-    if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
-        raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's gradient "
-                        "would be lost; use tensor.detach(), or write a primitive for it")
-    return result
+    def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
+        """Return the tensor with its axes in another order, by default reversed."""
+        order = _as_tuple(axes) or tuple(range(self.ndim))[::-1]
+        return apply(ops.transpose, self, axes=order)
 
+    def t(self) -> "Tensor":
+        """Return the transpose of a matrix.
 
-def _without_gradient(function: Any, inputs: tuple[Any, ...]) -> Tensor:
-    arrays = [array_of(x) for x in inputs]
-    try:
-        return Tensor(function(*arrays))
-    except (TypeError, ValueError) as error:
-        raise _explain(function.__name__.strip("_"), arrays, {}, error) from error
+        Returns
+        -------
+        Tensor
+            The transpose.
 
+        Raises
+        ------
+        ShapeError
+            If there are more than two axes.
+        """
+        if self.ndim > 2:
+            raise ShapeError(f"t() is for matrices; this tensor has shape {self.shape}. "
+                             "Use .transpose(...)")
+        return self.transpose()
 
-# ---------------------------------------------------------------- doing an operation
+    @property
+    def T(self) -> "Tensor":  # noqa: N802  (NumPy's name)
+        """The tensor with its axes reversed."""
+        return self.transpose()
+
+    def broadcast_to(self, shape: tuple[int, ...]) -> "Tensor":
+        """Return the tensor repeated along axes of length 1, without a copy; torch's ``expand``."""
+        return apply(ops.broadcast_to, self, shape=shape)
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        return apply(ops.getitem, self, index=_plain_index(index))
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
 
 def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
-    """Do ``op`` and, if an input requires a gradient, put a node on the tape.
+    """Compute a primitive, and record it if an input requires a gradient.
 
-    Inputs may be tensors, arrays and numbers; options are no inputs and have no gradient.
+    Parameters
+    ----------
+    op : Primitive
+        The operation.
+    *inputs : Tensor, array or number
+        What is differentiated. Other objects with ``requires_grad`` and ``node`` are allowed;
+        they are passed to the operation as they are.
+    **options
+        Further arguments, without a gradient.
 
+    Returns
+    -------
+    Tensor
+        The result.
+
+    Raises
+    ------
+    ShapeError, DeviceError, IndexError or TypeError
+        If the operation fails; the message has the operation, the shapes and a remedy.
+
+    Examples
+    --------
     >>> apply(ops.exp, Tensor(np.zeros(2)))
     tensor([1., 1.], dtype=float64)
     """
-    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    arrays, needs_grad = [], False
+    for x in inputs:
+        arrays.append(x.data if isinstance(x, Tensor) else x)
+        needs_grad = needs_grad or getattr(x, "requires_grad", False)
     try:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
-        raise _explain(op.name, arrays, options, error) from error
-    if output.dtype is _FLOAT64:
-        output = _no_wider(output, arrays)
-    return record(op, inputs, arrays, output, options)
-
-
-def record(op: Primitive, inputs: tuple[Any, ...], arrays: list[Any], output: Array,
-           options: dict[str, Any]) -> Tensor:
-    """``output`` as a tensor, with a node on the tape if an input requires a gradient."""
+        raise explain(op.name, arrays, options, error) from error
+    if output.dtype == np.float64:
+        output = _narrow(output, arrays)
     result = Tensor(output)
-    for x in inputs:
-        if getattr(x, "requires_grad", False):
-            if recording.get():
-                result.requires_grad = True
-                result.node = Node(op, inputs, arrays, output, options)
-            break
+    if needs_grad and recording.get():
+        result.requires_grad = True
+        result.node = Node(op, inputs, arrays, output, options)
     return result
 
 
-_FLOAT64 = np.dtype(np.float64)
-
-
-def _no_wider(output: Array, arrays: list[Any]) -> Array:
-    """float32 unless an array was float64: NumPy makes float64 of float32 and int64."""
-    wide = any(getattr(a, "dtype", None) is _FLOAT64 and not isinstance(a, float) for a in arrays)
+def _narrow(output: Array, arrays: list[Any]) -> Array:
+    """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
+    wide = any(getattr(a, "dtype", "") == np.float64 and not isinstance(a, float) for a in arrays)
     return output if wide else output.astype(np.float32)
 
 
-def _explain(name: str, arrays: list[Any], options: dict[str, Any],
-             error: Exception) -> Exception:
-    """An error in minifast's words: the operation, the shapes, and what to do."""
-    devices = mixed_devices(arrays)
-    if len(devices) > 1:
-        return DeviceError(f"{name}: inputs on different devices, "
-                           f"{' and '.join(sorted(devices))}; bring them together with "
-                           "tensor.to(device)")
-    shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
-    given = "".join(f", {k}={v!r}" for k, v in options.items())
-    if isinstance(error, ValueError):
-        return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "
-                          "print the shapes, and use .reshape(...) or .t() to line the axes up")
-    kind = IndexError if isinstance(error, IndexError) else TypeError
-    return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")
+def _constant(function: Callable[..., Array], *inputs: Any) -> Tensor:
+    """Return a function of the inputs' arrays, without a gradient."""
+    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    try:
+        return Tensor(function(*arrays))
+    except (TypeError, ValueError) as error:
+        raise explain(function.__name__.strip("_"), arrays, {}, error) from error
+
+
+def _as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``."""
+    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
+    return tuple(numbers[0] if one else numbers)
+
+
+def _checked_axis(axis: int, ndim: int) -> int:
+    """Return the axis counted from the front; ShapeError if it is out of range."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
+    return axis % ndim
+
+
+def _plain_index(index: Any) -> Any:
+    """Return an index with arrays in place of tensors."""
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    if isinstance(index, (float, str)):  # CuPy would read 1.5 as 1
+        raise IndexError(f"only integers, slices, ..., None, lists, arrays and tensors are "
+                         f"indices, got {index!r}")
+    return index.data if isinstance(index, Tensor) else index

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of
-from ..random import generator
+from ..backend import Array, backend_of, generator
 from ..train.callback import Changes, LearnerCallback
 from ..train.loop import LossFunction
 

@@ -139,7 +139,7 @@ class DataBunch:
 
     def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> None:
         """Show the first rows of a batch as a table."""
-        from ..autograd.notebook import show_table
+        from ..autograd.display import show_table
         show_table(self.batch_table(*self.one_batch(ds_type), rows=rows))
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:

@@ -5,8 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, transfer
-from ..random import generator
+from ..backend import Array, backend_of, generator, transfer
 from .split import row_type
 
 Batch: TypeAlias = tuple[Any, Any]

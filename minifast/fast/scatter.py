@@ -7,7 +7,6 @@ Without SciPy the results are the same.
 from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 

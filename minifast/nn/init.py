@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import backend_of
-from ..random import generator
+from ..backend import backend_of, generator
 
 T = TypeVar("T", bound=Tensor)
 Seed = int | np.random.Generator | None

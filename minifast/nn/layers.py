@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, apply, ops
-from ..backend import Array, backend_of
-from ..random import generator
+from ..backend import Array, backend_of, generator
 from .init import Seed, kaiming_uniform_, uniform_
 from .module import Module, Parameter
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..autograd import ShapeError, Tensor, cat
-from ..random import generator
+from ..backend import generator
 from .embedding import embedding
 from .init import Seed
 from .layers import Dropout, Linear, ReLU, check_y_range, sigmoid_range

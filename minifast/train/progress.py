@@ -3,7 +3,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.notebook import DisplayLine, in_notebook
+from ..autograd.display import DisplayLine, in_notebook
 from .callback import Changes, LearnerCallback
 
 if TYPE_CHECKING:

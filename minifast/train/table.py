@@ -2,7 +2,7 @@
 from html import escape
 from typing import Any
 
-from ..autograd.notebook import as_html, in_notebook, show_html
+from ..autograd.display import as_html, in_notebook, show_html
 
 
 def format_time(seconds: float) -> str:

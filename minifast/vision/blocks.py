@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..autograd import Tensor
+from ..backend import generator
 from ..nn import BatchNorm2d, Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
 from ..nn.init import Seed
-from ..random import generator
 from .conv import Conv2d, check_images
 from .pool import AdaptiveAvgPool2d
 

@@ -4,9 +4,9 @@ from math import sqrt
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, cat
+from ..backend import generator
 from ..nn import Module, Parameter, kaiming_uniform_, uniform_
 from ..nn.init import Seed
-from ..random import generator
 from . import ops
 from .ops import Pair, pair
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, no_grad
+from ..backend import generator
 from ..data import DataBunch, DatasetType
 from ..nn import (
     BatchNorm,
@@ -20,7 +21,6 @@ from ..nn import (
 )
 from ..nn.init import Seed
 from ..nn.tabular_model import one_dropout_each
-from ..random import generator
 from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn

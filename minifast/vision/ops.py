@@ -129,7 +129,7 @@ def _chunks(x: Array, elements: int) -> Iterator[slice]:
 
     On a processor with caches a slice makes up about CHUNK of them; on a GPU it is the whole batch.
     """
-    n = max(1, len(x) * CHUNK // max(elements, 1) if backend_of(x).in_pieces else len(x))
+    n = max(1, len(x) * CHUNK // max(elements, 1) if backend_of(x).has_cache else len(x))
     return (slice(start, start + n) for start in range(0, max(len(x), 1), n))
 
 

@@ -2,9 +2,9 @@
 from collections.abc import Sequence
 
 from ..autograd import Tensor
+from ..backend import generator
 from ..nn import Flatten, Linear, Module, ReLU, Sequential
 from ..nn.init import Seed
-from ..random import generator
 from .blocks import conv_layer
 from .pool import AdaptiveAvgPool2d
 
