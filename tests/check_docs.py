@@ -167,6 +167,8 @@ def problems(name: str, thing: Any, cls: type | None) -> Iterator[tuple[str, str
     except (ValueError, UserWarning) as error:  # sections that numpydoc cannot read
         yield "GL06", " ".join(str(error).split())[:200]
         return
+    if "Attributes" in sections and "__dataclass_fields__" in vars(thing):
+        sections.add("Parameters")
     yield from of_numpydoc(doc, errors, thing)
     if not override:
         yield from ((section[:2].upper() + "00", f"no {section} section")
@@ -201,9 +203,10 @@ def of_ours(doc: Validator, text: str, sections: set[str], thing: Any
 
 def missing(doc: Validator, thing: Any) -> set[str]:
     """Return the arguments that a Parameters section leaves out; empty without a section."""
-    if not doc.doc_all_parameters:
+    attributes = doc._doc_parameters(["Attributes"])  # a dataclass may list its fields there
+    if not doc.doc_all_parameters and not attributes:
         return set()
-    documented = {name.lstrip("*\\") for name in doc.doc_all_parameters}
+    documented = {name.lstrip("*\\") for name in (*doc.doc_all_parameters, *attributes)}
     return set(arguments(thing)) - documented
 
 
