@@ -1,8 +1,9 @@
 """Check docstrings against numpydoc: ``python tests/check_docs.py [file or folder]...``.
 
-A callable with more than one argument besides ``self``, or with a ``raise`` of its own, needs
-Parameters, Returns and Raises; a smaller one may have one line. Overrides of a documented method
-and magic methods need no docstring. A class documents the arguments of its constructor.
+A callable with more than one argument besides ``self`` and ``**keywords``, or with a ``raise`` of
+its own, needs Parameters, Returns and Raises; a smaller one may have one line. Overrides of a
+documented method and magic methods need no docstring. A class documents the arguments of its
+constructor.
 """
 import ast
 import importlib
@@ -110,6 +111,12 @@ def arguments(thing: Any) -> list[str]:
     return [n for n in names if n not in ("self", "cls") and not n.startswith("_")]
 
 
+def has_keywords(thing: Any) -> bool:
+    """Whether a callable takes ``**keywords``, such as the state that every callback gets."""
+    return bool(arguments(thing)) and any(
+        p.kind is p.VAR_KEYWORD for p in inspect.signature(thing).parameters.values())
+
+
 def syntax(function: Callable[..., Any] | None) -> ast.FunctionDef | None:
     """Return the parsed source of a function; None where there is none, as in a dataclass."""
     try:
@@ -213,7 +220,7 @@ def missing(doc: Validator, thing: Any) -> set[str]:
 def needed_sections(thing: Any) -> Iterator[str]:
     """Yield the sections that a docstring needs."""
     args, errors = arguments(thing), exceptions(thing)
-    if len(args) > 1 or errors:
+    if len(args) > 1 + has_keywords(thing) or errors:
         if args:
             yield "Parameters"
         if errors:

@@ -1,15 +1,19 @@
 """`python -m benchmarks`: contestants do the same work, and the report and the guard are right."""
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import minifast
 from benchmarks import __main__ as program
 from benchmarks import (
     guard,
@@ -30,7 +34,8 @@ from benchmarks.job import Job
 from benchmarks.ours import model_of, optimizer
 from minifast import Tensor
 from minifast.datasets import planted_ratings
-from minifast.nn import MSELossFlat
+from minifast.nn import Module, MSELossFlat
+from minifast.optim import Optimizer
 
 pytestmark = pytest.mark.cpu_only("contestants run on the CPU")
 
@@ -84,6 +89,21 @@ def test_the_fast_path_the_plain_path_and_torch_train_an_own_model_alike(dot: Jo
     same = losses("benchmarks.ours", dot, 6)  # the formula is that of EmbeddingDotBias
     for found in runs:
         np.testing.assert_allclose(found, same, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("how", "times"), [("", 1), ("plain", 0)])
+def test_a_raw_loop_enters_the_fast_path_once(dot: Job, how: str, times: int,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+
+    @contextmanager
+    def accelerate(model: Module, opt: Optimizer) -> Iterator[None]:
+        entered.append((type(model).__name__, len(opt.groups)))
+        yield
+    monkeypatch.setattr("benchmarks.ours.find_spec", str)
+    monkeypatch.setattr(minifast, "fast", SimpleNamespace(accelerate=accelerate), raising=False)
+    losses("benchmarks.ours", replace(dot, how=how), 3)
+    assert entered == [("EmbeddingDotBias", 1)] * times
 
 
 @pytest.mark.parametrize("how", ["Learner", "plain Learner"])
@@ -314,6 +334,15 @@ def test_the_readmes_ratios_are_to_the_fastest_form_with_one_thread() -> None:
 def test_the_readmes_table_is_the_reports() -> None:
     text = readme.README.read_text()
     assert readme.with_table(text, readme.REPORT.read_text()) == text
+
+
+@pytest.mark.parametrize("path", [
+    readme.README, *(path for path in sorted(readme.REPORT.parent.glob("*.md"))
+                     if path != readme.REPORT), *sorted((readme.ROOT / "minifast").rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(readme.ROOT)))
+def test_timings_are_in_the_report_only(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"\d ?(?:ms|us|µs)\b|times (?:as fast|faster|slower)", text)
 
 
 def test_a_saved_report_renews_the_readmes_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
