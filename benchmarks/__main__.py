@@ -1,10 +1,10 @@
-"""How fast minifast is, beside hand-written NumPy and whichever other libraries are installed.
+"""Compare the speed of minifast with hand-written NumPy and with other libraries if installed.
 
     python -m benchmarks                         all families
     python -m benchmarks notebook --repeats 9    one of them
     python -m benchmarks movielens25m --scale .1 a tenth of the rows
     python -m benchmarks --python torch=/venvs/torch/bin/python --python jax=/venvs/jax/bin/python
-    python -m benchmarks --save                  writes docs/benchmarks.md
+    python -m benchmarks --save                  writes docs/benchmarks.md and the README's table
     python -m benchmarks --guard                 fails if minifast has become slower
 """
 import argparse
@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import guard, many_ratings, networks, notebook, report, startup
-from .contest import ROOT, Contest, Result
+from . import guard, many_ratings, networks, notebook, readme, report, startup
+from .contest import Contest, Result
 from .families import Family, Options
 
 FAMILIES: dict[str, Family] = {**notebook.FAMILIES, **many_ratings.FAMILIES, **networks.FAMILIES,
@@ -24,7 +24,7 @@ FAMILIES: dict[str, Family] = {**notebook.FAMILIES, **many_ratings.FAMILIES, **n
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     res = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     add = res.add_argument
@@ -38,19 +38,20 @@ def parser() -> argparse.ArgumentParser:
     add("--scale", type=float, default=1., help="multiplies the numbers of rows and ratings")
     add("--bs", type=int, nargs="+", default=[], help="batch sizes instead of the families' own")
     add("--steps", type=int, default=0, help="steps of a round, where a round is no epoch")
-    add("--save", nargs="?", type=Path, const=ROOT / "docs/benchmarks.md", metavar="FILE",
-        help="write the report (default docs/benchmarks.md)")
-    add("--guard", action="store_true", help="compare ratios to NumPy by hand with the stored ones")
+    add("--save", nargs="?", type=Path, const=readme.REPORT, metavar="FILE",
+        help="write the report (default docs/benchmarks.md, and the README's table)")
+    add("--guard", action="store_true",
+        help="compare the ratios to hand-written NumPy with the stored ones")
     return res
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked."""
+    """Return the options, checked."""
     p = parser()
     args = p.parse_args(argv)
     for name in args.families:
         if name not in FAMILIES:
-            p.error(f"there is no family {name!r}; there are {', '.join(FAMILIES)}")
+            p.error(f"no family {name!r}; choose from {', '.join(FAMILIES)}")
     for pair in args.python:
         if "=" not in pair:
             p.error(f"--python needs LIBRARY=PATH, such as torch=/usr/bin/python3, got {pair!r}")
@@ -60,7 +61,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def results(family: Family, contest: Contest, options: Options) -> Iterator[Result]:
-    """All of a family's results; data lie in a temporary folder while they are needed."""
+    """Yield a family's results; its data are in a temporary folder while they are needed."""
     with tempfile.TemporaryDirectory(prefix="minifast-benchmarks-") as name:
         for case in family.cases(options):
             for old in Path(name).iterdir():
@@ -72,7 +73,7 @@ def results(family: Family, contest: Contest, options: Options) -> Iterator[Resu
 
 
 def lines(args: argparse.Namespace, contest: Contest, options: Options) -> Iterator[str]:
-    """The report, as it comes."""
+    """Yield the lines of the report as they are measured."""
     options_given = [re.sub(r"^((--python=)?\w+)=.*/.*", r"\1=...", a) for a in sys.argv[1:]]
     yield from report.head(" ".join(["python -m benchmarks", *options_given]))
     for name in args.families or FAMILIES:
@@ -83,7 +84,7 @@ def lines(args: argparse.Namespace, contest: Contest, options: Options) -> Itera
 
 
 def guarded(contest: Contest, options: Options) -> int:
-    """Print how minifast stands to the floor; 1 if it has become slower."""
+    """Print the ratios to hand-written NumPy; return 1 if minifast has become slower."""
     contest.libraries, contest.threads = ["minifast", "numpy"], [1]
     found: dict[str, float] = {}
     for name in guard.FAMILIES:
@@ -95,7 +96,7 @@ def guarded(contest: Contest, options: Options) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, print, save."""
+    """Run the benchmarks, print the report and save it."""
     args = parsed(argv)
     pythons = dict(pair.split("=", 1) for pair in args.python)
     contest = Contest(args.repeats, args.threads, pythons, args.libraries)
@@ -108,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text.append(line)
     if args.save:
         args.save.write_text("\n".join(text) + "\n")
+        if args.save == readme.REPORT:
+            readme.main()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Contestants in processes of their own, asked in turn, so that a busy machine slows all alike."""
+"""Contestants in processes of their own that take turns, so a busy machine slows all alike."""
 import json
 import os
 import subprocess
@@ -18,7 +18,7 @@ THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
 
 @dataclass(frozen=True)
 class Contestant:
-    """Somebody who can do a job: ``library`` decides which Python runs ``module``."""
+    """One way to do a job: ``library`` chooses the Python that runs ``module``."""
 
     name: str
     library: str
@@ -29,10 +29,11 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Case:
-    """A job, who does it, and its data: ``write(folder)`` makes them and tells how many rows.
+    """A job, its contestants and its data.
 
-    A round is ``steps`` steps, or an epoch if that is 0. Cases with the same ``data`` share a
-    folder. A ``big`` case keeps the processes of one number of threads alive at a time.
+    ``write(folder)`` makes the data and returns the number of rows. A round is ``steps`` steps,
+    or an epoch if that is 0. Cases with the same ``data`` share a folder. In a ``big`` case only
+    the processes with one number of threads are alive at a time.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Case:
 
 @dataclass
 class Result:
-    """Seconds of every round, per step or per epoch; the process's peak memory in bytes."""
+    """Seconds of every round, per step or per epoch, and peak memory in bytes."""
 
     case: str
     contestant: Contestant
@@ -57,11 +58,11 @@ class Result:
 
 
 class NotHereError(Exception):
-    """A contestant cannot take part, and why."""
+    """A contestant that cannot take part; the message says why."""
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What a contestant's process finds: so many threads, and no GPU."""
+    """Return the environment of a contestant's process: its threads, and no GPU."""
     return {**os.environ, **{name: str(threads) for name in THREAD_SETTINGS},
             "PYTHONPATH": str(ROOT), "MINIFAST_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": "",
             "JAX_PLATFORMS": "cpu"}
@@ -82,14 +83,14 @@ class Worker:
         self.versions: dict[str, str] = {}
 
     def hello(self) -> None:
-        """Wait until it is ready. NotHereError if its library is not there."""
+        """Wait until the process is ready; raise NotHereError if its library is missing."""
         answer = self._read()
         if "missing" in answer:
             raise NotHereError(answer["missing"])
         self.versions = answer["versions"]
 
     def round(self, steps: int) -> dict[str, Any]:
-        """Let it train; seconds, loss and peak memory."""
+        """Train a round; return seconds, loss and peak memory."""
         print(steps, file=self.process.stdin, flush=True)
         return self._read()
 
@@ -97,7 +98,7 @@ class Worker:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             last = self.errors.read_text().strip().splitlines()[-1:]
-            raise NotHereError(f"its process ended: {''.join(last) or 'it gave no reason'}")
+            raise NotHereError(f"its process ended: {''.join(last) or 'no reason given'}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -116,10 +117,10 @@ class Worker:
 
 @dataclass
 class Contest:
-    """Runs cases; ``versions`` of those who took part and ``notes`` on the others gather here.
+    """Run cases, and collect ``versions`` of the libraries and ``notes`` on those missing.
 
     ``pythons`` are the interpreters by library, by default this one. ``libraries``, if given,
-    are those that may take part.
+    are the only ones that take part.
     """
 
     repeats: int = 5
@@ -130,11 +131,11 @@ class Contest:
     notes: dict[str, str] = field(default_factory=dict)
 
     def python(self, library: str) -> str:
-        """The interpreter of a library."""
+        """Return the interpreter for a library."""
         return self.pythons.get(library, sys.executable)
 
     def run(self, case: Case, folder: Path) -> Iterator[Result]:
-        """All results of a case."""
+        """Yield all results of a case."""
         folder = folder / case.data
         rows = case.write(folder) if not folder.exists() else 0
         count = folder / "rows.txt"
@@ -159,7 +160,7 @@ class Contest:
             return [result for _, result in running]
 
     def _round(self, worker: Worker, result: Result, case: Case, steps: int, counts: bool) -> bool:
-        """One round of one contestant, the first of which is for warming up; whether it lives."""
+        """Run a round of one contestant; return whether its process is still alive."""
         try:
             answer = worker.round(steps)
         except (OSError, NotHereError) as error:

@@ -1,9 +1,9 @@
-"""How well a small residual network reads handwritten digits, and how soon.
+"""Accuracy and time of a small residual network on handwritten digits.
 
     python -m benchmarks.digits
 
 A ``resnet10`` on scikit-learn's 1797 digits of 8 x 8 pixels: four fifths to train on, one to test,
-ten epochs of one-cycle, another split and other weights for each seed.
+ten epochs of one-cycle. Each seed has its own split and initial weights.
 """
 import argparse
 from time import perf_counter
@@ -20,7 +20,7 @@ LR = 1e-2
 
 
 def run(seed: int, epochs: int) -> tuple[float, float]:
-    """(accuracy on the test pictures, seconds of training and validation)."""
+    """Return the accuracy on the test images, and the seconds of training and validation."""
     x, y = load_digits(return_X_y=True)
     images = (x / 16).reshape(-1, 8, 8).astype(np.float32)
     data = ImageDataBunch.from_arrays(images, y, valid_pct=.2, seed=seed, device="cpu")
@@ -33,7 +33,7 @@ def run(seed: int, epochs: int) -> tuple[float, float]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """A line for each seed, then the mean."""
+    """Print a line for each seed, then the mean."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.digits", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)

@@ -1,4 +1,4 @@
-"""What the families of cases share: their options, and who takes part."""
+"""Families of cases: their options, and the contestants that they share."""
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,22 +10,26 @@ from .job import Array
 
 @dataclass(frozen=True)
 class Options:
-    """``scale`` multiplies the sizes of data; ``bs`` and ``steps`` replace a family's own."""
+    """Options of all families.
+
+    ``scale`` multiplies the sizes of data; ``bs`` and ``steps`` replace a family's own.
+    """
 
     scale: float = 1.
     bs: tuple[int, ...] = ()
     steps: int = 0
 
     def sized(self, n: int, least: int = 50) -> int:
-        """A number of rows."""
+        """Return a number of rows, scaled."""
         return max(least, round(n * self.scale))
 
 
 @dataclass(frozen=True)
 class Family:
-    """Cases that stand in one table; ``per`` is what a time is of.
+    """The cases of one table.
 
-    ``results`` measures what is not in cases, ``after`` are lines below the table.
+    ``per`` is the unit of work that a time is given for. ``results`` measures what is not a case;
+    ``after`` yields lines below the table.
     """
 
     title: str
@@ -36,22 +40,25 @@ class Family:
 
 
 def torch(optimizer: str, how: str) -> Contestant:
-    """A form of a torch optimizer."""
+    """Return a torch loop with one of the forms of its optimizers."""
     return Contestant(f"torch loop, {optimizer} {how}", "torch", "benchmarks.peers.torch_loop",
                       optimizer, how)
 
 
-def ours(optimizer: str = "AdamW") -> Contestant:
-    """minifast without its Learner."""
-    return Contestant(f"minifast loop, {optimizer}", "minifast", "benchmarks.ours", optimizer)
+def ours(optimizer: str = "AdamW", how: str = "") -> Contestant:
+    """Return a raw loop with minifast, on the fast path unless ``how`` is ``"plain"``."""
+    return Contestant(f"minifast loop, {optimizer} {how}".rstrip(), "minifast", "benchmarks.ours",
+                      optimizer, how)
 
 
 def floor(optimizer: str = "AdamW") -> Contestant:
-    """The floor."""
+    """Return the hand-written NumPy loop."""
     return Contestant(f"NumPy by hand, {optimizer}", "numpy", "benchmarks.floor.loop", optimizer)
 
 
 LEARNER = Contestant("minifast Learner", "minifast", "benchmarks.ours", how="Learner")
+PLAIN = [Contestant("minifast Learner, plain", "minifast", "benchmarks.ours", how="plain Learner"),
+         ours(how="plain")]
 FASTAI = Contestant("fastai collab_learner", "fastai", "benchmarks.peers.fastai_learner")
 JAX = Contestant("jax loop, AdamW", "jax", "benchmarks.peers.jax_loop")
 SURPRISE = [Contestant(f"scikit-surprise {how}, batches of 1", "surprise",
@@ -61,7 +68,7 @@ TORCH = [torch(optimizer, how) for optimizer in ("AdamW", "SGD")
 
 
 def dot_weights(n_users: int, n_items: int, width: int) -> dict[str, Array]:
-    """Small initial weights of an EmbeddingDotBias."""
+    """Return small initial weights for an EmbeddingDotBias."""
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> Array:

@@ -1,15 +1,14 @@
-"""What a frozen body saves: time and memory of a training step of a residual network.
+"""Time and memory that a frozen body saves in a training step of a residual network.
 
     python -m benchmarks.frozen
     python -m benchmarks.frozen --size 32
 
-A ``resnet10`` on random images, three ways: all of it trains; the body is frozen and its batch
-norm trains (``train_bn=True``, the default); the body is frozen to the bit (``train_bn=False``).
-The head that goes on training is the network's last three layers: mean, Flatten, Linear. A step is
-forward, loss, backward, the optimizer's step. The ways take turns, so that a busy machine slows
-all of them; the median counts. The peak is the highest sum of all that is allocated in a step and
-not yet freed, arrays above all, as Python's ``tracemalloc`` is told of it, above what lay there
-before: weights, their moments and the batch are not in it.
+A ``resnet10`` is trained on random images in three ways: all of it; with a frozen body whose batch
+norm trains (``train_bn=True``, the default); with a body frozen to the bit (``train_bn=False``).
+The head, which always trains, is the last three layers: mean, Flatten, Linear. A step is forward,
+loss, backward and the optimizer's step. The three take turns, so a busy machine slows all of them;
+times are medians. The peak is the most memory that a step has allocated at any moment, as
+``tracemalloc`` reports it: weights, optimizer state and the batch are not in it.
 """
 import argparse
 import tracemalloc
@@ -32,7 +31,7 @@ Step = Callable[[], None]
 
 
 def learner(bs: int, size: int, train_bn: bool, frozen: bool) -> Learner:
-    """A network in two groups, after one step: optimizer and modes are those of training."""
+    """Return a network in two groups, after one step of training."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(bs, 3, size, size)).astype(np.float32)
     net = resnet10(seed=0)
@@ -45,14 +44,14 @@ def learner(bs: int, size: int, train_bn: bool, frozen: bool) -> Learner:
 
 
 def step(learn: Learner, xb: Tensor, yb: Tensor) -> None:
-    """Forward, loss, backward, update."""
+    """Run forward, loss, backward and update."""
     learn.loss_func(learn.model(xb), yb).backward()
     learn.optimizer.step()
     learn.optimizer.zero_grad()
 
 
 def steps(bs: int, size: int) -> dict[str, Step]:
-    """The three ways."""
+    """Return a step of each of the three ways."""
     ways = {"all of it trains": (True, False), "body frozen, train_bn=True": (True, True),
             "body frozen, train_bn=False": (False, True)}
     learners = {name: learner(bs, size, *options) for name, options in ways.items()}
@@ -60,14 +59,14 @@ def steps(bs: int, size: int) -> dict[str, Step]:
 
 
 def seconds(work: Step) -> float:
-    """Of one run."""
+    """Return the seconds of one run."""
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
 def peak_bytes(work: Step) -> int:
-    """The most that one run has allocated at any moment, above what was there before it."""
+    """Return the most bytes that one run has allocated at any moment."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -79,7 +78,7 @@ def peak_bytes(work: Step) -> int:
 
 
 def measure(bs: int, size: int, repeats: int) -> dict[str, tuple[float, int]]:
-    """(median seconds, peak bytes) of a step, for each way."""
+    """Return median seconds and peak bytes of a step, for each way."""
     ways = steps(bs, size)
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
@@ -89,7 +88,7 @@ def measure(bs: int, size: int, repeats: int) -> dict[str, tuple[float, int]]:
 
 
 def table(bs: int, size: int, repeats: int) -> list[str]:
-    """The report, in Markdown."""
+    """Return the report, in Markdown."""
     found = measure(bs, size, repeats)
     time_of_all, peak_of_all = next(iter(found.values()))
     lines = [machine("cpu"), versions(), "",

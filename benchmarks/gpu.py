@@ -1,14 +1,14 @@
-"""One training step on a device, beside torch on the same one.
+"""A training step on a device, compared with torch on the same device.
 
-    python -m benchmarks.gpu                     on the card, if there is one, else simulated
-    python -m benchmarks.gpu --save docs/gpu     writes the report into a file named after the card
+    python -m benchmarks.gpu                     on the GPU if there is one, else simulated
+    python -m benchmarks.gpu --save docs/gpu     writes the report into a file named after the GPU
     python -m benchmarks.gpu --device cpu        the same steps on the processor, without torch
 
-Times are of whole epochs of a Learner with recorder and schedule, divided by the batches, with
-the device waited for at both ends; the best of the repeats counts. Launches, and bytes moved
-between host and device within a step, are counted on the simulated device, which runs the same
-code. torch takes part if it is installed and sees the card. On the simulated device the times
-mean nothing: the run shows that the kit works before it meets its first card.
+A time is that of an epoch of a Learner with recorder and schedule, divided by the number of
+batches. The device is synchronized at both ends; the best of the repeats counts. Launches, and
+bytes moved between host and device within a step, are counted on the simulated device, which runs
+the same code. torch takes part if it is installed and sees the GPU. Times of the simulated device
+mean nothing: a run there shows that the script works.
 """
 import argparse
 import sys
@@ -37,7 +37,7 @@ BATCHES = 40
 
 @dataclass(frozen=True)
 class Case:
-    """A model, rows to train it on, and the same in torch."""
+    """A model, the rows that it is trained on, and the same model in torch."""
 
     name: str
     bs: int
@@ -47,7 +47,7 @@ class Case:
 
 
 def ratings(n: int) -> ArrayDataset:
-    """Planted ratings of MovieLens 100K's size, repeated until there are ``n``."""
+    """Return ``n`` planted ratings of MovieLens 100K's size, with repeats if needed."""
     frame = planted_ratings().ratings
     rows = np.arange(n) % len(frame)
     ids = [frame[c].to_numpy(np.int64)[rows] for c in ("userId", "movieId")]
@@ -55,25 +55,25 @@ def ratings(n: int) -> ArrayDataset:
 
 
 def images(n: int, shape: tuple[int, ...]) -> ArrayDataset:
-    """Random numbers in the shape of images, with ten classes."""
+    """Return random images of ten classes."""
     rng = np.random.default_rng(0)
     return ArrayDataset(rng.normal(size=(n, *shape)).astype(np.float32), rng.integers(0, 10, n))
 
 
 def mlp() -> Module:
-    """784-512-256-10."""
+    """Return the layers 784-512-256-10."""
     return Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
 
 
 def cnn() -> Module:
-    """Three convolutions on 28 x 28 pixels."""
+    """Return a network of three convolutions for 28 x 28 pixels."""
     blocks = [layer for n_in, n_out in ((1, 16), (16, 32), (32, 64))
               for layer in (Conv2d(n_in, n_out, 3, 2, 1), BatchNorm2d(n_out), ReLU())]
     return Sequential(*blocks, AdaptiveAvgPool2d(1), Flatten(), Linear(64, 10))
 
 
 def torch_dot() -> Any:
-    """EmbeddingDotBias in torch."""
+    """Return EmbeddingDotBias in torch."""
     from torch import nn, sigmoid
 
     class Dot(nn.Module):
@@ -88,14 +88,14 @@ def torch_dot() -> Any:
 
 
 def torch_mlp() -> Any:
-    """The MLP in torch."""
+    """Return the MLP in torch."""
     from torch import nn
     return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(),
                          nn.Linear(256, 10))
 
 
 def torch_cnn() -> Any:
-    """The small CNN in torch."""
+    """Return the small CNN in torch."""
     from torch import nn
     blocks = [layer for n_in, n_out in ((1, 16), (16, 32), (32, 64))
               for layer in (nn.Conv2d(n_in, n_out, 3, 2, 1), nn.BatchNorm2d(n_out), nn.ReLU())]
@@ -116,14 +116,14 @@ CASES = [
 
 
 def learner(case: Case, device: str, batches: int) -> Learner:
-    """A learner of a case, all on ``device``."""
+    """Return a learner of a case with everything on ``device``."""
     with minifast.device(device):
         return Learner(DataBunch.create(case.rows(case.bs * batches), bs=case.bs, seed=0),
                        case.model(), wd=.1)
 
 
 def minifast_step(case: Case, device: str, repeats: int, batches: int) -> float:
-    """Seconds per training step of a Learner."""
+    """Return the seconds of a Learner's training step."""
     learn, wait = learner(case, device, batches), get_backend(device).synchronize
     best = float("inf")
     with learn.no_logging():
@@ -137,7 +137,7 @@ def minifast_step(case: Case, device: str, repeats: int, batches: int) -> float:
 
 
 def costs(case: Case) -> tuple[int, int]:
-    """Launches and bytes moved by one training step, counted on the simulated device."""
+    """Return launches and bytes moved in a training step, as the simulated device counts them."""
     counted = []
     for batches in (1, 2):  # their difference is one step, without what an epoch costs
         learn = learner(case, "fakecuda", batches)
@@ -151,7 +151,7 @@ def costs(case: Case) -> tuple[int, int]:
 
 
 def torch_step(case: Case, repeats: int, batches: int) -> float | None:
-    """Seconds per step of a raw torch loop with fused AdamW on the card; None without torch."""
+    """Return the seconds of a step of a raw torch loop with fused AdamW; None without torch."""
     try:
         import torch
     except ImportError:
@@ -178,7 +178,7 @@ def torch_step(case: Case, repeats: int, batches: int) -> float | None:
 
 
 def copy_bandwidth(device: str, n_bytes: int) -> float:
-    """Bytes per second that a copy on the device reads and writes."""
+    """Return the bytes per second that a copy on the device reads and writes."""
     backend = get_backend(device)
     a = backend.from_host(np.zeros(n_bytes // 4, np.float32))
     b = np.empty_like(a)
@@ -196,7 +196,7 @@ def copy_bandwidth(device: str, n_bytes: int) -> float:
 
 
 def report(device: str, repeats: int, batches: int) -> Iterator[str]:
-    """The lines of the report, in Markdown."""
+    """Yield the lines of the report, in Markdown."""
     real = device == "cuda"
     yield f"# {machine(device)}\n"
     yield f"{versions()}\n\nCommand: `python -m benchmarks.gpu {' '.join(sys.argv[1:])}`\n"
@@ -213,7 +213,7 @@ def report(device: str, repeats: int, batches: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure, print, and save if asked."""
+    """Measure, print, and save the report if asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cuda" if cuda_state().state == "ok" else "fakecuda")
     parser.add_argument("--repeats", type=int, default=5)

@@ -1,4 +1,4 @@
-"""Whether minifast is still as near to hand-written NumPy as it was: ratios, never seconds."""
+"""Check that minifast has not become slower, by ratios to hand-written NumPy."""
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,12 +12,12 @@ FAMILIES = ("notebook", "mlp", "digits")
 
 
 def stored(path: Path = STORED) -> dict[str, Any]:
-    """``margin`` and the table ``ratios``."""
+    """Return the stored ``margin`` and ``ratios``."""
     return tomllib.loads(path.read_text())
 
 
 def ratios(results: Iterable[Result]) -> Iterator[tuple[str, float]]:
-    """Each minifast's time over that of the floor: the median of the ratios of the rounds."""
+    """Yield the ratio of minifast to hand-written NumPy for each contestant: the rounds' median."""
     every = list(results)
     floors = {(r.case, r.contestant.optimizer): r for r in every
               if r.contestant.library == "numpy"}
@@ -29,7 +29,7 @@ def ratios(results: Iterable[Result]) -> Iterator[tuple[str, float]]:
 
 
 def verdicts(found: Mapping[str, float], known: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """For each known ratio, whether it still holds, and a sentence."""
+    """Yield for each stored ratio whether it still holds, and a sentence."""
     for name, ratio in known["ratios"].items():
         limit = ratio * known["margin"]
         if name not in found:

@@ -1,9 +1,9 @@
-"""The installed size of packages and all that they need.
+"""The installed size of packages with their dependencies.
 
     python -m benchmarks.installed torch
     python -m benchmarks.installed               minifast alone
 
-Prints bytes. Needs nothing but the standard library, since it runs wherever the packages are.
+Prints bytes. It needs only the standard library, so it runs in any environment.
 """
 import re
 import sys
@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def needed(requirements: Iterable[str]) -> Iterator[str]:
-    """The names in requirements, without those of extras."""
+    """Yield the names in requirements, without those of extras."""
     for text in requirements:
         if "extra ==" not in text and (name := re.match(r"[\w.-]+", text)):
             yield re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
 def closure(names: Iterable[str]) -> dict[str, Distribution]:
-    """The packages with everything that they need, as far as it is installed."""
+    """Return the packages and all their dependencies that are installed."""
     found: dict[str, Distribution] = {}
     waiting = list(names)
     while waiting:
@@ -38,14 +38,14 @@ def closure(names: Iterable[str]) -> dict[str, Distribution]:
 
 
 def size(packages: Iterable[Distribution]) -> int:
-    """Bytes of their files; compiled copies, which Python makes later, do not count."""
+    """Return the bytes of the packages' files, without compiled copies that Python makes."""
     files = {Path(str(file.locate())) for p in packages for file in p.files or []
              if file.suffix != ".pyc"}
     return sum(file.stat().st_size for file in files if file.exists())
 
 
 def source_size() -> tuple[int, list[str]]:
-    """minifast as it lies in this folder, and what it needs."""
+    """Return the size of minifast in this folder, and the names of its dependencies."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return sum(file.stat().st_size for file in (ROOT / "minifast").rglob("*.*")
                if file.is_file() and file.suffix != ".pyc"), list(needed(project["dependencies"]))

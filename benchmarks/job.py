@@ -1,8 +1,8 @@
-"""What a contestant is asked to do, and the data it does it with; needs nothing but NumPy.
+"""The task of a contestant and its data; needs nothing but NumPy.
 
-The data of a case lie in a folder of .npy files that all contestants map into memory, so that
-25 million ratings are there once however many processes read them, and a process whose Python
-has no minifast can read them too.
+The data of a case are .npy files in a folder that all contestants map into memory. So 25 million
+ratings are in memory once, however many processes read them, and a Python without minifast can
+read them too.
 """
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Round: TypeAlias = Callable[[int], float]
-"""Train for so many steps; the last one's loss. One that can only train epochs trains one."""
+"""Train for a number of steps, or for an epoch, and return the last loss."""
 
 LOW, HIGH = 0., 5.5
 CHUNK = 1 << 20
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Job:
-    """One contestant's task: ``how`` chooses among its variants, ``folder`` has the data."""
+    """The task of a contestant: ``how`` chooses among its forms, ``folder`` has the data."""
 
     model: str
     optimizer: str = "AdamW"
@@ -38,7 +38,7 @@ class Job:
 
 def save(folder: Path, x: list[Array], y: Array, weights: Mapping[str, Array],
          **more: Array) -> None:
-    """Write training rows, initial weights, and whatever else a case has."""
+    """Write training rows, initial weights, and further arrays of a case."""
     (folder / "weights").mkdir(parents=True, exist_ok=True)
     columns = {f"x{i}": column for i, column in enumerate(x)}
     for name, array in {**columns, "y": y, **more}.items():
@@ -48,27 +48,27 @@ def save(folder: Path, x: list[Array], y: Array, weights: Mapping[str, Array],
 
 
 def read(folder: str, name: str) -> Array:
-    """An array of a case; what is written into it stays in this process."""
+    """Return an array of a case; changes to it stay in this process."""
     array: Array = np.load(Path(folder) / f"{name}.npy", mmap_mode="c")
     return array.view(np.ndarray)
 
 
 def rows(job: Job) -> tuple[list[Array], Array]:
-    """The inputs' columns and the target."""
+    """Return the columns of the input, and the target."""
     names = sorted(path.stem for path in Path(job.folder).glob("x*.npy"))
     return [read(job.folder, name) for name in names], read(job.folder, "y")
 
 
 def weights(job: Job) -> dict[str, Array]:
-    """The initial weights by name: a copy."""
+    """Return a copy of the initial weights by name."""
     return {path.stem: np.load(path) for path in sorted(Path(job.folder, "weights").glob("*.npy"))}
 
 
 def batches(n: int, bs: int, seed: int) -> Iterator[Array]:
-    """Row numbers of full batches, pass after pass, the same for all contestants.
+    """Yield row numbers of full batches without end, the same for all contestants.
 
-    The rows lie in random order already: they are shuffled a million at a time, so that an order
-    of 25 million is nowhere kept.
+    The rows are in random order already. They are shuffled a million at a time, so no process
+    holds an order of 25 million.
     """
     if bs > n:
         raise ValueError(f"{n} rows are fewer than one batch of {bs}; lower --bs, or raise --scale")

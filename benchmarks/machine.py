@@ -1,4 +1,4 @@
-"""What a table of times has to say of the machine that it was made on."""
+"""The machine and the versions that a table of times was measured with."""
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,7 @@ PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "torch")
 
 
 def processor() -> str:
-    """The processor's name, where it is told, and how many there are."""
+    """Return the name of the processor, if known, and the number of processors."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -21,21 +21,21 @@ def processor() -> str:
 
 
 def driver() -> str:
-    """The CUDA driver's and runtime's versions, as the card's library reports them."""
+    """Return the versions of the CUDA driver and runtime."""
     import importlib
     runtime = importlib.import_module("cupy").cuda.runtime
     return f"driver {runtime.driverGetVersion()}, runtime {runtime.runtimeGetVersion()}"
 
 
 def machine(device: str) -> str:
-    """The card or the processor behind a device's name."""
+    """Return the card or the processor of a device."""
     if device == "cuda":
         return f"{cuda_state().reason}; {driver()}"
     return f"{device}; {processor() if device == 'cpu' else 'times mean nothing here'}"
 
 
 def versions() -> str:
-    """What took part."""
+    """Return the versions of minifast, Python, NumPy and optional packages."""
     found = [f"minifast {minifast.__version__}, Python {platform.python_version()}, "
              f"numpy {np.__version__}"]
     for name in PACKAGES:

@@ -1,4 +1,4 @@
-"""Models with very many rows: MovieLens 25M's size, and ten thousand to ten million rows."""
+"""Models with many rows: MovieLens 25M's size, and ten thousand to ten million rows."""
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,17 +19,17 @@ CHUNK = 1 << 20
 
 
 def drawn(rng: np.random.Generator, weights: Array, n: int) -> Array:
-    """``n`` rows, each as often as its weight says, again and again."""
+    """Draw ``n`` row numbers with probabilities in proportion to their weights."""
     ends = np.cumsum(weights)
     rows: Array = np.searchsorted(ends, rng.random(n) * ends[-1], side="right")
     return rows.clip(max=len(weights) - 1)
 
 
 def long_tailed(n_users: int, n_items: int, n_ratings: int) -> tuple[list[Array], Array]:
-    """Users and items of ratings in random order, and the ratings.
+    """Return users and items in random order, and their ratings.
 
-    As ``planted_ratings``, but without a table of all pairs: one may come more than once, and
-    who rates once in ten million may not come at all.
+    It is like ``planted_ratings`` without a table of all pairs. So a pair may be repeated, and
+    rare users and items may be missing.
     """
     rng = np.random.default_rng(0)
     zeal = np.exp(ZEAL_TAIL * rng.standard_normal(n_users))
@@ -58,10 +58,10 @@ def write(n_users: int, n_items: int, n_ratings: int, width: int, folder: Path) 
 
 
 def movielens25m(options: Options) -> Iterator[Case]:
-    """Steps at two sizes of batch; a fused torch step is the best torch has.
+    """Yield steps at two sizes of batch, against the fastest forms of torch's optimizers.
 
-    A round is half a million ratings: a thread that has slept needs a twentieth of a second until
-    it works on a core of its own again, on a virtual machine.
+    A round has half a million ratings: on a virtual machine, a thread that has slept needs some
+    time before it has a core of its own again.
     """
     n_users, n_items, n_ratings = (options.sized(n) for n in (USERS, ITEMS, RATINGS))
     who = [ours(), floor(), torch("AdamW", "fused"), torch("AdamW", "foreach"), JAX,
@@ -74,7 +74,7 @@ def movielens25m(options: Options) -> Iterator[Case]:
 
 
 def scaling(options: Options) -> Iterator[Case]:
-    """Steps of the same batch on more and more rows, half of them users."""
+    """Yield steps with the same batches on more and more rows, half of them users."""
     who = [ours(), floor(), torch("AdamW", "fused"), ours("SGD"), floor("SGD"),
            torch("SGD", "fused")]
     bs = (options.bs or (1024,))[0]

@@ -16,7 +16,7 @@ BATCHES = 20
 
 
 def write(build: Callable[[], Module], shape: tuple[int, ...], n: int, folder: Path) -> int:
-    """Random images of ten classes, and initial weights."""
+    """Write random images of ten classes and initial weights; return the number of images."""
     rng = np.random.default_rng(0)
     save(folder, [rng.normal(size=(n, *shape)).astype(np.float32)], rng.integers(0, 10, n),
          {name: np.array(a) for name, a in build().state_dict().items()})
@@ -24,14 +24,14 @@ def write(build: Callable[[], Module], shape: tuple[int, ...], n: int, folder: P
 
 
 def mlp_cases(options: Options) -> Iterator[Case]:
-    """784-512-256-10."""
+    """Yield steps of the layers 784-512-256-10."""
     for bs in options.bs or (128,):
         yield Case(f"MLP, batch {bs}", Job("mlp", bs=bs), [ours(), floor(), *TORCH[:3], JAX],
                    f"mlp-{bs}", partial(write, mlp, (784,), bs * BATCHES), options.steps or 50)
 
 
 def digits_cases(options: Options) -> Iterator[Case]:
-    """Images of 8 x 8 pixels."""
+    """Yield steps of resnet10 on images of 8 x 8 pixels."""
     for bs in options.bs or (64,):
         yield Case(f"resnet10, batch {bs}", Job("resnet10", bs=bs),
                    [ours(), floor(), *TORCH[:3]], f"digits-{bs}",

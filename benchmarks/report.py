@@ -1,4 +1,4 @@
-"""Results as Markdown."""
+"""The report: results as Markdown."""
 from collections.abc import Iterator, Sequence
 from statistics import median
 
@@ -7,17 +7,18 @@ from .families import Family
 from .machine import machine, versions
 
 READING = """\
-Every contestant runs in a process of its own, with the number of threads that its line says; they
-are asked in turn, a round each, and the first round of each does not count. Times are medians, with
-the shortest and the longest beside them. The ratio is to the first line of minifast with the same
-optimizer and the same number of threads: above 1, minifast is faster. Peak memory is that of the
-whole process, libraries and mapped data included. The same last loss shows that the same work
-was done; a Learner follows a schedule, and has a smoothed one. By hand is without a framework, in
-NumPy (sums of rows in SciPy), with dense updates."""
+Every contestant runs in a process of its own, with the number of threads in its line. They take
+turns, one round each; the first round of each does not count. Times are medians, followed by the
+shortest and the longest. The ratio is the time divided by that of the first line of minifast with
+the same optimizer and the same number of threads: above 1, minifast is faster. Peak memory is that
+of the whole process, including libraries and mapped data. Equal last losses show that the same work
+was done; the loss of a Learner is smoothed, and its training follows a schedule. A loop of minifast
+enters the fast path once, before its first round; "plain" is training without the fast path.
+"NumPy by hand" uses no framework: NumPy, SciPy for sums of rows, and dense updates."""
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit.
+    """Return seconds as text with three digits and a unit.
 
     >>> duration(.0001234), duration(2.5)
     ('123 us', '2.50 s')
@@ -29,12 +30,12 @@ def duration(seconds: float) -> str:
 
 
 def digits(value: float) -> str:
-    """Three of them, or all before the point."""
+    """Return a number with three digits, or with all digits before the point."""
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
 def base(result: Result, results: Sequence[Result]) -> Result | None:
-    """The minifast that a contestant is compared with."""
+    """Return the result of minifast that another one is compared with."""
     def kind(r: Result) -> tuple[str, str, int]:
         return r.case, r.contestant.optimizer, r.threads
     return next((r for r in results if r.contestant.library == "minifast"
@@ -42,7 +43,7 @@ def base(result: Result, results: Sequence[Result]) -> Result | None:
 
 
 def row(result: Result, results: Sequence[Result]) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     ours, middle = base(result, results), median(result.seconds)
     ratio = f"{middle / median(ours.seconds):.2f}" if ours else "-"
     loss = f"{result.loss:.4f}" if result.loss == result.loss else "-"
@@ -54,12 +55,12 @@ def row(result: Result, results: Sequence[Result]) -> str:
 
 
 def head(command: str) -> Iterator[str]:
-    """The machine and how the tables came about."""
+    """Yield the machine, the command and how to read the tables."""
     yield f"# Benchmarks\n\n{machine('cpu')}\n\nCommand: `{command}`\n\n{READING}"
 
 
 def table(family: Family, results: Sequence[Result]) -> Iterator[str]:
-    """A family's table."""
+    """Yield a family's table."""
     yield f"\n## {family.title}\n"
     yield f"| case | contestant | threads | time per {family.per} | shortest to longest " \
           "| ratio to minifast | peak memory | last loss |"
@@ -68,7 +69,7 @@ def table(family: Family, results: Sequence[Result]) -> Iterator[str]:
 
 
 def foot(peers: dict[str, str], notes: dict[str, str]) -> Iterator[str]:
-    """Who took part, and who could not."""
+    """Yield the versions of all who took part, and why others did not."""
     here = ", ".join(f"{name} {version}" for name, version in sorted(peers.items())
                      if name != "numpy")
     yield f"\n{versions()}" + (f". Peers: {here}." if here else ".")

@@ -1,11 +1,11 @@
-"""Time and memory of training on as many ratings as MovieLens 25M has, from a frame and from files.
+"""Time and memory of training on MovieLens 25M's number of ratings, from a frame and from files.
 
     python -m benchmarks.scale
     python -m benchmarks.scale --ways csv --ratings 1000000 --users 10000 --items 5000
 
-Each way runs in a process of its own: ratings are had, a bunch and a learner are made of them, some
-batches train and some validate. Peak memory is that of the whole process up to then, libraries
-included. Files are written by another process, to a temporary folder. Times are of one run.
+Each way runs in a process of its own: it reads the ratings, makes a DataBunch and a Learner, trains
+on some batches and validates on some. Peak memory is that of the whole process so far, libraries
+included. Another process writes the files to a temporary folder. Times are of one run.
 """
 import argparse
 import tempfile
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
 BS, STEPS, WAYS = 4096, 100, ("frame", "parquet", "csv")
 Sizes = tuple[int, int, int]
 Stage = tuple[str, float, int]
-"""Its name, its seconds, and the peak in bytes when it was over."""
+"""Name, seconds, and peak memory in bytes at its end."""
 
 
 class Stages(list[Stage]):
-    """What was done, how long it took, and how high the peak was then."""
+    """The stages of a run, with their times and the peak memory at their ends."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Within this, it is done."""
+        """Measure the stage that runs inside a ``with`` block."""
         start = perf_counter()
         yield
         self.append((name, perf_counter() - start, peak_bytes()))
 
 
 def alone(work: Callable[..., Any], *args: Any) -> Any:
-    """What ``work`` gives in a new process, which ends with it."""
+    """Return the result of ``work`` in a new process."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(work, *args).result()
 
 
 def ratings_frame(sizes: Sizes) -> "pd.DataFrame":
-    """The four columns of MovieLens's ratings.csv, of the types in which pandas reads them."""
+    """Return the four columns of MovieLens's ratings.csv with the dtypes that pandas reads."""
     import pandas as pd
     x, y = long_tailed(*sizes)
     frame = {"userId": x.pop(0) + np.int64(1), "movieId": x.pop(0) + np.int64(1),
@@ -66,7 +66,7 @@ def ratings_frame(sizes: Sizes) -> "pd.DataFrame":
 
 
 def write(way: str, sizes: Sizes, path: Path) -> None:
-    """The ratings as a file."""
+    """Write the ratings to a file."""
     frame = ratings_frame(sizes)
     if way == "csv":
         frame.to_csv(path, index=False)
@@ -75,7 +75,7 @@ def write(way: str, sizes: Sizes, path: Path) -> None:
 
 
 def run(way: str, sizes: Sizes, path: Path, bs: int, steps: int) -> tuple[Stages, str]:
-    """All stages of one way, and what fills the memory at the end."""
+    """Return all stages of one way, and what is in memory at the end."""
     done = Stages([("Python and libraries", 0., peak_bytes())])
     options: dict[str, Any] = {"valid_pct": .1, "seed": 42, "bs": bs}
     frame: pd.DataFrame | None = None
@@ -95,7 +95,7 @@ def run(way: str, sizes: Sizes, path: Path, bs: int, steps: int) -> tuple[Stages
 
 
 def train(learn: CollabLearner, steps: int, done: Stages) -> None:
-    """Some batches train, some validate."""
+    """Train on some batches and validate on some."""
     with done.stage(f"{steps} batches train"), learn.no_logging():
         learn.fit_one_cycle(1, 5e-3, callbacks=[StopAfterNBatches(steps)])
     with done.stage(f"{steps} batches validate"):
@@ -103,7 +103,7 @@ def train(learn: CollabLearner, steps: int, done: Stages) -> None:
 
 
 def contents(learn: CollabLearner, frame: int) -> str:
-    """What is known to be there in training, and how large it is."""
+    """Return a sentence on the size of what is in memory during training."""
     sets: list[Any] = [learn.data.train_ds, learn.data.valid_ds]
     ratings = sum(array.nbytes for ds in sets for array in (*ds.x, ds.y))
     weights = sum(p.data.nbytes for p in learn.model.parameters())
@@ -114,12 +114,12 @@ def contents(learn: CollabLearner, frame: int) -> str:
 
 
 def megabytes(n: float) -> str:
-    """A number of bytes, to be read."""
+    """Return a number of bytes as text."""
     return f"{n / 2**20:,.0f} MiB"
 
 
 def table(way: str, done: Stages, note: str) -> Iterator[str]:
-    """What one way took, in Markdown."""
+    """Yield the stages of one way, in Markdown."""
     yield from ("", f"From {'a frame' if way == 'frame' else f'a {way} file'}", "",
                 "| stage | seconds | peak memory so far |", "|---|---|---|")
     yield from (f"| {name} | {seconds:.2f} | {megabytes(peak)} |" for name, seconds, peak in done)

@@ -1,12 +1,12 @@
 """Three ways to sum the gradients of an embedding's rows, on one device.
 
     python -m benchmarks.scatter
-    python -m benchmarks.scatter --device fakecuda    for what they ask of a GPU; no times
+    python -m benchmarks.scatter --device fakecuda    counts launches and waits; no times
 
-A batch has looked up rows of a table, some of them more than once. Each row's gradients are to
-be summed into its place in a table of zeros, which is made anew and timed too. Row number r is
-looked up in proportion to 1 / (r + 1), as a few films have most of the ratings. The ways take
-turns, so that a busy machine slows all of them; the best of the repeats counts.
+A batch has looked up rows of an embedding table, some of them several times. The gradients of each
+row are summed into a new array of zeros, which is timed as well. Row r is looked up in proportion
+to 1 / (r + 1), as a few films have most of the ratings. The ways take turns, so a busy machine
+slows all of them; the best of the repeats counts.
 """
 import argparse
 from collections.abc import Callable, Sequence
@@ -26,24 +26,24 @@ Way = Callable[[Array, Array, int], Array]
 
 
 def one_hot_product(ids: Array, values: Array, n_rows: int) -> Array:
-    """A matrix with a one per id, transposed, times the values: what the sum is by definition."""
+    """Multiply the values by a transposed one-hot matrix: the definition of the sum."""
     one_hot = np.zeros_like(values, shape=(len(ids), n_rows))
     one_hot[np.arange(len(ids), like=ids), ids] = 1
     return one_hot.T @ values
 
 
 def add_at(ids: Array, values: Array, n_rows: int) -> Array:
-    """The library's scatter-add, from its table in backend.py: what minifast does."""
+    """Call the backend's scatter-add, as minifast does."""
     total = np.zeros_like(values, shape=(n_rows, values.shape[1]))
     backend_of(values).scatter_add(total, ids, values)
     return total
 
 
 def sort_and_subtract(ids: Array, values: Array, n_rows: int) -> Array:
-    """Values in the order of their ids; what a running sum gains within a segment is its sum.
+    """Sort the values by id; the sum of a segment is a difference of the running sum.
 
-    No number has to be known on the host, so a GPU need not be waited for. The running sum is
-    in float64, since a difference of two long sums would lose digits.
+    The host needs no number from the device, so it does not wait for a GPU. The running sum is in
+    float64, because a difference of two long sums loses digits.
     """
     order = np.argsort(ids, kind="stable")
     ends = np.searchsorted(ids[order], np.arange(n_rows, like=ids), side="right")
@@ -55,7 +55,7 @@ def sort_and_subtract(ids: Array, values: Array, n_rows: int) -> Array:
 
 
 def sort_and_reduceat(ids: Array, values: Array, n_rows: int) -> Array:
-    """NumPy's own segment sum; the number of segments has to be known."""
+    """Sum segments with NumPy's reduceat; the host has to know how many there are."""
     order = np.argsort(ids, kind="stable")
     in_order = ids[order]
     starts = np.flatnonzero(np.diff(in_order, prepend=-1))
@@ -65,7 +65,7 @@ def sort_and_reduceat(ids: Array, values: Array, n_rows: int) -> Array:
 
 
 def add_at_by_rows(ids: Array, values: Array, n_rows: int) -> Array:
-    """NumPy's add.at as one would write it; minifast gives it flat positions."""
+    """Call NumPy's add.at with row numbers."""
     total = np.zeros_like(values, shape=(n_rows, values.shape[1]))
     np.add.at(total, ids, values)
     return total
@@ -78,7 +78,7 @@ NUMPY_ONLY: dict[str, Way] = {"sort, np.add.reduceat": sort_and_reduceat,
 
 
 def ways(device: str) -> dict[str, Way]:
-    """The three ways, and on the CPU two variants that are written for NumPy."""
+    """Return the three ways, and on the CPU two more that only NumPy has."""
     return {**WAYS, **(NUMPY_ONLY if device == "cpu" else {})}
 
 
@@ -86,7 +86,7 @@ def ways(device: str) -> dict[str, Way]:
 
 
 def problem(size: int, n_rows: int, width: int, device: str) -> tuple[Array, Array]:
-    """Ids and gradients of a batch, on ``device``."""
+    """Return ids and gradients of a batch, on ``device``."""
     rng = np.random.default_rng(0)
     often = 1 / np.arange(1, n_rows + 1)
     ids = rng.choice(n_rows, size, p=often / often.sum())
@@ -96,7 +96,7 @@ def problem(size: int, n_rows: int, width: int, device: str) -> tuple[Array, Arr
 
 
 def seconds(work: Callable[[], object], wait: Callable[[], None], loops: int) -> float:
-    """Of one run of ``work``, on average over ``loops`` in a row."""
+    """Return the seconds of one run of ``work``, the mean of ``loops`` runs."""
     wait()
     start = perf_counter()
     for _ in range(loops):
@@ -106,12 +106,12 @@ def seconds(work: Callable[[], object], wait: Callable[[], None], loops: int) ->
 
 
 def measure(device: str, size: int, n_rows: int, width: int, repeats: int) -> dict[str, float]:
-    """The best time of each way, in seconds."""
+    """Return the best time of each way, in seconds."""
     ids, values = problem(size, n_rows, width, device)
     wait = get_backend(device).synchronize
     best: dict[str, float] = {}
     loops: dict[str, int] = {}
-    for _ in range(repeats + 1):  # the first finds out how many loops take some 20 ms
+    for _ in range(repeats + 1):  # the first finds how many loops take some .02 s
         for name, way in ways(device).items():
             took = seconds(partial(way, ids, values, n_rows), wait, loops.get(name, 1))
             loops.setdefault(name, max(1, int(.02 / took)))
@@ -120,7 +120,7 @@ def measure(device: str, size: int, n_rows: int, width: int, repeats: int) -> di
 
 
 def costs(way: Way) -> tuple[int, int]:
-    """Launches and waits, counted on the simulated device."""
+    """Return launches and waits, as the simulated device counts them."""
     ids, values = problem(64, 10, 4, "fakecuda")
     with count() as counts:
         way(ids, values, 10)
@@ -131,7 +131,7 @@ def costs(way: Way) -> tuple[int, int]:
 
 
 def table(device: str, repeats: int, sizes: Sequence[int], n_rows: int, width: int) -> list[str]:
-    """The report, in Markdown: microseconds by way and batch size, launches and waits."""
+    """Return the report, in Markdown: times by way and batch size, launches and waits."""
     found = {size: measure(device, size, n_rows, width, repeats) for size in sizes}
     lines = [machine(device), versions(), "",
              f"Microseconds; {width} columns, {n_rows} rows", "",

@@ -1,6 +1,6 @@
-"""What one waits for before anything trains: import, the first epoch; and what is installed.
+"""Times of new processes for an import and for a first epoch, and sizes of installed packages.
 
-Every time is of a new process, from its start to its answer.
+Every time is measured from the start of a process to its answer.
 """
 import subprocess
 import tempfile
@@ -36,7 +36,7 @@ def import_once(contest: Contest, contestant: Contestant) -> dict[str, float]:
 
 
 def measured(contest: Contest, case: str, who: list[Contestant], once: Once) -> list[Result]:
-    """Processes in turn; the first of each, which reads files into memory, does not count."""
+    """Run processes in turn; the first of each does not count, since it reads files from disk."""
     results = [Result(case, c, 1) for c in who
                if not contest.libraries or c.library in contest.libraries]
     for repeat in range(contest.repeats + 1):
@@ -55,7 +55,7 @@ def measured(contest: Contest, case: str, who: list[Contestant], once: Once) -> 
 
 
 def results(contest: Contest, options: Options) -> Iterator[Result]:
-    """Imports, and first epochs of the notebook's training."""
+    """Yield the times of imports and of first epochs of the notebook's training."""
     yield from measured(contest, "import", IMPORTS, lambda who: import_once(contest, who))
     with tempfile.TemporaryDirectory(prefix="minifast-benchmarks-") as name:
         case, = notebook.cases((64,), [], replace(options, bs=()))
@@ -74,8 +74,8 @@ def results(contest: Contest, options: Options) -> Iterator[Result]:
 
 
 def sizes(contest: Contest, options: Options) -> Iterator[str]:
-    """A table of what each library puts on the disk, with all that it needs."""
-    yield "\n| installed, with all that it needs | size |\n|---|---|"
+    """Yield a table of the disk space of each library with its dependencies."""
+    yield "\n| installed, with all dependencies | size |\n|---|---|"
     for package, library in SIZES.items():
         if contest.libraries and library not in contest.libraries:
             continue

@@ -1,10 +1,10 @@
-"""A contestant's process: makes its model, then trains a round whenever a line asks for it.
+"""A contestant's process: it makes its model and trains one round for each line of input.
 
     python -m benchmarks.worker MODULE '{"model": "dot", "folder": ...}'
 
-Each line of input is a number of steps, each line of output a JSON object. The number of
-threads of a BLAS is fixed when its process starts, and libraries slow each other when they
-share one; so every contestant has a process of its own.
+Each line of input is a number of steps, each line of output a JSON object. Every contestant has a
+process of its own because the number of BLAS threads is fixed when a process starts, and because
+libraries slow each other down inside one process.
 """
 import gc
 import json
@@ -22,7 +22,7 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_bytes() -> int:
-    """The most memory this process has held, libraries included."""
+    """Return the peak memory of this process, libraries included."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) << 10
@@ -32,13 +32,13 @@ def peak_bytes() -> int:
 
 
 def answer(out: IO[str], **values: Any) -> None:
-    """Send a line."""
+    """Write a JSON object as a line."""
     out.write(json.dumps(values) + "\n")
     out.flush()
 
 
 def serve(out: IO[str], module: str, job: Job) -> None:
-    """Make the contestant, and train as often as asked."""
+    """Make the contestant and train a round for each line of input."""
     try:
         contestant = import_module(module)
         train = contestant.make(job)
@@ -55,7 +55,7 @@ def serve(out: IO[str], module: str, job: Job) -> None:
 
 
 def main() -> None:
-    """Serve, with what libraries print going to the errors."""
+    """Serve; what libraries print goes to standard error."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     module, job = sys.argv[1:]

@@ -1,18 +1,21 @@
-"""What several test files share."""
+"""Options and fixtures of all tests."""
 import os
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-# before NumPy is loaded: one thread sums in the same order everywhere, and does not wait for a
-# core that somebody else is using, which can take matrix products of small images tenfold time
+# Set before NumPy is loaded. One thread sums in the same order everywhere, and does not wait for a
+# core that another process is using, which slows small matrix products a lot.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import minifast
-import minifast.callbacks
-import minifast.devices
-import minifast.inspect
+
+for room in ("callbacks", "devices", "inspect"):  # they add methods, and the simulated device
+    if find_spec(f"minifast.{room}"):  # not so in the copies that tests/test_rooms.py makes
+        import_module(f"minifast.{room}")
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
 DEVICES = ["cpu", "fakecuda"]
@@ -24,12 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cpu_only(why): this test is about the CPU, or about no "
-                                       "device at all; it is not run on the others")
+    config.addinivalue_line("markers", "cpu_only(why): a test of the CPU, or of no device; it does "
+                                       "not run on the others")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test runs once on each device, as the default device of what it makes."""
+    """Run every test once on each device, as the default device."""
     chosen = metafunc.config.getoption("device") or DEVICES
     if metafunc.definition.get_closest_marker("cpu_only"):
         chosen = ["cpu"]
@@ -39,17 +42,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def device(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The device that this run of the test is on."""
-    name = getattr(request, "param", "cpu")  # the examples in docstrings have no parameter
+    """Make the device of this run the default, and return its name."""
+    name = getattr(request, "param", "cpu")  # examples in docstrings have no parameter
     with minifast.device(name):
         yield name
 
 
 @pytest.fixture(scope="session")
 def movielens() -> Path:
-    """The folder of MovieLens 100K, $MINIFAST_HOME/data/ml-100k; the test skips without it.
+    """Return the folder of MovieLens 100K, $MINIFAST_HOME/data/ml-100k; skip without it.
 
-    In CI with MINIFAST_HOME set its absence is a failure, so that a skip hides no gap.
+    In CI with MINIFAST_HOME set, a missing folder is a failure.
     """
     home = os.environ.get("MINIFAST_HOME", "")
     folder = Path(home, "data", "ml-100k")

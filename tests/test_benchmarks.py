@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cpu_only("each benchmark is told its device")
 
 
 def rows_of(text: str) -> list[list[str]]:
-    """The cells of the table's rows, without its head."""
+    """Return the cells of the table's rows, without its head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
@@ -92,7 +92,7 @@ def test_the_table_of_ways(name: str, others: int, capsys: pytest.CaptureFixture
 
 
 def test_what_a_frozen_body_saves(capsys: pytest.CaptureFixture[str]) -> None:
-    """Memory is the same everywhere; time is not asked of a busy machine."""
+    """Memory is the same everywhere; times on a busy machine are not tested."""
     frozen.main(["--bs", "16", "--repeats", "2"])
     out = capsys.readouterr().out
     assert out.startswith("cpu; ")
@@ -121,21 +121,21 @@ def test_peak_memory_is_what_lay_there_at_once() -> None:
     assert 2 << 20 <= frozen.peak_bytes(work) < (2 << 20) + 10_000
 
 
-# ---------------------------------------------------------------- lazy updates
+# ---------------------------------------------------------------- deferred updates
 
 
-def test_lazy_updates_are_timed_and_plotted(
+def test_deferred_updates_are_timed_and_plotted(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "lazy.svg"
     lazy.main(["--rows", "400", "800", "--factors", "3", "--bs", "16", "--steps", "10",
                "--only", "minifast", "--errors", "30", "--plot", str(picture)])
     out = capsys.readouterr().out
-    assert "| rows | minifast dense | minifast lazy |" in out
+    assert "| rows | minifast plain | minifast fast |" in out
     assert [line.count("|") for line in out.splitlines() if line.startswith("| 800 |")] == [4, 4]
-    errors = re.findall(r"^\| (dense|lazy.*) \| ([\d.e-]+) \|$", out, re.M)
-    assert [form for form, _ in errors] == ["dense", "lazy"] * 2 + [
-        f"lazy, {n} nodes" for n in (1, 2, 3, 4, 8)]
-    assert all(float(share) < 1e-4 for _, share in errors)  # one node is the worst
+    errors = re.findall(r"^\| (plain|fast.*) \| ([\d.e-]+) \|$", out, re.M)
+    assert [form for form, _ in errors] == ["plain", "fast"] * 2 + [
+        f"fast, {n} nodes" for n in (1, 2, 3, 4, 8)]
+    assert all(float(distance) < 1e-4 for _, distance in errors)  # one node is the worst
     assert picture.read_text(encoding="utf-8").count("<svg") == 1
 
 

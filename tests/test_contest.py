@@ -1,17 +1,30 @@
 """`python -m benchmarks`: contestants do the same work, and the report and the guard are right."""
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import minifast
 from benchmarks import __main__ as program
-from benchmarks import guard, installed, many_ratings, networks, notebook, report, startup
+from benchmarks import (
+    guard,
+    installed,
+    many_ratings,
+    networks,
+    notebook,
+    readme,
+    report,
+    startup,
+)
 from benchmarks import job as given
 from benchmarks.contest import Case, Contest, Contestant, Result
 from benchmarks.families import FASTAI, LEARNER, SURPRISE, TORCH, Options, floor, ours
@@ -21,7 +34,8 @@ from benchmarks.job import Job
 from benchmarks.ours import model_of, optimizer
 from minifast import Tensor
 from minifast.datasets import planted_ratings
-from minifast.nn import MSELossFlat
+from minifast.nn import Module, MSELossFlat
+from minifast.optim import Optimizer
 
 pytestmark = pytest.mark.cpu_only("contestants run on the CPU")
 
@@ -66,6 +80,36 @@ def test_contestants_train_the_dot_product_alike(dot: Job, name: str) -> None:
         [m for m in [*LOOPS, *PEERS] if "jax" not in m]
     lr, wd = {"AdamW": (.05, .1), "SGD": (1., 0.)}[name]  # torch's SGD cannot decouple decay
     agree(replace(dot, optimizer=name, lr=lr, wd=wd), modules)
+
+
+def test_the_fast_path_the_plain_path_and_torch_train_an_own_model_alike(dot: Job) -> None:
+    job = replace(dot, model="own dot")
+    runs = [losses("benchmarks.ours", replace(job, how=how), 6) for how in ("", "plain")]
+    runs += [losses(module, job, 6) for module in PEERS if "torch" in module]
+    same = losses("benchmarks.ours", dot, 6)  # the formula is that of EmbeddingDotBias
+    for found in runs:
+        np.testing.assert_allclose(found, same, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("how", "times"), [("", 1), ("plain", 0)])
+def test_a_raw_loop_enters_the_fast_path_once(dot: Job, how: str, times: int,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+
+    @contextmanager
+    def accelerate(model: Module, opt: Optimizer) -> Iterator[None]:
+        entered.append((type(model).__name__, len(opt.groups)))
+        yield
+    monkeypatch.setattr("benchmarks.ours.find_spec", str)
+    monkeypatch.setattr(minifast, "fast", SimpleNamespace(accelerate=accelerate), raising=False)
+    losses("benchmarks.ours", replace(dot, how=how), 3)
+    assert entered == [("EmbeddingDotBias", 1)] * times
+
+
+@pytest.mark.parametrize("how", ["Learner", "plain Learner"])
+def test_a_learner_trains_epochs(dot: Job, how: str) -> None:
+    first, second = losses("benchmarks.ours", replace(dot, how=how), 2)
+    assert second < first
 
 
 @pytest.mark.parametrize("model", ["mlp", "resnet10"])
@@ -173,19 +217,22 @@ def test_the_command_measures_and_saves(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Not measured: torch loop, AdamW fused ([Errno 2] No such file" in text
     table = cells(text)
     assert [row[1] for row in table] == [
-        "minifast Learner", "minifast loop, AdamW", "NumPy by hand, AdamW", "minifast loop, SGD",
+        "minifast Learner", "minifast loop, AdamW", "minifast Learner, plain",
+        "minifast loop, AdamW plain", "NumPy by hand, AdamW", "minifast loop, SGD",
         "NumPy by hand, SGD"]
     assert {row[0] for row in table} == {"1000 ratings, batch 64"}
-    assert [table[0][5], table[3][5]] == ["1.00", "1.00"]
+    assert [table[0][5], table[5][5]] == ["1.00", "1.00"]
     by_name = {row[1]: float(row[7]) for row in table}
     for name in ("AdamW", "SGD"):  # the same work; the last digit may be rounded otherwise
         assert abs(by_name[f"minifast loop, {name}"] - by_name[f"NumPy by hand, {name}"]) < 1.5e-4
+    plain = by_name["minifast loop, AdamW plain"]
+    assert abs(plain - by_name["minifast loop, AdamW"]) < 1.5e-4
 
 
 def test_every_familys_cases_can_be_made() -> None:
     options = Options(scale=.001)
     made = {name: list(family.cases(options)) for name, family in program.FAMILIES.items()}
-    assert [len(cases) for cases in made.values()] == [1, 2, 2, 4, 1, 1, 0]
+    assert [len(cases) for cases in made.values()] == [1, 2, 2, 2, 4, 1, 1, 0]
     assert {case.job.bs for case in made["movielens25m"]} == {4096, 65536}
     assert [c.name for c in program.FAMILIES["mlp"].cases(Options(bs=(8, 16)))] == [
         "MLP, batch 8", "MLP, batch 16"]
@@ -194,7 +241,7 @@ def test_every_familys_cases_can_be_made() -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["noteboks"], "there is no family 'noteboks'; there are notebook, batches"),
+    (["noteboks"], "no family 'noteboks'; choose from notebook, batches"),
     (["--python", "torch"], "needs LIBRARY=PATH"), (["--repeats", "0"], "must be positive")])
 def test_options_are_checked(options: list[str], message: str,
                              capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +264,7 @@ def test_who_fails_is_named_and_the_others_go_on(dot: Job) -> None:
         "one that breaks": "its process ended: KeyError: 'no such optimizer'"}
 
 
-# ---------------------------------------------------------------- before anything trains
+# ---------------------------------------------------------------- startup
 
 
 def test_imports_are_timed_in_new_processes() -> None:
@@ -242,7 +289,7 @@ def test_installed_sizes(monkeypatch: pytest.MonkeyPatch,
         assert least < int(capsys.readouterr().out) < most
 
 
-# ---------------------------------------------------------------- report and guard
+# ---------------------------------------------------------------- the report
 
 
 def test_the_ratio_is_to_minifast_with_the_same_optimizer_and_threads() -> None:
@@ -254,6 +301,62 @@ def test_the_ratio_is_to_minifast_with_the_same_optimizer_and_threads() -> None:
         "1.00", "1.00", "1.00", "1.50", "3.00", "6.00", "-"]
     assert [report.duration(s) for s in (1.2e-6, 123.4e-6, .0567, 2.5, 1234)] == [
         "1.20 us", "123 us", "56.7 ms", "2.50 s", "1234 s"]
+
+
+# ---------------------------------------------------------------- the README's table
+
+
+REPORT = """
+| case | contestant | threads | time per epoch | shortest to longest | ratio to minifast | x | y |
+|---|---|---|---|---|---|---|---|
+| 100 ratings, batch 64 | minifast Learner | 1 | 2 s | 2 s to 2 s | 1.00 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | minifast Learner | 2 | 1 s | 1 s to 1 s | 1.00 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | minifast Learner, plain | 1 | 4 s | 4 s to 4 s | 2.00 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | torch loop, AdamW fused | 1 | 6 s | 6 s to 6 s | 3.00 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | torch loop, AdamW foreach | 1 | 5 s | 5 s to 5 s | 2.50 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | torch loop, SGD fused | 1 | 1 s | 1 s to 1 s | 0.50 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | torch loop, AdamW fused | 2 | 1 s | 1 s to 1 s | 1.00 | 1 MiB | 0.5 |
+| 100 ratings, batch 64 | fastai collab_learner | 1 | 40 s | 40 s to 40 s | 20.00 | 1 MiB | 0.5 |
+"""
+
+
+def test_the_readmes_ratios_are_to_the_fastest_form_with_one_thread() -> None:
+    assert readme.table(REPORT).splitlines()[2:] == [
+        "| Notebook, batch size 64 | 2.5 | 20 |",
+        "| Notebook, batch size 64, plain path | 1.2 | 10 |"]
+    text = f"Words.\n{readme.START}\nold\n{readme.END}\nMore.\n"
+    found = readme.with_table(text, REPORT)
+    assert found == f"Words.\n{readme.START}\n{readme.table(REPORT)}\n{readme.END}\nMore.\n"
+    with pytest.raises(ValueError, match="no table of speed"):
+        readme.with_table("Words.", REPORT)
+
+
+def test_the_readmes_table_is_the_reports() -> None:
+    text = readme.README.read_text()
+    assert readme.with_table(text, readme.REPORT.read_text()) == text
+
+
+@pytest.mark.parametrize("path", [
+    readme.README, *(path for path in sorted(readme.REPORT.parent.glob("*.md"))
+                     if path != readme.REPORT), *sorted((readme.ROOT / "minifast").rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(readme.ROOT)))
+def test_timings_are_in_the_report_only(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"\d ?(?:ms|us|µs)\b|times (?:as fast|faster|slower)", text)
+
+
+def test_a_saved_report_renews_the_readmes_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                 ) -> None:
+    for name in ("README", "REPORT"):
+        monkeypatch.setattr(readme, name, tmp_path / name)
+    readme.README.write_text(f"{readme.START}\n{readme.END}\n")
+    monkeypatch.setattr(program, "lines", lambda *args: iter(REPORT.splitlines()))
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--save"])
+    assert program.main(["--save"]) == 0
+    assert "| Notebook, batch size 64 | 2.5 | 20 |" in readme.README.read_text()
+
+
+# ---------------------------------------------------------------- the guard
 
 
 def test_the_guard_compares_ratios(monkeypatch: pytest.MonkeyPatch,

@@ -1,10 +1,11 @@
-"""python -m minifast.devices.doctor: what its report says, and its exit status."""
+"""``python -m minifast.devices.doctor``: its report and its exit status."""
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.cpu_only("the report asks every device itself")
 
 @pytest.fixture(autouse=True)
 def nothing_chosen() -> Iterator[None]:
-    """As in a new program: no device was chosen yet."""
+    """Choose no device, as in a new program."""
     token = backend._chosen.set(None)
     yield
     backend._chosen.reset(token)
@@ -28,7 +29,7 @@ def nothing_chosen() -> Iterator[None]:
 
 @pytest.fixture
 def without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA is missing, whatever this machine has."""
+    """Let CUDA be missing, whatever this machine has."""
     missing = CudaState("missing", "CuPy does not import (no such module)")
     for module in (doctor, backend):
         monkeypatch.setattr(module, "cuda_state", lambda: missing)
@@ -36,13 +37,13 @@ def without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def report(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
-    """The exit status, and the lines."""
+    """Return the exit status and the lines."""
     status = doctor.main()
     return status, capsys.readouterr().out.splitlines()
 
 
 def line(lines: list[str], start: str) -> str:
-    """The only line that begins so."""
+    """Return the only line that begins with ``start``."""
     found, = [text for text in lines if text.startswith(start)]
     return found
 
@@ -71,6 +72,16 @@ def test_versions_blas_and_threads(monkeypatch: pytest.MonkeyPatch, without_cuda
     assert config["Build Dependencies"]["blas"]["name"] in blas
     assert f"{os.cpu_count()} processors" in blas
     assert "OMP_NUM_THREADS=3" in blas
+
+
+@pytest.mark.parametrize(("found", "fast", "words"), [
+    (None, True, "not installed"), ("a module", True, "on"),
+    ("a module", False, "off (MINIFAST_FAST or defaults.fast)")])
+def test_the_fast_path(found: str | None, fast: bool, words: str, without_cuda: None,
+                       monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: found)
+    monkeypatch.setattr(doctor, "defaults", SimpleNamespace(fast=fast))
+    assert f"Fast path: {words}" in report(capsys)[1]
 
 
 def test_data_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without_cuda: None,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from cupy_api import PATH, drift
 from host import host
 
 import minifast
@@ -20,7 +21,6 @@ from minifast.data import ArrayDataset, CollabDataBunch, DataBunch
 from minifast.devices.fakecuda import BACKEND
 from minifast.devices.fakecuda.array import FakeArray
 from minifast.devices.fakecuda.counting import ForbiddenError, count, forbid, room
-from minifast.devices.fakecuda.dump import PATH, drift
 from minifast.devices.fakecuda.rules import API
 from minifast.nn import (
     BatchNorm1d,
@@ -47,7 +47,7 @@ def far(data: Any) -> FakeArray:
 
 
 class Arrays(NamedTuple):
-    """One of each kind that a call may need."""
+    """An array of each kind that a call may need."""
 
     a: Any
     square: Any
@@ -173,7 +173,7 @@ def test_it_does_what_cupy_does(call: Callable[[Arrays], Any]) -> None:
 
 @pytest.fixture
 def real() -> Arrays:
-    """CuPy's arrays; without a GPU of memory that is not there, which its checks do not mind."""
+    """Return arrays of CuPy. Without a GPU they have no memory, which its checks do not need."""
     cupy = pytest.importorskip("cupy", reason="needs the CuPy wheel (but no GPU)")
     if cupy.is_available():
         return Arrays(*map(cupy.asarray, HERE))
@@ -182,7 +182,7 @@ def real() -> Arrays:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Not that of a missing driver or library, which means that CuPy's own checks had passed.
+    """Whether CuPy refused a call; an error of a missing driver means that its checks passed.
 
     NumPy shows the operands of what it refuses, which without a driver is an error as well.
     """
@@ -238,7 +238,7 @@ def test_copies_stay_on_the_device() -> None:
 
 
 def test_a_tensor_takes_over() -> None:
-    """As beside a NumPy array: the array's operator leaves the operation to the tensor's."""
+    """The array's operator leaves the operation to the tensor's, as NumPy's arrays do."""
     a, t = far([1., 2.]), tensor([3., 4.], requires_grad=True, device="fakecuda")
     for result in (a * t, t * a, np.multiply(a, t), a @ t):
         assert type(result) is Tensor
@@ -362,7 +362,7 @@ def test_what_costs_a_launch(launches: int, do: Callable[[Arrays], Any]) -> None
 
 
 def test_an_update_of_a_part_is_one_launch() -> None:
-    """a[1:] += b ends with a[1:] = itself, which costs nothing."""
+    """The statement a[1:] += b ends with an assignment of a view to itself, which is free."""
     a, b = far([1., 2., 3.]), far([1., 1.])
     with count() as counts:
         a[1:] += b
@@ -385,7 +385,7 @@ def test_what_is_forbidden_raises(kind: str, ask: Any) -> None:
 
 
 def test_repeats_are_the_hosts() -> None:
-    """So the length is known there, and nobody waits."""
+    """The host knows the length, so it does not wait."""
     a = far([1., 2.])
     with forbid("synchronizations", "transfers"):
         assert a.repeat(2).shape == np.repeat(a, repeats=2).shape == (4,)
@@ -421,7 +421,7 @@ def cnn() -> tuple[Module, ArrayDataset, Any]:
 
 
 class Steps:
-    """Training steps of a learner on the simulated device, one at a time."""
+    """Train on the simulated device one step at a time."""
 
     def __init__(self, make: Any) -> None:
         with minifast.device("fakecuda"):

@@ -1,1 +1,1 @@
-"""The same training by hand, as plain functions on arrays: the price of having no framework."""
+"""The same training without a framework: plain functions on NumPy arrays."""

@@ -1,8 +1,8 @@
-"""The dot product model by hand: one table, whose rows' products are the whole score.
+"""The dot product model: one table, in which the product of two rows is the whole score.
 
-A user's row is [factors, bias, -], an item's [factors, -, bias]. Once gathered, a 1 is written
-into the free place, so that one product of rows adds both biases too. Gradients are summed by
-SciPy's product with a one-hot matrix where it is installed, which is what minifast does too.
+A user's row is [factors, bias, -], an item's [factors, -, bias]. After gathering, a 1 is written
+into the free element, so one product of rows also adds both biases. Gradients are summed by
+SciPy's product with a one-hot matrix where it is installed, as in minifast.
 """
 from collections.abc import Mapping
 from importlib import import_module
@@ -20,7 +20,7 @@ except ImportError:
 
 
 class Dot:
-    """One gather, one scatter, no graph."""
+    """The model: one gather, one scatter, no graph."""
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         (self.first_item, width), n_items = weights["u_weight.weight"].shape, \
@@ -35,13 +35,13 @@ class Dot:
         self.make_room(0)
 
     def make_room(self, bs: int) -> None:
-        """Memory for the intermediate results of a batch; to ask for it anew each time is slow."""
+        """Return memory for intermediate results of a batch; allocating it each time is slow."""
         shape = 2 * bs, len(self.columns)
         self.rows, self.grad_rows = np.empty(shape, np.float32), np.empty(shape, np.float32)
         self.ends, self.ones = np.arange(2 * bs + 1), np.ones(2 * bs, np.float32)
 
     def backward(self, x: list[Array], y: Array) -> float:
-        """The mean squared error; its gradient into the flat one."""
+        """Return the mean squared error; write its gradient into the flat gradient."""
         users, items = x
         bs, ids = len(y), np.concatenate([users, items + self.first_item])
         if len(self.rows) != 2 * bs:
@@ -60,7 +60,7 @@ class Dot:
         return float(np.vecdot(error, error)) / bs
 
     def scatter(self, ids: Array, g: Array) -> None:
-        """The sum of the gradients of each row."""
+        """Sum the gradients of each row."""
         n, width = self.table.shape
         self.flat.all_grad.fill(0)
         if add_rows is not None:

@@ -1,4 +1,4 @@
-"""All parameters in one array, and the optimizers' steps on it, a stretch at a time."""
+"""All parameters in one array, and the optimizers' steps on it, chunk by chunk."""
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -6,12 +6,11 @@ import numpy as np
 from ..job import Array, Job
 
 WHOLE, STRETCH = 1 << 17, 1 << 15
-"""Up to so many parameters go at once; more of them in stretches that fit, with gradient and state,
-into a core's cache."""
+"""Most parameters in a chunk: with their gradients and state they fit into a core's cache."""
 
 
 class Flat:
-    """Parameters end to end; ``data`` and ``grad`` are views of them by name."""
+    """Parameters end to end in one array; ``data`` and ``grad`` are views by name."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         ends = [a.reshape(-1) for a in arrays.values()]
@@ -35,29 +34,31 @@ class Stepper:
         self.scratch = np.empty(self.stretch, np.float32)
 
     def stretches(self) -> Iterator[tuple[Array, ...]]:
-        """Parameters, gradient, two kinds of state and scratch, a stretch at a time."""
+        """Yield parameters, gradient, two kinds of state and scratch memory, chunk by chunk."""
         n = len(self.arrays[0])
         for start in range(0, n, self.stretch):
             yield *(a[start:start + self.stretch] for a in self.arrays), self.scratch[:n - start]
 
     def step(self) -> None:
-        """Update all."""
+        """Update all parameters."""
         self.steps += 1
         for stretch in self.stretches():
             self.update(*stretch)
 
     def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
-        """Update a stretch."""
+        """Update a chunk."""
         raise NotImplementedError
 
 
 class AdamW(Stepper):
-    """Loshchilov and Hutter 2019, algorithm 2."""
+    """AdamW: Loshchilov and Hutter 2019, algorithm 2."""
 
     def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
-        """Decay, both averages, the step. Averages are kept without their factors 1 - mom and
-        1 - beta, which never change; these and the corrections are folded into numbers. The
-        gradient is used up."""
+        """Apply the decay, update both averages, and make the step.
+
+        The averages are kept without their factors 1 - mom and 1 - beta, which go into the step.
+        The gradient serves as scratch memory.
+        """
         job = self.job
         root = ((1 - job.beta ** self.steps) / (1 - job.beta)) ** .5
         p *= 1 - job.lr * job.wd
@@ -74,10 +75,10 @@ class AdamW(Stepper):
 
 
 class SGD(Stepper):
-    """With momentum."""
+    """SGD with momentum."""
 
     def update(self, p: Array, g: Array, m: Array, v: Array, t: Array) -> None:
-        """One step; the second kind of state stays unused, untouched pages cost no memory."""
+        """Update a chunk. The second kind of state is not used, and so costs no memory."""
         if self.job.wd:
             p *= 1 - self.job.lr * self.job.wd
         m *= self.job.mom

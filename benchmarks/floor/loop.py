@@ -1,4 +1,4 @@
-"""The contestant: one of the hand-written models, and a hand-written optimizer."""
+"""The contestant: a hand-written model and a hand-written optimizer."""
 from typing import Any
 
 from .. import job as given
@@ -13,7 +13,7 @@ MODELS: dict[str, Any] = {"dot": Dot, "mlp": MLP, "resnet10": ResNet}
 
 
 def make(job: Job) -> Round:
-    """Training by hand."""
+    """Return the training by a hand-written model and optimizer."""
     model = MODELS[job.model](given.weights(job))
     opt = OPTIMIZERS[job.optimizer](model.flat, job)
     x, y = given.rows(job)

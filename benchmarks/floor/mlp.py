@@ -1,4 +1,4 @@
-"""Linear layers with ReLUs between, by hand."""
+"""Linear layers with ReLUs between them, written by hand."""
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,7 +8,7 @@ from .flat import Flat
 
 
 def cross_entropy(z: Array, y: Array) -> tuple[float, Array]:
-    """The loss, and its gradient with respect to the logits."""
+    """Return the loss, and its gradient with respect to the logits."""
     z = z - z.max(1, keepdims=True)
     e, rows = np.exp(z), np.arange(len(y))
     total = e.sum(1, keepdims=True)
@@ -20,14 +20,14 @@ def cross_entropy(z: Array, y: Array) -> tuple[float, Array]:
 
 
 class MLP:
-    """Weights (out, in) under torch's names: 0.weight, 0.bias, 2.weight ..."""
+    """The network; weights (out, in) have torch's names: 0.weight, 0.bias, 2.weight ..."""
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.flat = Flat(weights)
         self.names = sorted({name.split(".")[0] for name in weights}, key=int)
 
     def backward(self, x: list[Array], y: Array) -> float:
-        """The cross entropy; its gradient into the flat one."""
+        """Return the cross entropy; write its gradient into the flat gradient."""
         data, grad, inputs = self.flat.data, self.flat.grad, [x[0]]
         for name in self.names:
             z = inputs[-1] @ data[f"{name}.weight"].T

@@ -1,4 +1,4 @@
-"""A residual network by hand: images (bs, height, width, channels), convolutions as products."""
+"""A residual network: images (bs, height, width, channels), convolutions as matrix products."""
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -8,11 +8,11 @@ from .flat import Flat
 from .mlp import cross_entropy
 
 Back = Callable[[Array], Array]
-"""From the output's gradient to the input's; the parameters' gradients go into the flat one."""
+"""Take the output's gradient, return the input's; write the parameters' gradients."""
 
 
 def windows(x: Array, ks: int, stride: int) -> Array:
-    """What each place of the kernel sees: (bs * places, ks * ks * channels)."""
+    """Return the windows of a convolution: (bs * places, ks * ks * channels)."""
     if ks == 1:
         return x[:, ::stride, ::stride].reshape(-1, x.shape[-1])
     bs, h, w, c = x.shape
@@ -24,13 +24,13 @@ def windows(x: Array, ks: int, stride: int) -> Array:
 
 
 def turned(w: Array, ks: int) -> Array:
-    """A kernel (ks * ks * in, out) for the way back: (ks * ks * out, in)."""
+    """Return a kernel (ks * ks * in, out) for the backward pass: (ks * ks * out, in)."""
     w = w.reshape(ks, ks, -1, w.shape[1])[::-1, ::-1]
     return w.transpose(0, 1, 3, 2).reshape(-1, w.shape[2])
 
 
 def spread(g: Array, shape: tuple[int, ...], stride: int) -> Array:
-    """Zeros where a kernel with a stride did not stand."""
+    """Put zeros between the rows and columns that a kernel with a stride left out."""
     if stride == 1:
         return g
     room = np.zeros((*shape[:3], g.shape[-1]), np.float32)
@@ -39,7 +39,7 @@ def spread(g: Array, shape: tuple[int, ...], stride: int) -> Array:
 
 
 class ResNet:
-    """Weights under the names of ``minifast.nn.resnet10``."""
+    """The network; weights have the names of ``minifast.vision.resnet10``."""
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         self.kernels = {name: a.shape[2] for name, a in weights.items() if a.ndim == 4}
@@ -50,7 +50,7 @@ class ResNet:
         self.blocks = sorted({name[:3] for name in self.kernels if "conv1" in name})
 
     def conv(self, name: str, x: Array, stride: int = 1) -> tuple[Array, Back]:
-        """A convolution without bias."""
+        """Apply a convolution without bias."""
         w, ks = self.flat.data[f"{name}.weight"], self.kernels[f"{name}.weight"]
         y = windows(x, ks, stride) @ w
         size = [-(-n // stride) for n in x.shape[1:3]]
@@ -64,7 +64,7 @@ class ResNet:
         return y.reshape(len(x), *size, -1), back
 
     def norm(self, name: str, x: Array) -> tuple[Array, Back]:
-        """Batch norm (Ioffe and Szegedy 2015), with running statistics."""
+        """Apply batch norm (Ioffe and Szegedy 2015), with running statistics."""
         shape, x = x.shape, x.reshape(-1, x.shape[-1])
         n = len(x)
         mean = np.ones(n, np.float32) @ x / n  # a product sums columns faster than sum(0)
@@ -92,13 +92,13 @@ class ResNet:
         return y.reshape(shape), back
 
     def conv_norm(self, conv: str, norm: str, x: Array, stride: int = 1) -> tuple[Array, Back]:
-        """A convolution and its batch norm."""
+        """Apply a convolution and batch norm."""
         y, conv_back = self.conv(conv, x, stride)
         z, norm_back = self.norm(norm, y)
         return z, lambda g: conv_back(norm_back(g))
 
     def block(self, name: str, x: Array) -> tuple[Array, Back]:
-        """Two convolutions beside a shortcut."""
+        """Apply two convolutions beside a shortcut."""
         changes = f"{name}.downsample.0.weight" in self.kernels
         stride = 2 if changes else 1
         y, back1 = self.conv_norm(f"{name}.conv1", f"{name}.bn1", x, stride)
@@ -115,7 +115,7 @@ class ResNet:
         return z, back
 
     def backward(self, x: list[Array], y: Array) -> float:
-        """The cross entropy; its gradient into the flat one."""
+        """Return the cross entropy; write its gradient into the flat gradient."""
         h, stem_back = self.conv_norm("0", "1", x[0].transpose(0, 2, 3, 1))
         stem = np.maximum(h, 0, out=h)
         backs: list[Back] = []

@@ -1,1 +1,1 @@
-"""Other libraries as contestants; each takes part where its Python can import it."""
+"""Other libraries as contestants; each takes part if its Python can import it."""

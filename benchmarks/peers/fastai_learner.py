@@ -1,4 +1,4 @@
-"""fastai 2's collab_learner with its one-cycle fit, bar and log off."""
+"""fastai 2's collab_learner with its one-cycle fit, progress bar and log switched off."""
 import torch
 from fastai.collab import CollabDataLoaders, collab_learner
 from pandas import DataFrame
@@ -10,7 +10,7 @@ PACKAGE = "fastai"
 
 
 def make(job: Job) -> Round:
-    """An epoch of the notebook: recorder, schedule and validation."""
+    """Return a training in epochs as in the notebook: recorder, schedule and validation."""
     torch.set_num_threads(job.threads)
     names = ("user", "item", "rating")
     frame = DataFrame({name: given.read(job.folder, name) for name in names})

@@ -12,7 +12,7 @@ PACKAGE = "jax"
 
 
 def dot_loss(w: Any, users: Any, items: Any, y: Any) -> Any:
-    """EmbeddingDotBias and the mean squared error."""
+    """Return the mean squared error of EmbeddingDotBias."""
     import jax
     dot = (w["u_weight.weight"][users] * w["i_weight.weight"][items]).sum(1)
     z = dot + (w["u_bias.weight"][users] + w["i_bias.weight"][items])[:, 0]
@@ -20,7 +20,7 @@ def dot_loss(w: Any, users: Any, items: Any, y: Any) -> Any:
 
 
 def mlp_loss(w: Any, x: Any, y: Any) -> Any:
-    """784-512-256-10 and cross entropy."""
+    """Return the cross entropy of the layers 784-512-256-10."""
     import jax
     for name in ("0", "2"):
         x = jax.nn.relu(x @ w[f"{name}.weight"].T + w[f"{name}.bias"])
@@ -29,7 +29,7 @@ def mlp_loss(w: Any, x: Any, y: Any) -> Any:
 
 
 def adamw(job: Job, loss_func: Any, state: Any, step: Any, *batch: Any) -> Any:
-    """One step: (weights, averages, averages of squares) to the same, and the loss."""
+    """Return weights, averages and averages of squares after a step, and the loss."""
     import jax
     tree = jax.tree_util.tree_map
     w, m, v = state
@@ -42,7 +42,10 @@ def adamw(job: Job, loss_func: Any, state: Any, step: Any, *batch: Any) -> Any:
 
 
 def make(job: Job) -> Round:
-    """The loop, on as many processors as threads: jax has no setting that holds it to them."""
+    """Return the training in a raw loop, on as many processors as the job has threads.
+
+    jax has no setting for the number of threads.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:job.threads])
     import jax

@@ -1,4 +1,4 @@
-"""scikit-surprise's SVD and SVD++: stochastic gradient descent, one rating after the other."""
+"""scikit-surprise's SVD and SVD++: stochastic gradient descent, one rating at a time."""
 from surprise import SVD, Dataset, Reader, SVDpp
 
 from .. import job as given
@@ -8,7 +8,7 @@ PACKAGE = "scikit-surprise"
 
 
 def make(job: Job) -> Round:
-    """One epoch over the training rows, from new random weights each time."""
+    """Return a training that runs one epoch from new random weights in each round."""
     x, y = given.rows(job)
     ratings = [(*row, None) for row in zip(x[0].tolist(), x[1].tolist(), y.tolist(), strict=True)]
     rows = Dataset(Reader(rating_scale=(1, 5))).construct_trainset(ratings)
@@ -18,5 +18,5 @@ def make(job: Job) -> Round:
 
     def train(steps: int) -> float:
         algorithm.fit(rows)
-        return float("nan")  # it tells no training loss
+        return float("nan")  # it reports no training loss
     return train

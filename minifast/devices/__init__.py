@@ -1,4 +1,4 @@
-"""Devices: a simulated one for tests, and a check of what this machine has."""
+"""Devices: a simulated CUDA device for tests, and a report on what this machine offers."""
 from ..backend import register_backend as _register_backend
 from .fakecuda import BACKEND as _SIMULATED
 

@@ -1,6 +1,6 @@
-"""What this machine offers minifast, and whether minifast works on it.
+"""Report what this machine offers, and whether minifast works on it.
 
-    python -m minifast.devices.doctor
+Run it as ``python -m minifast.devices.doctor``.
 """
 import os
 import platform
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..autograd import gradcheck, ops, tensor
 from ..backend import cuda_state, default_device, device
 from ..data import ArrayDataset, DataBunch
 from ..datasets.sources import search_path
+from ..defaults import defaults
 from ..nn import Linear, ReLU, Sequential
 from ..train import Learner
 
@@ -27,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def versions() -> Iterator[str]:
-    """The packages that matter, with their versions; a warning if two of them conflict."""
+    """Yield the versions of the packages that matter, and a warning if two of them conflict."""
     yield f"minifast {__version__}, Python {platform.python_version()}, {platform.platform()}"
     found = {name: _version(name) for name in PACKAGES}
     yield from (f"  {name} {v}" if v else f"  {name}: not installed" for name, v in found.items())
@@ -46,7 +48,7 @@ def _version(name: str) -> str | None:
 
 
 def blas() -> str:
-    """The library behind NumPy's matrix products, and how many threads it may use."""
+    """Return the library behind NumPy's matrix products and its limits on threads."""
     config: Any = np.show_config(mode="dicts")
     found = config["Build Dependencies"]["blas"]
     limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
@@ -55,7 +57,7 @@ def blas() -> str:
 
 
 def self_test(name: str) -> str:
-    """A derivative checked and a small model trained on one device; how long it took."""
+    """Check a derivative and train a small model on one device; return how it went."""
     start = perf_counter()
     with device(name):
         gradcheck(ops.matmul, tensor([[1., 2.], [3., 4.]]), tensor([[.5], [-1.]]))
@@ -64,7 +66,18 @@ def self_test(name: str) -> str:
 
 
 def small_fit() -> tuple[float, float]:
-    """Loss before and after an epoch on y = |x|; RuntimeError if it does not fall by half."""
+    """Train an epoch on y = abs(x).
+
+    Returns
+    -------
+    tuple of float
+        The validation loss before and after.
+
+    Raises
+    ------
+    RuntimeError
+        If the loss does not fall by half.
+    """
     x = np.linspace(-1, 1, 2048, dtype=np.float32)[:, None]
     rows = ArrayDataset(x, np.abs(x[:, 0]))
     learn = Learner(DataBunch.create(rows, rows, bs=32, seed=0),
@@ -78,11 +91,19 @@ def small_fit() -> tuple[float, float]:
     return before, after
 
 
+def fast_path() -> str:
+    """Return whether fits take the fast path, and why not."""
+    if find_spec("minifast.fast") is None:
+        return "not installed"
+    return "on" if defaults.fast else "off (MINIFAST_FAST or defaults.fast)"
+
+
 def report() -> Iterator[str]:
-    """All lines of the report."""
+    """Yield the lines of the report."""
     yield from versions()
     yield blas()
     state = cuda_state()
+    yield f"Fast path: {fast_path()}"
     yield f"CUDA: {state.state} ({state.reason})"
     yield f"Device of new tensors: {_try(default_device)}"
     yield "Data are looked for in:"
@@ -95,12 +116,12 @@ def report() -> Iterator[str]:
 def _try(question: Callable[[], str]) -> str:
     try:
         return question()
-    except Exception as error:  # a report names what fails, and goes on
+    except Exception as error:  # the report names what fails and goes on
         return f"FAILED, {type(error).__name__}: {error}"
 
 
 def main() -> int:
-    """Print the report; the exit status is 1 if something in it failed."""
+    """Print the report and return the exit status: 1 if something in it failed."""
     failed = False
     for line in report():
         print(line, flush=True)

@@ -1,18 +1,21 @@
-"""A simulated CUDA device, strict about all that CuPy is strict about.
+"""A simulated CUDA device that refuses what CuPy refuses.
 
-``MINIFAST_DEVICE=fakecuda`` runs a program on it; ``count`` and ``forbid`` say what a GPU would
-have had to do.
+``MINIFAST_DEVICE=fakecuda`` runs a program on it. ``count`` counts the work that a GPU would do,
+``forbid`` raises an error when a program makes the device wait or transfer data.
 """
 from typing import Any
 
 import numpy as np
 
 from ...backend import Backend
-from .array import FakeArray
-from .counting import Counts, FakeOutOfMemoryError, ForbiddenError, count, forbid, note, room
-
-__all__ = ["BACKEND", "Counts", "FakeArray", "FakeOutOfMemoryError", "ForbiddenError", "count",
-           "forbid", "room"]
+from .array import FakeArray as FakeArray
+from .counting import Counts as Counts
+from .counting import FakeOutOfMemoryError as FakeOutOfMemoryError
+from .counting import ForbiddenError as ForbiddenError
+from .counting import count as count
+from .counting import forbid as forbid
+from .counting import note
+from .counting import room as room
 
 
 def _from_host(host: Any) -> FakeArray:

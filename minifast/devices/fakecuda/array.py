@@ -1,13 +1,13 @@
-"""An array on a device that is not there: NumPy inside, CuPy's rules outside.
+"""The array of the simulated device: NumPy inside, the rules of CuPy outside.
 
-What CuPy does in another way than NumPy, and what a GPU makes expensive, happens here too, so
-that a program can be shown to run on a GPU by a machine that has none:
+It behaves as CuPy does wherever CuPy differs from NumPy, so a test on a machine without a GPU can
+show that a program runs on one:
 
-- it is no ``np.ndarray``, is never converted to one unasked, and refuses to meet one;
-- it offers the functions, parameters and methods of CuPy 14.2 and no others (``cupy_api.json``);
-- reductions give arrays of no dimension, not numbers; reading a number waits for the device;
-- an index out of range wraps around; two writes to one place have no defined winner; sums over
-  repeated indices come in random order;
+- it is not an ``np.ndarray``, does not become one implicitly, and does not mix with one;
+- it has the functions, parameters and methods of CuPy 14.2 and no others (``cupy_api.json``);
+- reductions return arrays of no dimension; reading a number waits for the device;
+- an index out of range wraps around, the winner of two writes to one element is undefined, and
+  sums over repeated indices are taken in random order;
 - launches, transfers and waits are counted (``counting.py``).
 """
 from collections.abc import Iterator
@@ -34,7 +34,18 @@ from .rules import (
 
 
 class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
-    """The simulated device's array; ``get()`` brings a copy to the host."""
+    """An array on the simulated device; ``get()`` returns a copy on the host.
+
+    Parameters
+    ----------
+    host : ndarray
+        The values. They are not copied.
+
+    Raises
+    ------
+    ValueError
+        If a device cannot hold the dtype.
+    """
 
     __slots__ = ("__weakref__", "_host")
     __array_priority__ = 100
@@ -46,7 +57,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
             allocate(host.nbytes)
         self._host = host
 
-    # ---- asked without work on the device
+    # ---- attributes that need no work on the device
 
     shape = property(lambda self: self._host.shape)
     dtype = property(lambda self: self._host.dtype)
@@ -60,7 +71,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def flags(self) -> SimpleNamespace:
-        """Contiguous or not; there is no ``writeable``: all of a device's memory is."""
+        """Whether the array is contiguous; no ``writeable``, since all device memory is."""
         flags = self._host.flags
         return SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous,
                                owndata=flags.owndata)
@@ -71,10 +82,10 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __iter__(self) -> Iterator["FakeArray"]:
         return (self[i] for i in range(len(self)))
 
-    # ---- waits for the device
+    # ---- reading, which waits for the device
 
     def get(self) -> "np.ndarray[Any, Any]":
-        """A copy on the host."""
+        """Return a copy on the host."""
         return self._read("get()").copy()  # type: ignore[no-any-return]
 
     def _read(self, what: str) -> Any:
@@ -83,11 +94,11 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._host
 
     def item(self) -> Any:
-        """The only element as a Python number."""
+        """Return the only element as a Python number."""
         return self._read("item()").item()
 
     def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
+        """Return nested lists of Python numbers."""
         return self.get().tolist()
 
     def __float__(self) -> float:
@@ -109,8 +120,8 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         return format(self.get(), spec)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError("a device array is not converted to a NumPy array unasked; use .get() "
-                        "here, or tensor.numpy()")
+        raise TypeError("a device array does not become a NumPy array implicitly; call .get(), "
+                        "or numpy() on a tensor")
 
     # ---- copies
 
@@ -123,7 +134,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __reduce__(self) -> Any:
         return FakeArray, (self.get(),)
 
-    # ---- NumPy's functions, as far as CuPy has them
+    # ---- NumPy's functions that CuPy has
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (),
                         **options: Any) -> Any:
@@ -148,7 +159,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or API["methods"].get(name) is None:
-            raise AttributeError(f"CuPy's arrays have no {name!r}, or none that is simulated")
+            raise AttributeError(f"CuPy's arrays have no {name!r}, or it is not simulated")
         return lambda *args, **kwargs: _call("methods", name, getattr(self._host, name),
                                              args, kwargs, self)
 
@@ -177,7 +188,20 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
                              "array; bring it to the device first")
 
     def add_at(self, index: Any, values: Any) -> None:
-        """``cupy.add.at``: sums in an order that differs from run to run."""
+        """Add values at indices, as ``cupy.add.at``: repeated ones in a random order.
+
+        Parameters
+        ----------
+        index : array, slice or tuple of these
+            Where to add.
+        values : array or number
+            What to add; broadcast to the shape of ``self[index]``.
+
+        Raises
+        ------
+        TypeError
+            If ``cupy.add.at`` does not support the dtype.
+        """
         place, n_arrays = self._place(index)
         if not n_arrays:
             part = self[index]
@@ -190,16 +214,19 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         scatter(self._host, place, np.asarray(_moved(values, "values from the host")), True)
 
 
-# ---------------------------------------------------------------- what meets what
+# ---------------------------------------------------------------- operands and results
 
 def _may_meet(x: Any) -> bool:
-    """Whether CuPy's ufuncs look at ``x`` at all; a NumPy array they do, to refuse it."""
+    """Whether CuPy's ufuncs handle ``x``; a NumPy array they handle by an error."""
     return isinstance(x, (FakeArray, np.ndarray, np.generic, bool, int, float, complex))
 
 
 def _moved(x: Any, what: str, empty: Any = None) -> Any:
-    """What is inside a device array; a list or a NumPy array is moved there first, which CuPy
-    does for indices, and for values at them, without being asked. Anything else as it is."""
+    """Return the NumPy array inside a device array, and anything else as it is.
+
+    A list or a NumPy array is moved to the device first, as CuPy does with indices and with the
+    values that are written at them.
+    """
     if isinstance(x, FakeArray):
         return x._host
     if isinstance(x, slice):
@@ -231,7 +258,7 @@ def _outside(x: Any) -> Any:
 
 
 def _compute(ufunc: Any, inputs: Any, out: Any, options: Any) -> Any:
-    """A function of single elements, or a matrix product."""
+    """Call a ufunc on the NumPy arrays inside."""
     if len(out) > 1:
         raise ValueError("The 'out' parameter must have exactly one array value")
     given = {"out": _inside(tuple(out))} if out else {}
@@ -243,7 +270,7 @@ def _compute(ufunc: Any, inputs: Any, out: Any, options: Any) -> Any:
 
 def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
           owner: FakeArray | None = None) -> Any:
-    """A function of CuPy's, or a method of the array ``owner``."""
+    """Call a function of NumPy, or a method of the array ``owner``, by the rules of CuPy."""
     check(table, name, args, kwargs)
     if name in JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
         raise TypeError(f"cupy.{name}: only device arrays can be joined")

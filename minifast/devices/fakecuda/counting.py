@@ -1,4 +1,4 @@
-"""What a device would have had to do: counted, or forbidden."""
+"""Count, or forbid, what a GPU would do: kernel launches, transfers, waits for the device."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -6,12 +6,22 @@ from dataclasses import dataclass
 
 
 class ForbiddenError(RuntimeError):
-    """Something that this part of the program promised not to make the device do."""
+    """A transfer or a wait inside ``forbid``."""
 
 
 @dataclass
 class Counts:
-    """How often, and how much, since counting began."""
+    """The work of the device since ``count`` began.
+
+    Attributes
+    ----------
+    launches : int
+        Kernels started.
+    transfers, bytes_moved : int
+        Copies between host and device, and their bytes.
+    synchronizations : int
+        How often the host waited for the device.
+    """
 
     launches: int = 0
     transfers: int = 0
@@ -20,7 +30,7 @@ class Counts:
 
 
 class FakeOutOfMemoryError(MemoryError):
-    """The simulated device has no room for an array."""
+    """The simulated device has no memory left for an array."""
 
 
 _room: ContextVar[float] = ContextVar("room", default=float("inf"))
@@ -30,8 +40,10 @@ _forbidden: ContextVar[frozenset[str]] = ContextVar("forbidden", default=frozens
 
 @contextmanager
 def count() -> Iterator[Counts]:
-    """Within this, what the simulated device is asked to do is counted.
+    """Count the work of the simulated device inside a ``with`` block.
 
+    Examples
+    --------
     >>> from minifast import tensor
     >>> with count() as counts:
     ...     y = tensor([1., 2.], device="fakecuda") * 3
@@ -48,8 +60,15 @@ def count() -> Iterator[Counts]:
 
 @contextmanager
 def forbid(*kinds: str) -> Iterator[None]:
-    """Within this, 'transfers' or 'synchronizations' raise ForbiddenError and say what asked.
+    """Raise ForbiddenError for work of the given kinds inside a ``with`` block.
 
+    Parameters
+    ----------
+    *kinds : str
+        ``"transfers"``, ``"synchronizations"`` or ``"launches"``.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> t = tensor(1., device="fakecuda")
     >>> with forbid("synchronizations"):
@@ -66,7 +85,7 @@ def forbid(*kinds: str) -> Iterator[None]:
 
 @contextmanager
 def room(n_bytes: int) -> Iterator[None]:
-    """Within this, an array of more than ``n_bytes`` does not fit on the simulated device."""
+    """Let no array of more than ``n_bytes`` fit on the device inside a ``with`` block."""
     token = _room.set(n_bytes)
     try:
         yield
@@ -75,13 +94,41 @@ def room(n_bytes: int) -> Iterator[None]:
 
 
 def allocate(n_bytes: int) -> None:
-    """Raise FakeOutOfMemoryError if there is no room for an array of this size."""
+    """Check that an array fits into the device's memory.
+
+    Parameters
+    ----------
+    n_bytes : int
+        The size of the array.
+
+    Raises
+    ------
+    FakeOutOfMemoryError
+        If ``room`` allows fewer bytes.
+    """
     if n_bytes > _room.get():
         raise FakeOutOfMemoryError(f"no room for {n_bytes:,} bytes; {_room.get():,.0f} are left")
 
 
 def note(kind: str, what: str, n: int = 1, n_bytes: int = 0) -> None:
-    """Count ``n`` of a kind that ``what`` asked for."""
+    """Count work of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        A field of ``Counts``: ``"launches"``, ``"transfers"`` or ``"synchronizations"``.
+    what : str
+        The function or operation that asks for it, for the error message.
+    n : int
+        How often.
+    n_bytes : int
+        How many bytes it moves between host and device.
+
+    Raises
+    ------
+    ForbiddenError
+        Inside a ``forbid`` that names this kind.
+    """
     if kind in _forbidden.get():
         raise ForbiddenError(f"{kind} are forbidden here: {what} asks for one")
     for counts in _counting.get():

@@ -1,7 +1,7 @@
-"""CuPy's way to look things up and to write them, on the NumPy array inside.
+"""Indexing as CuPy does it, on the NumPy array inside a device array.
 
-An index out of range wraps around; of two writes to one place, any may win; sums over repeated
-indices are done element by element, in an order that differs from run to run.
+An index out of range wraps around. Of two writes to one element, either may win. Sums over
+repeated indices are taken in an order that differs from run to run.
 """
 from typing import Any
 
@@ -10,13 +10,34 @@ import numpy as np
 from .counting import note
 
 Host = Any
-"""A NumPy array: what a device array has inside."""
+"""The NumPy array inside a device array."""
 _order = np.random.default_rng(0)
 
 
 def place_of(parts: list[Any], shape: tuple[int, ...]) -> tuple[tuple[Any, ...], int]:
-    """The index that NumPy needs, and how many arrays are in it (with none, it makes a view).
+    """Translate an index of CuPy into one of NumPy.
 
+    Parameters
+    ----------
+    parts : list
+        The parts of the index: numbers, slices, NumPy arrays, ``None``, ``Ellipsis``.
+    shape : tuple of int
+        The shape of the indexed array.
+
+    Returns
+    -------
+    tuple
+        The index that NumPy needs.
+    int
+        How many arrays it contains; without one the result is a view.
+
+    Raises
+    ------
+    IndexError
+        If there are more parts than axes.
+
+    Examples
+    --------
     >>> place_of([..., np.array([-1, 5])], (2, 4))
     ((Ellipsis, array([3, 1])), 1)
     """
@@ -34,7 +55,7 @@ def place_of(parts: list[Any], shape: tuple[int, ...]) -> tuple[tuple[Any, ...],
 
 
 def _axes_of(part: Any) -> int:
-    """How many axes of the array a part of an index stands for."""
+    """Return how many axes a part of an index stands for."""
     if part is None or part is Ellipsis:
         return 0
     return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
@@ -52,12 +73,32 @@ def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
 
 
 def note_lookup(what: str, n_arrays: int) -> None:
-    """One kernel; with several arrays, one more for each, and one to start from."""
+    """Count the kernels of a lookup: one for one array, two more than arrays for several.
+
+    Parameters
+    ----------
+    what : str
+        The name of the operation.
+    n_arrays : int
+        The number of arrays in the index.
+    """
     note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
 
 
 def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None:
-    """Write, or add, element by element in an order that differs from run to run."""
+    """Write or add values one by one, in an order that differs from run to run.
+
+    Parameters
+    ----------
+    host : ndarray
+        The array to change.
+    place : tuple
+        The index, as ``place_of`` returns it.
+    values : ndarray
+        What to write there; broadcast to the shape of ``host[place]``.
+    add : bool
+        Whether to add instead of write.
+    """
     positions = np.arange(host.size).reshape(host.shape)[place]
     with np.errstate(all="ignore"):
         values = np.broadcast_to(values.astype(host.dtype), positions.shape).reshape(-1)
@@ -72,7 +113,18 @@ def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None
 
 
 def fill(view: Host, value: Host) -> None:
-    """``a[slice] = value``; nothing to do after ``a[slice] += b``, which ends with it."""
+    """Do ``a[slice] = value``.
+
+    Python runs ``a[slice] += b`` as an update of the view followed by ``a[slice] = view``; the
+    second part costs nothing.
+
+    Parameters
+    ----------
+    view : ndarray
+        The part of the array to fill.
+    value : ndarray or number
+        A single number, or values that broadcast to the view.
+    """
     if isinstance(value, np.ndarray) and value.__array_interface__ == view.__array_interface__:
         return
     note("launches", "an assignment")

@@ -1,4 +1,4 @@
-"""What CuPy 14.2 offers, and what each of its functions costs; no array is touched here."""
+"""The functions of CuPy 14.2, their parameters, and what each of them costs on a GPU."""
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,9 @@ from .counting import note
 
 API = json.loads((Path(__file__).with_name("cupy_api.json")).read_text())
 NUMBERS = "?bhilqBHILQefdFD"
-"""Type characters of what a device can hold: no text, no dates, no objects."""
+"""Characters of the dtypes that a device can hold: no text, no dates, no objects."""
 ADDING = "ilqILQefd"
-"""Those that ``add.at`` adds."""
+"""The dtypes that ``add.at`` supports."""
 FREE = frozenset({"shape", "ndim", "size", "empty", "empty_like", "result_type", "can_cast",
                   "may_share_memory", "shares_memory"})
 WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "histogram",
@@ -20,20 +20,22 @@ WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount",
                      "percentile", "quantile", "setdiff1d", "union1d", "intersect1d"})
 DECOMPOSING = frozenset({"cholesky", "cond", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv",
                          "lstsq", "matrix_rank", "pinv", "qr", "slogdet", "solve", "svd"})
-"""Of linear algebra: whether it went well is read back from the device."""
+"""Functions of linear algebra that read their status back from the device."""
 JOINING = frozenset({"concatenate", "concat", "stack", "vstack", "hstack", "dstack",
                      "column_stack"})
 ANSWERING = frozenset({"array_equal", "array_equiv", "allclose", "count_nonzero"})
-"""What NumPy answers with a Python value, CuPy with an array of no dimension."""
+"""Functions that return a Python value in NumPy and an array of no dimension in CuPy."""
 COMPARING = frozenset({"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"})
 FOLDING = {("add", "reduce"): "sum", ("multiply", "reduce"): "prod",
            ("add", "accumulate"): "cumsum", ("multiply", "accumulate"): "cumprod"}
-"""What a ufunc's methods are in CuPy."""
+"""The functions of CuPy that stand in for methods of ufuncs."""
 
 
 def table_of(function: Any) -> str:
-    """Which list of names a NumPy function is looked up in.
+    """Return the name of the table in ``API`` that lists a NumPy function.
 
+    Examples
+    --------
     >>> table_of(np.linalg.svd), table_of(np.exp2), table_of(np.where)
     ('linalg', 'functions', 'functions')
     """
@@ -42,7 +44,26 @@ def table_of(function: Any) -> str:
 
 
 def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Raise TypeError for a function or a parameter that CuPy does not have."""
+    """Check that CuPy has a function and the parameters of a call.
+
+    Parameters
+    ----------
+    table : str
+        The table in ``API``.
+    name : str
+        The name of the function.
+    args : tuple
+        The positional arguments.
+    kwargs : mapping
+        The keyword arguments.
+
+    Raises
+    ------
+    TypeError
+        If CuPy does not have the function or a parameter.
+    ValueError
+        If CuPy does not accept the kind of sort.
+    """
     if name not in API.get(table, {}):
         raise TypeError(f"CuPy 14.2 has no {name} in its {table.replace('_', ' ')}")
     known = API[table][name]
@@ -56,7 +77,17 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
 
 
 def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None:
-    """Count a call: a launch unless its result was ``given`` (a view), a wait for some."""
+    """Count what a call costs: one launch, and a wait where the host needs the result.
+
+    Parameters
+    ----------
+    table, name : str
+        The table in ``API`` and the function.
+    args : tuple
+        The positional arguments.
+    given : bool
+        Whether the result is a view, which needs no launch.
+    """
     waits = name in WAITING or (table == "linalg" and name in DECOMPOSING) \
         or (name == "where" and len(args) == 1)
     if waits:
@@ -66,8 +97,22 @@ def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None
 
 
 def is_view(result: Any, inputs: list["np.ndarray[Any, Any]"]) -> bool:
-    """Whether a result (or each of several) lies in the memory of an input.
+    """Tell whether a result, or each of several, shares memory with an input.
 
+    Parameters
+    ----------
+    result : ndarray or sequence of ndarray
+        What a function returned.
+    inputs : list of ndarray
+        The arrays it was called with.
+
+    Returns
+    -------
+    bool
+        True if no new array was made.
+
+    Examples
+    --------
     >>> a = np.zeros((2, 3))
     >>> is_view(a.reshape(6), [a]), is_view(a.T.reshape(6), [a])
     (True, False)

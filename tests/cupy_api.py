@@ -1,24 +1,27 @@
-"""Write down what CuPy offers, so that the simulated device offers no more.
+"""List the functions and parameters of CuPy, for the simulated device.
 
     pip install cupy-cuda13x==14.2.0     (no GPU needed: CuPy imports without a driver)
-    python -m minifast.fakecuda.dump     shows what differs from the committed list
-    python -m minifast.fakecuda.dump --write
+    python tests/cupy_api.py             shows what differs from the committed list
+    python tests/cupy_api.py --write     replaces the committed list
 """
 import argparse
 import inspect
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from minifast.devices import fakecuda
+
 Api = dict[str, dict[str, list[str] | None]]
-PATH = Path(__file__).with_name("cupy_api.json")
+PATH = Path(fakecuda.__file__).with_name("cupy_api.json")
 
 
 def parameters(function: Any) -> list[str] | None:
-    """Names of the parameters; None where they cannot be asked (a ufunc, a field).
+    """Return the names of the parameters; None if they are not known (a ufunc, a field).
 
-    A method written in Cython does not tell them, but its docstring begins with its signature.
+    The docstring of a method written in Cython begins with its signature.
 
     >>> parameters(drift)
     ['old', 'new']
@@ -33,7 +36,7 @@ def parameters(function: Any) -> list[str] | None:
 
 
 def dump(module: Any) -> Api:
-    """Functions, by module, and array methods of an array library: names to parameters."""
+    """Return the parameters of a library's functions, by module, and of its array's methods."""
     def public(owner: Any) -> dict[str, list[str] | None]:
         names = [name for name in dir(owner) if not name.startswith("_")]
         return {name: parameters(getattr(owner, name)) for name in names
@@ -45,17 +48,17 @@ def dump(module: Any) -> Api:
 
 
 def drift(old: Api, new: Api) -> list[str]:
-    """What came, went, or changed its parameters.
+    """Return what was added or removed, or has changed its parameters.
 
     >>> drift({"functions": {"a": ["x"]}}, {"functions": {"a": ["x", "y"], "b": None}})
-    ["functions.a: ['x'] -> ['x', 'y']", 'functions.b: came']
+    ["functions.a: ['x'] -> ['x', 'y']", 'functions.b: added']
     """
     lines = []
     for kind in new:
         before, after = old.get(kind, {}), new[kind]
         for name in sorted(before.keys() | after.keys()):
             if name not in before or name not in after:
-                lines.append(f"{kind}.{name}: {'came' if name in after else 'went'}")
+                lines.append(f"{kind}.{name}: {'added' if name in after else 'removed'}")
             elif before[name] != after[name]:
                 lines.append(f"{kind}.{name}: {before[name]} -> {after[name]}")
     return lines
@@ -66,8 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true", help="replace the committed list")
     write = parser.parse_args().write
-    import importlib
-    new = dump(importlib.import_module("cupy"))
+    new = dump(import_module("cupy"))
     old = json.loads(PATH.read_text()) if PATH.exists() else {}
     print("\n".join(drift(old, new)) or "no drift")
     if write:

@@ -1,30 +1,36 @@
-"""The house rules that a machine can check: what imports what, and what the source may hold."""
+"""The house rules that a machine can check: sizes, what imports what, what the source may hold."""
 import ast
 import importlib
-import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
+import count_lines
 import pytest
 
 import minifast
+
+pytestmark = pytest.mark.cpu_only("reads the source")
 
 ROOT = Path(minifast.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in SOURCES}
 HEAVY = {"pandas", "matplotlib", "cupy", "tqdm", "IPython", "pooch", "safetensors", "scipy",
          "PIL", "pyarrow"}
+PRIVATE_WORDS = ["shelf", "slab", "arena", "awake", "hears", "newcomer", "in_pieces", "by_hand",
+                 "foresee", "settle"]
+"""Words that once had a meaning in this project only; standard terms took their place."""
 
 
 def run_python(code: str) -> Any:
-    """What ``code`` prints as JSON, in a fresh interpreter."""
+    """Return what ``code`` prints as JSON, in a fresh interpreter."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True,
                           text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -52,7 +58,7 @@ print(json.dumps([sorted(new), middle - start, end - middle]))
 def test_importing_loads_numpy_and_minifast_alone(module: str) -> None:
     loaded, of_numpy, of_minifast = run_python(LOADED.format(module=module))
     assert loaded == ["minifast"]
-    assert of_minifast < 5 * max(of_numpy, .1)  # it takes a fraction; a busy machine may stutter
+    assert of_minifast < 5 * max(of_numpy, .1)  # a fraction; a busy machine may be slower
 
 
 def test_work_on_plain_arrays_loads_nothing_heavy() -> None:
@@ -141,51 +147,131 @@ def test_all_that_a_module_names_is_there(module: Any) -> None:
         getattr(module, name)
 
 
+# --------------------------------------------------------------------------------------- sizes
+
+
+def test_the_core_and_the_package_stay_within_their_bounds(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    lines = count_lines.counts(ROOT)
+    with capsys.disabled():
+        print("\n" + count_lines.table(lines))
+    core = count_lines.core(lines)
+    assert sum(core.values()) <= count_lines.CORE_LINES
+    assert len(core) <= count_lines.CORE_FILES
+    assert sum(lines.values()) <= count_lines.PACKAGE_LINES
+
+
+def test_blank_lines_comments_and_docstrings_do_not_count() -> None:
+    text = '''"""A module.
+
+Text."""
+
+# a comment
+def f(x):
+    """One line."""
+    return [x,
+
+            "text that counts"]  # and a comment
+'''
+    assert count_lines.code_lines(text) == 3
+
+
 # ------------------------------------------------------------------------- arrows point downwards
 
-FLOORS = [{"backend", "defaults", "memory", "random", "scatter", "threads", "notebook", "fakecuda"},
-          {"autograd"}, {"nn"}, {"optim"}, {"data"}, {"train"},
-          {"star", "tabular", "collab", "newcomer", "vision"},
-          {"doctor", "__init__", "__main__"}]
-FLOOR = {part: i for i, parts in enumerate(FLOORS) for part in parts}
+MODULE_NAMES = {".".join(["minifast", *Path(file).with_suffix("").parts]).removesuffix(".__init__"):
+                file for file in TREES}
+FACES = {name for name, file in MODULE_NAMES.items() if file.endswith("__init__.py")}
+FLOORS = {part: i for i, part in enumerate([*count_lines.CORE[1:], "__init__"])}
+THE_DOOR = ("train/learner.py", "fast")
+"""The one file of the core that may import a room, and the room."""
+BETWEEN_ROOMS = {("devices/doctor.py", "datasets")}
+"""Pairs (file, room) of imports from one room to another: the report names the data folders."""
 
 
-def imported(file: str) -> Iterator[str]:
-    """The parts of minifast that a file imports, anywhere in it."""
+def targets(file: str, trees: Mapping[str, ast.Module] = TREES) -> Iterator[str]:
+    """Yield the dotted names that a file imports, in functions and for type checkers too."""
     above = ["minifast", *file.split("/")[:-1]]
-    for node in ast.walk(TREES[file]):
+    for node in ast.walk(trees[file]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = above[:len(above) - node.level + 1] if node.level else []
-            parts = [*base, *(node.module or "").split(".")]
-            name = ".".join(p for p in parts if p)
-            yield from ([f"{name}.{alias.name}" for alias in node.names]
-                        if name == "minifast" else [name])
+            name = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def imported(file: str) -> set[str]:
+    """Return the modules of minifast that a file imports; a package stands for its __init__."""
+    ours = {name for name in targets(file) if name.partition(".")[0] == "minifast"}
+    return {name if name in MODULE_NAMES else name.rpartition(".")[0] for name in ours}
+
+
+def part_of(module: str) -> str:
+    """Return the top-level part of minifast that a module belongs to."""
+    return module.split(".")[1] if "." in module else "__init__"
 
 
 @pytest.mark.parametrize("file", TREES)
-def test_imports_point_downwards(file: str) -> None:
-    own = file.partition("/")[0].removesuffix(".py")
-    for name in imported(file):
-        top, _, rest = name.partition(".")
-        part = rest.partition(".")[0]
-        if top == "minifast" and part in FLOOR and own != "__init__":
-            assert FLOOR[part] <= FLOOR[own], f"{file} imports {name} from a floor above"
+def test_the_core_imports_downwards_and_no_room(file: str) -> None:
+    own = count_lines.part_of(file)
+    if own not in FLOORS:
+        return
+    for module in imported(file):
+        part = part_of(module)
+        if (file, part) != THE_DOOR:
+            assert part in FLOORS, f"{file} is of the core and imports the room {module}"
+            assert FLOORS[part] <= FLOORS[own], f"{file} imports {module} from a floor above"
 
 
-def test_every_part_has_a_floor() -> None:
-    assert {file.partition("/")[0].removesuffix(".py") for file in TREES} <= set(FLOOR)
+@pytest.mark.parametrize("file", TREES)
+def test_rooms_import_the_core_and_themselves_only(file: str) -> None:
+    own = count_lines.part_of(file)
+    if own in FLOORS:
+        return
+    others = {part_of(module) for module in imported(file)} - FLOORS.keys() - {own}
+    excused = {room for name, room in BETWEEN_ROOMS if name == file}
+    assert others <= excused, f"{file} imports other rooms: {sorted(others - excused)}"
+
+
+def test_no_exception_is_listed_in_vain() -> None:
+    used = {(file, part_of(module)) for file in TREES for module in imported(file)}
+    assert used >= BETWEEN_ROOMS
+
+
+def first_cycle(arrows: Mapping[str, Set[str]]) -> list[str]:
+    """Return the nodes of a cycle, the first also at its end; empty if there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def is_face_of(package: str, module: str) -> bool:
+    """Whether a module lies inside a package, whose __init__ it may import from."""
+    return package in FACES and f"{module}.".startswith(f"{package}.")
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    arrows = {name: {other for other in imported(file)
+                     if not is_face_of(other, name) and (file, part_of(other)) != THE_DOOR}
+              for name, file in MODULE_NAMES.items()}
+    assert first_cycle(arrows) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert first_cycle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    circle = first_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}})
+    assert set(circle) == {"b", "c"}
 
 
 @pytest.mark.parametrize("file", TREES)
 def test_cupy_is_imported_by_the_backend_alone(file: str) -> None:
-    named = {name.partition(".")[0] for name in imported(file)}
+    named = {name.partition(".")[0] for name in targets(file)}
     named |= {str(node.args[0].value).partition(".")[0] for node in ast.walk(TREES[file])
               if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
               and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module"}
-    recorder = "fakecuda/dump.py"  # writes down what CuPy offers, by hand, for the simulated device
-    assert not {"cupy", "cupyx"} & named or file in ("backend.py", recorder)
+    assert not {"cupy", "cupyx"} & named or file == "backend.py"
 
 
 @pytest.mark.parametrize("file", TREES)
@@ -198,7 +284,7 @@ def test_heavy_imports_are_inside_functions(file: str) -> None:
             assert not HEAVY & {name.partition(".")[0] for name in names}
 
 
-# ------------------------------------------------------------------------------- what is not there
+# ----------------------------------------------------------------------------- what is not allowed
 
 
 @pytest.mark.parametrize("file", TREES)
@@ -210,15 +296,30 @@ def test_no_star_import_no_bare_except_no_assert(file: str) -> None:
         assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*"), where
 
 
-# ---------------------------------------------------------------------------------------- to read
+@pytest.mark.parametrize("file", TREES)
+def test_names_are_exported_without_lists(file: str) -> None:
+    """A package exports by ``from .x import X as X``."""
+    assigned = {ast.unparse(target) for node in ast.walk(TREES[file])
+                if isinstance(node, ast.Assign) for target in node.targets}
+    assert "__all__" not in assigned
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=TREES)
+def test_words_are_the_fields(path: Path) -> None:
+    pattern = rf"(?<![a-z])({'|'.join(PRIVATE_WORDS)})s?(?![a-z])"
+    assert not re.findall(pattern, path.read_text(), re.IGNORECASE)
+
+
+# ------------------------------------------------------------------------------------ readability
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
+    """Yield all functions, nested ones too."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def body_lines(function: ast.FunctionDef) -> int:
-    """Lines of a function below its head, without the docstring."""
+    """Return the number of lines below the head of a function, without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
@@ -232,36 +333,6 @@ def test_functions_are_short() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=TREES)
 def test_files_are_short(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    assert len(lines) <= 300
-    assert max(map(len, lines), default=0) <= 100
-
-
-def public(module: Any) -> Iterator[tuple[str, Any]]:
-    """Classes and functions that a module defines, and the methods of these classes."""
-    for name, thing in vars(module).items():
-        if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
-            continue
-        if inspect.isclass(thing):
-            yield name, thing
-            yield from ((f"{name}.{k}", getattr(thing, k)) for k in methods(thing))
-        elif inspect.isfunction(thing):
-            yield name, thing
-
-
-def methods(cls: type) -> Iterator[str]:
-    """Those that need words of their own: not a field's default, nor what every array has."""
-    kinds = (property, classmethod, staticmethod)
-    for name, value in list(vars(cls).items()):
-        if not name.startswith("_") and name not in getattr(cls, "__annotations__", {}) \
-                and (inspect.isfunction(value) or isinstance(value, kinds)) \
-                and not getattr(cls, "_is_protocol", False) \
-                and not (cls.__name__ == "FakeArray" and hasattr(np.ndarray, name)):
-            yield name
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
-def test_public_things_say_what_they_are(module: Any) -> None:
-    assert module.__doc__
-    silent = [name for name, thing in public(module) if not inspect.getdoc(thing)]
-    assert silent == []
+    text = path.read_text()
+    assert count_lines.code_lines(text) <= 300
+    assert max(map(len, text.splitlines()), default=0) <= 100
