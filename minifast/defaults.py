@@ -1,4 +1,5 @@
 """What is taken when nothing is said; fastai v1's ``defaults``."""
+import os
 from typing import Any, ClassVar
 
 from .backend import default_device, device
@@ -11,11 +12,14 @@ class Defaults:
     (slice(None, 0.003, None), 0.01)
     """
 
-    __slots__ = ()
+    __slots__ = ("fast",)
     lr: ClassVar[Any] = slice(3e-3)
     """Learning rates of ``fit``: the last layer group's, the others' a tenth. Read-only."""
     wd: ClassVar[float] = 1e-2
     """Weight decay of a ``Learner``. Read-only."""
+
+    def __init__(self) -> None:
+        self.fast: bool = os.environ.get("MINIFAST_FAST", "1") != "0"
 
     @property
     def device(self) -> str:

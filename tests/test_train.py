@@ -71,13 +71,14 @@ def test_the_state_has_v1s_keys_from_v1s_events_on() -> None:
     def hear(event: str, state: State) -> None:
         seen.setdefault(event, set(state))
     fit(line_learner(), callbacks=[Spy(hear)])
-    start = {"epoch", "iteration", "num_batch", "skip_validate", "n_epochs", "metrics"}
+    start = {"epoch", "iteration", "num_batch", "skip_validate", "n_epochs", "metrics",
+             "metrics_names"}
     of_epoch = start | {"stop_training"}
     of_batch = of_epoch | {"last_input", "last_target", "train", "stop_epoch", "skip_step",
                            "skip_zero", "skip_bwd"}
     of_loss = of_batch | {"last_output", "last_loss", "smooth_loss"}
     assert seen == {
-        "train_begin": start | {"metrics_names"}, "epoch_begin": of_epoch,
+        "train_begin": start, "epoch_begin": of_epoch,
         "batch_begin": of_batch, "loss_begin": of_batch | {"last_output"},
         "backward_begin": of_loss, "backward_end": of_loss, "step_end": of_loss,
         "batch_end": of_loss, "epoch_end": of_loss | {"last_metrics"},
@@ -318,7 +319,7 @@ def test_a_loss_without_a_history_is_an_error() -> None:
 
 @pytest.mark.parametrize("event", ["train_begin", "epoch_begin", "batch_begin", "step_end"])
 def test_an_unknown_key_is_named(event: str) -> None:
-    with pytest.raises(ValueError, match=r"gave back 'stop_trainin'.*its keys now are epoch"):
+    with pytest.raises(ValueError, match=r"returned 'stop_trainin'.*its keys now are epoch"):
         fit(line_learner(), callbacks=[answer(event, stop_trainin=True)])
 
 

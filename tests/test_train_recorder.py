@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny import Spy, answer, floats, line_learner, ratings_learner, scripted, three_groups
 
-from minifast.train import Learner, mae, recorder, rmse, table
-from minifast.train.plots import suggest
+from minifast.train import Learner, mae, recorder, rmse
+from minifast.train.lr_find import suggest
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def test_large_losses_keep_two_spaces_between_them(capsys: pytest.CaptureFixture
                                                    clock: list[float]) -> None:
     """fastai v1's cells of twelve characters run into the next one."""
     learn = line_learner(callbacks=[scripted([497.705078, 12240.847656, 1234567.5])])
-    table.EpochTable(["epoch", "train_loss", "valid_loss"]).write([10, 12240.847656, 497.705078])
+    recorder.GrowingTable(["epoch", "train_loss", "valid_loss"]).write([10, 12240.847656, 497.705078])
     assert capsys.readouterr().out.splitlines()[1] == "10        12240.847656  497.705078  "
     _, *rows, _ = table_of(learn, capsys, 3)
     assert [row[22:] for row in rows] == [
@@ -159,11 +159,12 @@ def test_the_table_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
     def show_html(html: str, display_id: str | None = None) -> Handle:
         shown.append((display_id, html))
         return Handle()
-    monkeypatch.setattr(table, "in_notebook", lambda: True)
-    monkeypatch.setattr(table, "show_html", show_html)
-    monkeypatch.setattr(table, "as_html", lambda html: html)
+    monkeypatch.setattr(recorder, "in_notebook", lambda: True)
+    monkeypatch.setattr(recorder, "show_html", show_html)
+    monkeypatch.setattr(recorder, "as_html", lambda html: html)
     learn = line_learner(callbacks=[scripted([1., 2., 3.])])
-    assert table_of(learn, capsys, 3) == [""]
+    with learn.no_bar():
+        assert table_of(learn, capsys, 3) == [""]
     (first_id, _), *updates = shown
     assert first_id
     assert [kind for kind, _ in updates] == ["update", "update"]

@@ -77,7 +77,7 @@ class AccumulateScheduler(LearnerCallback):
         return self.on_epoch_end()
 
     def _is_mean(self) -> bool:
-        return bool(self.learn.loss_func.reduction == "mean")  # type: ignore[attr-defined]
+        return bool(self.learn.loss_func.reduction == "mean")
 
     def _scale(self, factor: float) -> None:
         for p in self.learn.model.parameters():

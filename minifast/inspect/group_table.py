@@ -7,7 +7,6 @@ import numpy as np
 
 from ..nn import BatchNorm, Module, Parameter
 from ..train.groups import ParameterModule, flatten_model
-from ..train.last_update import LastUpdate
 from .summary import Summary
 
 if TYPE_CHECKING:
@@ -157,9 +156,9 @@ def _updates(learn: "Learner") -> list[float | None]:
     return ratios or [None] * len(learn.layer_groups)
 
 
-def _last_update(learn: "Learner") -> LastUpdate | None:
+def _last_update(learn: "Learner") -> Any:
     """That of the last fit, if there was one."""
-    return learn.recorder.last_update if hasattr(learn, "recorder") else None
+    return getattr(getattr(learn, "recorder", None), "last_update", None)
 
 
 # ---------------------------------------------------------------- from rows to text

@@ -2,7 +2,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..train.callback import Callback
+from ..train.callback import Callback, handles
 
 if TYPE_CHECKING:
     from ..train.learner import Learner
@@ -50,5 +50,5 @@ def _line(line: str, callbacks: Iterable[Callback]) -> str:
     if not event.startswith("on_"):
         return line
     names = [type(cb).__name__ for cb in callbacks
-             if Callback.hears(cb, event.removeprefix("on_"))]
+             if handles(cb, event.removeprefix("on_"))]
     return f"{line:<30}{', '.join(names)}".rstrip()

@@ -45,7 +45,7 @@ class Optimizer:
     lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
 
     def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
-                 lazy: bool | None = None, nodes: int | None = None,
+                 lazy: bool | None = False, nodes: int | None = None,
                  **hypers: float | Sequence[float]) -> None:
         self.groups = _as_groups(groups)
         self.lazy, self.nodes, self.taken = lazy, nodes, 0
@@ -242,7 +242,7 @@ def _as_groups(groups: Groups) -> list[list[Parameter]]:
 
 def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
         wd: float | Sequence[float] = 0., true_wd: bool = True, bn_wd: bool = True,
-        lazy: bool | None = None) -> Optimizer:
+        lazy: bool | None = False) -> Optimizer:
     """Stochastic gradient descent, with momentum; ``torch.optim.SGD``.
 
     ``true_wd`` decouples weight decay from the gradient; False is the classic L2 penalty.
@@ -268,7 +268,7 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
 
 def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
          beta: float = .99, eps: float = 1e-8, wd: float | Sequence[float] = 0.,
-         true_wd: bool = True, bn_wd: bool = True, lazy: bool | None = None,
+         true_wd: bool = True, bn_wd: bool = True, lazy: bool | None = False,
          nodes: int | None = None) -> Optimizer:
     """Averages of gradient and squared gradient; v1's default optimizer (it says ``AdamW``).
 
