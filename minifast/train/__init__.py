@@ -27,7 +27,5 @@ from .metrics import rmse as rmse
 from .metrics import root_mean_squared_error as root_mean_squared_error
 from .metrics import top_k_accuracy as top_k_accuracy
 from .recorder import Recorder as Recorder
-from .scheduler import FlatCosAnnealScheduler as FlatCosAnnealScheduler
-from .scheduler import GeneralScheduler as GeneralScheduler
 from .scheduler import OneCycleScheduler as OneCycleScheduler
-from .scheduler import TrainingPhase as TrainingPhase
+from .scheduler import Scheduler as Scheduler

@@ -14,7 +14,6 @@ EVENTS = ("train_begin", "epoch_begin", "batch_begin", "loss_begin", "backward_b
 
 Changes = dict[str, Any] | None
 """What a handler returns: new values for entries of the training state."""
-Handler = Callable[..., Changes]
 
 
 class UnknownEventError(TypeError):
@@ -171,8 +170,10 @@ class CallbackHandler:
             changes = handler(**state) if names is None else \
                 handler(**{name: state[name] for name in names if name in state})
             if changes:
-                if unknown := [name for name in changes if name not in state]:
-                    raise _unknown_keys(handler, unknown, state)
+                if unknown := [repr(name) for name in changes if name not in state]:
+                    raise ValueError(f"{handler.__qualname__} returned {', '.join(unknown)}, which "
+                                     "the training state does not have; its keys now are "
+                                     f"{', '.join(state)}")
                 state.update(changes)
 
 
@@ -186,21 +187,17 @@ def handles(callback: Callback, event: str) -> bool:
     return getattr(type(callback), name) is not getattr(Callback, name)
 
 
-def _handlers(callbacks: Iterable[Callback], event: str) -> list[tuple[Handler, Any]]:
+def _handlers(callbacks: Iterable[Callback], event: str) -> list[tuple[Any, Any]]:
     """Return the handlers of an event with the names that each takes."""
-    found = [getattr(cb, f"on_{event}") for cb in callbacks if handles(cb, event)]
-    return [(handler, _argument_names(handler)) for handler in found]
+    handlers = [getattr(callback, f"on_{event}") for callback in callbacks
+                if handles(callback, event)]
+    return [(handler, _names(handler)) for handler in handlers]
 
 
-def _argument_names(handler: Handler) -> list[str] | None:
+def _names(handler: Callable[..., Changes]) -> list[str] | None:
     """Return the names of a handler's arguments, None if it takes any."""
     taken = signature(handler).parameters
     return None if any(p.kind is p.VAR_KEYWORD for p in taken.values()) else list(taken)
-
-
-def _unknown_keys(handler: Any, keys: Iterable[str], state: Iterable[str]) -> ValueError:
-    return ValueError(f"{handler.__qualname__} returned {', '.join(map(repr, keys))}, which the "
-                      f"training state does not have; its keys now are {', '.join(state)}")
 
 
 class SmoothenValue:

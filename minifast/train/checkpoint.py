@@ -3,13 +3,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 from warnings import warn
 
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, Any]]
-AnyLearner = TypeVar("AnyLearner")
 SUFFIX = ".safetensors"
 
 
@@ -141,8 +140,7 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
     return path if return_path else None
 
 
-def load(learn: AnyLearner, file: str | Path, strict: bool = True, with_opt: bool | None = None
-         ) -> AnyLearner:
+def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | None = None) -> Any:
     """Read a checkpoint that ``save`` wrote. Nothing changes if an error is raised.
 
     Parameters
@@ -173,19 +171,18 @@ def load(learn: AnyLearner, file: str | Path, strict: bool = True, with_opt: boo
     ValueError
         With ``with_opt=True``, if there is no optimizer state or it does not fit.
     """
-    made: Any = learn
-    path = _path(made, file)
+    path = _path(learn, file)
     weights, state = part_state(load_arrays(path))
     if with_opt and state is None:
         raise ValueError(f"{path} holds no optimizer state; it was saved with with_opt=False, "
                          "or before a fit")
-    opt = None if with_opt is False or state is None else _fitting_opt(made, state)
+    opt = None if with_opt is False or state is None else _fitting_opt(learn, state)
     if with_opt and opt is None:
         raise ValueError(f"the optimizer state in {path} is of other layer groups or other "
                          "trainable parameters; freeze as it was, or load with_opt=False")
-    made.model.load_state_dict(weights, strict)
+    learn.model.load_state_dict(weights, strict)
     if opt is not None:
-        made.opt = opt
+        learn.opt = opt
         opt.load_state_dict(state)
     return learn
 

@@ -77,25 +77,21 @@ def split_model(model: Module, split_on: SplitOn) -> list[Sequential]:
     [2, 1]
     """
     found = split_on if isinstance(split_on, Module) or not callable(split_on) else split_on(model)
-    leaves = flatten_model(model)
-    starts = {0, *(_first_leaf(leaves, m) for m in
-                   ([found] if isinstance(found, Module) else found))}
-    ends = [*sorted(starts), len(leaves)]
-    return [Sequential(*leaves[a:b]) for a, b in pairwise(ends)]
+    modules, leaves = [found] if isinstance(found, Module) else found, flatten_model(model)
+    starts = {0, *(_first_leaf(leaves, module) for module in modules)}
+    return [Sequential(*leaves[a:b]) for a, b in pairwise([*sorted(starts), len(leaves)])]
 
 
 def _first_leaf(leaves: list[Module], module: Any) -> int:
-    """Return the position of the first leaf of a module, or of the first module of a list."""
-    if isinstance(module, (list, tuple)) and module:
-        return _first_leaf(leaves, module[0])
+    """Return the position of the first leaf of a module."""
     if not isinstance(module, Module):
         raise TypeError(f"split takes modules of the model, got {type(module).__name__}")
     first = flatten_model(module)[0]
-    for i, leaf in enumerate(leaves):
-        if leaf is first:
-            return i
-    raise ValueError(f"cannot split at {type(module).__name__}: it is not a part of this model; "
-                     "pass modules that the model holds, such as learn.model.layers")
+    found = [i for i, leaf in enumerate(leaves) if leaf is first]
+    if not found:
+        raise ValueError(f"cannot split at {type(module).__name__}: it is not a part of this "
+                         "model; pass modules that the model holds, such as learn.model.layers")
+    return found[0]
 
 
 # ---------------------------------------------------------------- freezing

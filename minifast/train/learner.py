@@ -1,6 +1,6 @@
 """Learner: data, a model, and how the model is trained."""
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from . import checkpoint, groups, loop
 from .callback import Callback, listify
 from .lr_find import LRFinder
 from .recorder import ProgressBar, Recorder
-from .scheduler import FlatCosAnnealScheduler, OneCycleScheduler
+from .scheduler import OneCycleScheduler
 
 Self = TypeVar("Self", bound="Learner")
 
@@ -135,28 +135,26 @@ class Learner:
         ValueError
             If the training data are less than a batch.
         """
-        rates, wd = self.lr_range(lr), self.wd if wd is None else wd
+        rates: Any = self.lr_range(lr)
+        decay: Any = self.wd if wd is None else wd
         if len(self.data.train_dl) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
         with loop.on_device(self):
             if self.opt is None:
-                self.opt = self.create_opt(rates, wd)
+                self.opt = self.create_opt(rates, decay)
             else:
-                self.opt.set_hypers(lr=rates, wd=wd)
+                self.opt.set_hypers(lr=rates, wd=decay)
             made = [make(self) for make in self.callback_fns]
             everyone = [*self.callbacks, *made, *listify(callbacks)]
             with self._fast_path(everyone):
                 loop.fit(self, epochs, everyone)
 
-    def _fast_path(self, callbacks: Collection[Callback]) -> AbstractContextManager[Any]:
+    def _fast_path(self, callbacks: Collection[Callback]) -> Any:
         """Return the context in which a fit runs: that of ``minifast.fast``, if it is there."""
         if not self.fast or find_spec("minifast.fast") is None:
             return nullcontext()
-        fast: Any = import_module("minifast.fast")
-        accelerated: AbstractContextManager[Any] = fast.accelerate(self.model, self.optimizer,
-                                                                   callbacks)
-        return accelerated
+        return import_module("minifast.fast").accelerate(self.model, self.optimizer, callbacks)
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
         """Return a new optimizer over the layer groups.
@@ -222,30 +220,6 @@ class Learner:
                                   tot_epochs, start_epoch)
         self.fit(cyc_len, max_lr, wd, [*listify(callbacks), cycle])
 
-    def fit_fc(self, tot_epochs: int = 1, lr: Any = defaults.lr,
-               moms: tuple[float, float] = (.95, .85), start_pct: float = .72,
-               wd: float | Collection[float] | None = None, callbacks: Any = None) -> None:
-        """Train at flat learning rates that fall to 0 along a cosine at the end.
-
-        Parameters
-        ----------
-        tot_epochs : int
-            Number of passes over the training data.
-        lr : float, list of float or slice
-            Learning rates of the layer groups, see ``lr_range``.
-        moms : tuple of float
-            Momentum in the flat part, and after it.
-        start_pct : float
-            Fraction of all batches after which the rates fall.
-        wd : float or list of float, optional
-            Weight decay, by default the learner's.
-        callbacks : Callback or list of Callback, optional
-            Callbacks of this fit.
-        """
-        rates = self.lr_range(lr)
-        flat = FlatCosAnnealScheduler(self, rates, tot_epochs, moms, start_pct)
-        self.fit(tot_epochs, rates, wd, [*listify(callbacks), flat])
-
     def lr_find(self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100,
                 stop_div: bool = True, wd: float | Collection[float] | None = None) -> None:
         """Train with growing learning rates, then restore the learner.
@@ -269,10 +243,10 @@ class Learner:
 
     def to(self: Self, device: str) -> Self:
         """Move data, model and optimizer to a device; training continues there."""
-        state = None if self.opt is None else self.opt.state_dict()
+        state: Any = self.opt and self.opt.state_dict()
         self.data.to(device)
         self.model.to(device)
-        if self.opt is not None and state is not None:
+        if self.opt is not None:
             self.opt.clear()
             self.opt.load_state_dict(state)
         return self

@@ -1,6 +1,8 @@
 """The training loop, validation and predictions."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,8 +49,9 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
                 if state["stop_epoch"]:
                     break
             skip = state["skip_validate"] or data.empty_val
-            val_loss = None if skip else validation_loss(learn, data.valid_dl, on)
-            _end_epoch(on, val_loss)
+            results = [] if skip else validate_batches(learn, data.valid_dl, on)
+            on("epoch_end", bool(results), last_metrics=results)
+            state["epoch"] += 1
             if state["stop_training"]:
                 break
 
@@ -86,13 +89,6 @@ def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction, opt: O
     on("batch_end", last_loss=state["last_loss"].detach())
     state["iteration"] += 1
     state["num_batch"] += 1
-
-
-def _end_epoch(on: CallbackHandler, val_loss: Tensor | None) -> None:
-    """Call the handlers of the event epoch_end."""
-    measured = val_loss is not None
-    on("epoch_end", measured, last_metrics=[val_loss] if measured else [])
-    on.state["epoch"] += 1
 
 
 @contextmanager
@@ -156,8 +152,8 @@ def batch_rows(yb: Any) -> int:
 # ---------------------------------------------------------------- validation
 
 
-def validation_loss(learn: Any, dl: Any, on: CallbackHandler) -> Tensor | None:
-    """Return the mean loss over the rows of a loader, and call metrics and callbacks.
+def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
+    """Return the mean loss over the rows of a loader; metrics and callbacks see each batch.
 
     Parameters
     ----------
@@ -170,8 +166,8 @@ def validation_loss(learn: Any, dl: Any, on: CallbackHandler) -> Tensor | None:
 
     Returns
     -------
-    Tensor or None
-        The mean loss, a single number; None if the loader is empty.
+    list of Tensor
+        The mean loss, a single number; an empty list if the loader has no batch.
     """
     state, total, rows = on.state, 0., 0
     learn.model.eval()
@@ -185,7 +181,7 @@ def validation_loss(learn: Any, dl: Any, on: CallbackHandler) -> Tensor | None:
             on("batch_end", True, last_loss=loss)
             if state["stop_epoch"]:
                 break
-    return Tensor(total / rows) if rows else None
+    return [Tensor(total / rows)] if rows else []
 
 
 def _number(loss: Any) -> Any:
@@ -220,7 +216,8 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
     with _training(on, 1, measures):
         on("epoch_begin", True, num_batch=0, stop_training=False)
-        _end_epoch(on, validation_loss(learn, learn.data.valid_dl if dl is None else dl, on))
+        results = validate_batches(learn, learn.data.valid_dl if dl is None else dl, on)
+        on("epoch_end", bool(results), last_metrics=results)
     return [None if v is None else float(v) for v in on.state["last_metrics"]] or [None]
 
 
@@ -272,9 +269,7 @@ def get_preds(learn: Any, ds_type: DatasetType = DatasetType.Valid,
     """
     outputs, targets = [], []
     with no_grad(), evaluating(learn.model):
-        for i, (xb, yb) in enumerate(learn.data.batches(learn.data.dl(ds_type))):
-            if i == n_batch:
-                break
+        for xb, yb in islice(learn.data.batches(learn.data.dl(ds_type)), n_batch):
             outputs.append(forward(learn.model, xb).detach())
             targets.append(yb)
         if not outputs:
@@ -288,11 +283,9 @@ def _row_losses(loss_func: Any, raw: Tensor, target: Tensor) -> Tensor:
     if not hasattr(loss_func, "reduction"):
         raise TypeError("losses per row need a loss function with a reduction attribute, such as "
                         "minifast.nn.MSELossFlat()")
-    before, loss_func.reduction = loss_func.reduction, "none"
-    try:
-        return call_loss(loss_func, raw, target)
-    finally:
-        loss_func.reduction = before
+    of_rows = copy(loss_func)
+    of_rows.reduction = "none"
+    return call_loss(of_rows, raw, target)
 
 
 def _activation(loss_func: Any) -> Callable[[Tensor], Tensor]:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..optim import Phase, annealing_exp
+from ..optim import annealing_exp
 from .callback import Changes
-from .scheduler import Curves, Scheduler
+from .scheduler import Curves, Scheduler, make_phases
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
@@ -25,9 +25,8 @@ class Snapshot:
     """
 
     def __init__(self, learn: Any) -> None:
-        self.learn, self.weights = learn, learn.model.state_dict()
-        self.opt = learn.opt
-        self.opt_state = None if learn.opt is None else learn.opt.state_dict()
+        self.learn, self.weights, self.opt = learn, learn.model.state_dict(), learn.opt
+        self.opt_state = learn.opt and learn.opt.state_dict()
         self.generators = [(rng, rng.bit_generator.state) for rng in _generators(learn)]
         self.global_state = np.random.get_state()
 
@@ -70,14 +69,12 @@ class LRFinder(Scheduler):
     def __init__(self, learn: Any, start_lr: Any = 1e-7, end_lr: Any = 10., num_it: int = 100,
                  stop_div: bool = True) -> None:
         super().__init__(learn)
-        starts, ends = np.broadcast_arrays(np.atleast_1d(start_lr), np.atleast_1d(end_lr))
-        self.phases = [Phase(num_it, float(a), float(b), annealing_exp)
-                       for a, b in zip(starts, ends, strict=True)]
+        self.phases = make_phases(num_it, start_lr, end_lr, annealing_exp)
         self.num_it, self.stop_div, self.best = num_it, stop_div, float("inf")
         self.snapshot = Snapshot(learn)
 
     def schedule(self, n_epochs: int) -> tuple[int, Curves]:
-        return self.num_it, {"lr": [*self.phases]}
+        return self.num_it, {"lr": self.phases}
 
     def on_train_begin(self, n_epochs: int, epoch: int) -> Changes:
         super().on_train_begin(n_epochs, epoch)

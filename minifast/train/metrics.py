@@ -3,18 +3,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import ShapeError, Tensor, cat
-from .callback import Callback, Changes
+from .callback import Callback, Changes, listify
 
 MetricFunction = Callable[..., Tensor]
 
 
 class Metric(Callback):
-    """Base class of metrics that see a whole epoch: ``add`` batches, then return the ``value``."""
+    """Base class of metrics that see a whole epoch: ``add`` batches, then return the ``value``.
 
-    @property
-    def name(self) -> str:
-        """The title of the metric's column."""
-        return type(self).__name__
+    The title of its column is its attribute ``name``, or else the name of the class.
+    """
 
     def reset(self) -> None:
         """Forget the batches of the last epoch."""
@@ -58,23 +56,17 @@ class AverageMetric(Metric):
     """
 
     def __init__(self, func: MetricFunction) -> None:
-        self.func = func
-        self.reset()
-
-    @property
-    def name(self) -> str:
-        func = getattr(self.func, "func", self.func)  # the function inside a partial
-        return str(getattr(func, "__name__", type(func).__name__))
+        inner = getattr(func, "func", func)  # of a partial
+        self.func, self.name = func, getattr(inner, "__name__", type(inner).__name__)
 
     def reset(self) -> None:
         self.total: Any = 0.
         self.rows = 0
 
     def add(self, pred: Tensor, target: Any) -> None:
-        targets = target if isinstance(target, (list, tuple)) else [target]
+        targets = listify(target)
         n = len(targets[0])
-        self.total = self.total + self.func(pred, *targets) * n
-        self.rows += n
+        self.total, self.rows = self.total + self.func(pred, *targets) * n, self.rows + n
 
     def value(self) -> Any:
         return self.total / self.rows
@@ -83,18 +75,16 @@ class AverageMetric(Metric):
 class EpochMetric(Metric):
     """A function of all predictions and all targets of an epoch."""
 
-    func: Callable[[Tensor, Tensor], Tensor]
+    func: MetricFunction
 
     def reset(self) -> None:
-        self.preds: list[Tensor] = []
-        self.targets: list[Tensor] = []
+        self.batches: list[tuple[Tensor, Tensor]] = []
 
     def add(self, pred: Tensor, target: Tensor) -> None:
-        self.preds.append(pred.reshape(-1))
-        self.targets.append(target.reshape(-1))
+        self.batches.append((pred.reshape(-1), target.reshape(-1)))
 
     def value(self) -> Tensor:
-        return type(self).func(cat(self.preds), cat(self.targets))
+        return type(self).func(*map(cat, zip(*self.batches, strict=True)))
 
 
 def as_metric(metric: Any) -> Callback:
@@ -210,7 +200,6 @@ def mean_squared_logarithmic_error(pred: Tensor, target: Tensor) -> Tensor:
     >>> mean_squared_logarithmic_error(tensor([1.]), tensor([1.]))
     tensor(0.)
     """
-    pred, target = _flat(pred, target)
     return mean_squared_error((pred + 1).log(), (target + 1).log())
 
 

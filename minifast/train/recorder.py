@@ -135,11 +135,10 @@ class GrowingTable:
     """
 
     def __init__(self, names: list[str], silent: bool = False) -> None:
-        self.rows, self.silent = [names], silent
-        self.widths = [max(8, len(name)) + 2 for name in names]
+        self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
+        self.rows: list[list[str]] = []
         self._handle: Any = None
-        if not silent and not in_notebook():
-            self._print(names)
+        self.write(names)
 
     def write(self, row: list[Any]) -> None:
         """Add a row and show it."""
@@ -148,15 +147,12 @@ class GrowingTable:
         if self.silent:
             return
         if not in_notebook():
-            self._print(cells)
-        elif self._handle is None:
-            self._handle = show_html(self.html(), display_id=f"epochs-{id(self)}")
-        else:
+            print("".join(cell.ljust(max(width, len(cell) + 2))
+                          for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+        elif self._handle is not None:
             self._handle.update(as_html(self.html()))
-
-    def _print(self, cells: list[str]) -> None:
-        print("".join(cell.ljust(max(width, len(cell) + 2))
-                      for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+        elif len(self.rows) > 1:
+            self._handle = show_html(self.html(), display_id=f"epochs-{id(self)}")
 
     def html(self) -> str:
         """Return the table as HTML."""
@@ -206,13 +202,9 @@ class ProgressBar(LearnerCallback):
             self.bar.update(num_batch + 1 - self.bar.n)
 
     def on_epoch_end(self) -> None:
-        self.close()
-
-    def on_train_end(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the bar."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+    def on_train_end(self) -> None:
+        self.on_epoch_end()
