@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from ..autograd import Tensor
 from ..data import DataBunch
@@ -18,8 +18,6 @@ from .callback import Callback, listify
 from .lr_find import LRFinder
 from .recorder import ProgressBar, Recorder
 from .scheduler import OneCycleScheduler
-
-Self = TypeVar("Self", bound="Learner")
 
 
 @dataclass(eq=False)
@@ -241,7 +239,7 @@ class Learner:
         finder = LRFinder(self, start, end, num_it, stop_div)
         self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start, wd, [finder])
 
-    def to(self: Self, device: str) -> Self:
+    def to(self, device: str) -> Self:
         """Move data, model and optimizer to a device; training continues there."""
         state: Any = self.opt and self.opt.state_dict()
         self.data.to(device)
@@ -257,7 +255,7 @@ class Learner:
         """Return the learning rates of the layer groups, see ``groups.lr_range``."""
         return groups.lr_range(lr, len(self.layer_groups))
 
-    def split(self: Self, split_on: groups.SplitOn) -> Self:
+    def split(self, split_on: groups.SplitOn) -> Self:
         """Make layer groups that begin at these modules, see ``groups.split_model``."""
         self.layer_groups = groups.split_model(self.model, split_on)
         self.opt = None

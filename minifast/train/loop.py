@@ -10,7 +10,6 @@ import numpy as np
 from ..autograd import ShapeError, Tensor, cat, no_grad
 from ..backend import Array, DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DatasetType
-from ..data.loader import to_tensors
 from ..nn import Embedding, Module
 from ..nn.embedding import check_ids
 from ..optim import Optimizer
@@ -372,8 +371,9 @@ def check_all_ids(learn: Any) -> None:
             table.forward_hooks = (check,)
         with evaluating(learn.model), no_grad():
             for ds in (learn.data.train_ds, learn.data.valid_ds):
-                if tables and (rows := _rows_of_extremes(ds)):
-                    forward(learn.model, to_tensors(ds[rows], learn.data.device)[0])
+                rows = _rows_of_extremes(ds) if tables else []
+                for xb, _ in learn.data.batches([ds[rows]] if rows else []):
+                    forward(learn.model, xb)
     finally:
         for table, before in zip(tables, hooks, strict=True):
             table.forward_hooks = before

@@ -27,7 +27,10 @@ class Snapshot:
     def __init__(self, learn: Any) -> None:
         self.learn, self.weights, self.opt = learn, learn.model.state_dict(), learn.opt
         self.opt_state = learn.opt and learn.opt.state_dict()
-        self.generators = [(rng, rng.bit_generator.state) for rng in _generators(learn)]
+        owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
+        found = [getattr(owner, "rng", None) for owner in owners]
+        self.generators = [(rng, rng.bit_generator.state) for rng in found
+                           if isinstance(rng, np.random.Generator)]
         self.global_state = np.random.get_state()
 
     def restore(self) -> None:
@@ -40,12 +43,6 @@ class Snapshot:
         for rng, state in self.generators:
             rng.bit_generator.state = state
         np.random.set_state(self.global_state)
-
-
-def _generators(learn: Any) -> list[np.random.Generator]:
-    owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
-    found = [getattr(owner, "rng", None) for owner in owners]
-    return [rng for rng in found if isinstance(rng, np.random.Generator)]
 
 
 class LRFinder(Scheduler):

@@ -48,13 +48,13 @@ class Recorder(LearnerCallback):
         self.nb_batches: list[int] = []
         self.min_grad_lr: float | None = None
         self._metric_names: list[str] = []
-        self._table: GrowingTable | None = None
+        self._table: Any = None
 
     @property
     def names(self) -> list[str]:
         """The titles of the table's columns."""
-        time = ["time"] * self.learn.add_time
-        return ["epoch", "train_loss", "valid_loss", *self._metric_names, *time]
+        return ["epoch", "train_loss", "valid_loss", *self._metric_names,
+                *["time"] * self.learn.add_time]
 
     def add_metric_names(self, names: list[str]) -> None:
         """Add columns, for a callback of ``_order`` below -10 that extends ``last_metrics``."""
@@ -78,15 +78,14 @@ class Recorder(LearnerCallback):
 
     def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
                      smooth_loss: Any = None) -> None:
-        train, valid, *values = [None if v is None else float(v)
-                                 for v in (smooth_loss, *(last_metrics or [None]))]
+        losses = [smooth_loss, *(last_metrics or [None])]
+        values = [None if v is None else float(v) for v in losses]
         self.nb_batches.append(num_batch)
-        self.val_losses.append(valid)
-        self.metrics.append([v for v in values if v is not None])
+        self.val_losses.append(values[1])
+        self.metrics.append([v for v in values[2:] if v is not None])
         time = [format_time(monotonic() - self._start)] * self.learn.add_time
-        missing = [None] * (len(self.names) - 3 - len(values) - len(time))
-        if self._table is not None:
-            self._table.write([epoch, train, valid, *values, *missing, *time])
+        missing = [None] * (len(self.names) - 1 - len(values) - len(time))
+        self._table.write([epoch, *values, *missing, *time])
 
     plot = lr_find.plot_lr_find
     suggestions = lr_find.suggestions
