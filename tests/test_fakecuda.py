@@ -479,7 +479,7 @@ def test_ids_are_checked_without_a_validation_set() -> None:
     assert len(learn.recorder.losses) == 2
 
 
-def test_ids_are_checked_before_training() -> None:
+def test_ids_are_checked_once_per_data_set() -> None:
     class Rates(Module):
         def __init__(self) -> None:
             self.table = Embedding(10, 1)
@@ -497,7 +497,11 @@ def test_ids_are_checked_before_training() -> None:
     with minifast.device("fakecuda"):
         learn = Learner(DataBunch.create(good, None, bs=2), Rates())
     with learn.no_logging():
-        learn.fit(1, 1e-2)
+        with count() as first:
+            learn.fit(1, 1e-2)
+        with count() as second:
+            learn.fit(1, 1e-2)
+    assert first.transfers > second.transfers
     assert learn.model.table.forward_hooks == ()
 
 

@@ -11,7 +11,6 @@ from ..autograd import ShapeError, Tensor, cat, no_grad
 from ..backend import Array, DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DatasetType
 from ..nn import Embedding, Module
-from ..nn.embedding import check_ids
 from ..optim import Optimizer
 from .callback import Callback, CallbackHandler, listify
 from .metrics import as_metric, metric_name
@@ -360,29 +359,32 @@ def check_all_ids(learn: Any) -> None:
     """Raise IndexError if an id of the data is out of range for the Embedding that looks it up.
 
     A GPU does not check ids, it wraps them. So the rows with the smallest and the largest ids of
-    each column pass through the model, and the ids that reach an Embedding are checked on the CPU.
+    each column pass through the model, and the ids that reach an Embedding are checked on the
+    CPU. This happens once for each data set and model.
     """
     def check(table: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        check_ids(transfer(inputs[0].data, "cpu"), len(table.weight), "an Embedding of {n} rows")
-    tables = [module for module in learn.model.modules() if isinstance(module, Embedding)]
+        ids, n = transfer(inputs[0].data, "cpu"), table.weight.shape[0]
+        for wrong in ids[(ids < 0) | (ids >= n)]:
+            raise IndexError(f"id {wrong} is out of range for an Embedding of {n} rows (0 to "
+                             f"{n - 1}); look for it in the data")
+    model, tables = learn.model, [m for m in learn.model.modules() if isinstance(m, Embedding)]
+    sets = [ds for ds in (learn.data.train_ds, learn.data.valid_ds) if tables and
+            isinstance(ds, ArrayDataset) and len(ds) and ds.checked is not model]
     hooks = [table.forward_hooks for table in tables]
     try:
         for table in tables:
             table.forward_hooks = (check,)
-        with evaluating(learn.model), no_grad():
-            for ds in (learn.data.train_ds, learn.data.valid_ds):
-                rows = _rows_of_extremes(ds) if tables else []
-                for xb, _ in learn.data.batches([ds[rows]] if rows else []):
-                    forward(learn.model, xb)
+        with evaluating(model), no_grad():
+            for ds in sets:
+                forward(model, next(learn.data.batches([ds[_rows_of_extremes(ds)]]))[0])
+                ds.checked = model
     finally:
         for table, before in zip(tables, hooks, strict=True):
             table.forward_hooks = before
 
 
-def _rows_of_extremes(ds: Any) -> list[int]:
+def _rows_of_extremes(ds: ArrayDataset) -> list[int]:
     """Return the rows in which a column of whole numbers has its smallest or largest one."""
-    if not isinstance(ds, ArrayDataset) or not len(ds):
-        return []
     columns: list[Array] = ds.x if isinstance(ds.x, list) else [ds.x]
     found = [find(0) for x in columns if x.dtype.kind in "iu" for find in (x.argmin, x.argmax)]
-    return [row for rows in found for row in transfer(rows, "cpu").ravel().tolist()]
+    return [row for rows in found for row in transfer(rows, "cpu").ravel().tolist()] or [0]
