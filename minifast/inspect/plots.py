@@ -1,4 +1,4 @@
-"""Plots of what a recorder has kept; importing this module adds them to the Recorder."""
+"""Plots of a fit and readings of the finder's curve; importing this adds them to the Recorder."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from ..train import Recorder
 
-Curve = np.ndarray[Any, np.dtype[np.float64]]
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
+"""The distance at which ``slide`` compares slopes, and the difference that counts."""
 
 
 def plot_lr(recorder: Recorder, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0,
@@ -105,7 +107,7 @@ def plot_metrics(recorder: Recorder, skip_start: int = 0, skip_end: int = 0,
     return figure if return_fig else None
 
 
-def _cut(values: Sequence[Any], skip_start: int, skip_end: int) -> Curve:
+def _cut(values: Sequence[Any], skip_start: int, skip_end: int) -> Numbers:
     return np.array([float(v) for v in values[skip_start:len(values) - skip_end]])
 
 
@@ -118,5 +120,68 @@ def _of_epochs(recorder: Recorder, values: Sequence[Any], skip_start: int, skip_
             if value not in (None, []) and skip_start <= at <= last]
 
 
-for _method in (plot_lr, plot_losses, plot_metrics):
+# ---------------------------------------------------------------- suggestions
+
+
+def suggest(lrs: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
+    """Return fastai v2's four suggestions for a curve of the finder.
+
+    The first tenth, the last five points and everything from the first NaN on are left out.
+
+    Parameters
+    ----------
+    lrs : sequence of float
+        The rates.
+    losses : sequence of float
+        The smoothed loss at each rate.
+
+    Returns
+    -------
+    dict of str to float
+        ``valley`` is half way into the longest falling subsequence. ``slide`` is the highest rate
+        at which the slope still differs from the slope 15 points later. ``minimum`` is a tenth of
+        the rate with the lowest loss. ``steep`` is where the loss falls fastest against log(lr).
+        NaN where the curve is too short.
+
+    Examples
+    --------
+    >>> sorted(suggest([.1, 1.], [1., .5]))
+    ['minimum', 'slide', 'steep', 'valley']
+    """
+    start, stop = len(losses) // 10, len(losses) - 5
+    nan = np.flatnonzero(np.isnan(losses))
+    if len(nan):
+        stop = min(stop, int(nan[0]))
+    x, y = np.array(lrs[start:stop]), np.array(losses[start:stop])
+    if len(x) < 2:
+        return dict.fromkeys(("valley", "slide", "minimum", "steep"), float("nan"))
+    return {"valley": float(x[_valley(y)]),
+            "slide": float(x[_slide(y)]) if len(x) > SLIDE_WINDOW else float("nan"),
+            "minimum": float(x[y.argmin()] / 10),
+            "steep": float(x[(np.diff(y) / np.diff(np.log(x))).argmin()])}
+
+
+def suggestions(recorder: Recorder) -> dict[str, float]:
+    """Return fastai v2's suggestions after ``lr_find``: valley, slide, minimum and steep."""
+    return suggest(recorder.lrs, [float(loss) for loss in recorder.losses])
+
+
+def _valley(y: Numbers) -> int:
+    """Return the point half way into the longest falling subsequence, as fastai v2 counts."""
+    length = np.ones(len(y), int)
+    for i in range(1, len(y)):
+        length[i] += length[:i][y[:i] > y[i]].max(initial=0)
+    end = int(length.argmax())
+    n = int(length[end]) if end else 0
+    return max(0, end - n + n // 3 + n // 6)
+
+
+def _slide(y: Numbers) -> int:
+    """Return the last point whose slope differs from the slope a window later."""
+    slope = np.gradient(y)
+    alike = np.abs(slope[SLIDE_WINDOW:] - slope[:-SLIDE_WINDOW]) <= SLIDE_THRESHOLD
+    return min(int(np.flatnonzero(alike).max(initial=-1)) + 1, len(alike) - 1)
+
+
+for _method in (plot_lr, plot_losses, plot_metrics, suggestions):
     setattr(Recorder, _method.__name__, _method)

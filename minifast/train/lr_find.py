@@ -1,5 +1,4 @@
-"""The learning rate finder: a short training with growing rates, its plot and suggestions."""
-from collections.abc import Sequence
+"""The learning rate finder: a short training with growing rates, and its plot."""
 from typing import Any
 
 import numpy as np
@@ -7,10 +6,6 @@ import numpy as np
 from ..optim import annealing_exp
 from .callback import Changes
 from .scheduler import Curves, Scheduler, make_phases
-
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
-SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
-"""The distance at which ``slide`` compares slopes, and the difference that counts."""
 
 
 class Snapshot:
@@ -134,66 +129,3 @@ def plot_lr_find(recorder: Any, skip_start: int = 10, skip_end: int = 5, suggest
         print(f"Min numerical gradient: {lrs[at]:.2E}")
         axes.plot(lrs[at], losses[at], "o", color="red")
     return figure if return_fig else None
-
-
-# ---------------------------------------------------------------- suggestions
-
-
-def suggest(lrs: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
-    """Return fastai v2's four suggestions for a curve of the finder.
-
-    The first tenth, the last five points and everything from the first NaN on are left out.
-
-    Parameters
-    ----------
-    lrs : sequence of float
-        The rates.
-    losses : sequence of float
-        The smoothed loss at each rate.
-
-    Returns
-    -------
-    dict of str to float
-        ``valley`` is half way into the longest falling subsequence. ``slide`` is the highest rate
-        at which the slope still differs from the slope 15 points later. ``minimum`` is a tenth of
-        the rate with the lowest loss. ``steep`` is where the loss falls fastest against log(lr).
-        NaN where the curve is too short.
-
-    Examples
-    --------
-    >>> sorted(suggest([.1, 1.], [1., .5]))
-    ['minimum', 'slide', 'steep', 'valley']
-    """
-    start, stop = len(losses) // 10, len(losses) - 5
-    nan = np.flatnonzero(np.isnan(losses))
-    if len(nan):
-        stop = min(stop, int(nan[0]))
-    x, y = np.array(lrs[start:stop]), np.array(losses[start:stop])
-    if len(x) < 2:
-        return dict.fromkeys(("valley", "slide", "minimum", "steep"), float("nan"))
-    return {"valley": float(x[_valley(y)]),
-            "slide": float(x[_slide(y)]) if len(x) > SLIDE_WINDOW else float("nan"),
-            "minimum": float(x[y.argmin()] / 10),
-            "steep": float(x[(np.diff(y) / np.diff(np.log(x))).argmin()])}
-
-
-def suggestions(recorder: Any) -> dict[str, float]:
-    """Return fastai v2's suggestions after ``lr_find``: valley, slide, minimum and steep."""
-    return suggest(recorder.lrs, [float(loss) for loss in recorder.losses])
-
-
-def _valley(y: Numbers) -> int:
-    """Return the point half way into the longest falling subsequence, as fastai v2 counts."""
-    length = np.ones(len(y), int)
-    for i in range(1, len(y)):
-        length[i] += length[:i][y[:i] > y[i]].max(initial=0)
-    end = int(length.argmax())
-    n = int(length[end]) if end else 0
-    return max(0, end - n + n // 3 + n // 6)
-
-
-def _slide(y: Numbers) -> int:
-    """Return the last point whose slope differs from the slope a window later."""
-    slope = np.gradient(y)
-    alike = np.abs(slope[SLIDE_WINDOW:] - slope[:-SLIDE_WINDOW]) <= SLIDE_THRESHOLD
-    return min(int(np.flatnonzero(alike).max(initial=-1)) + 1, len(alike) - 1)

@@ -88,7 +88,6 @@ class Recorder(LearnerCallback):
         self._table.write([epoch, *values, *missing, *time])
 
     plot = lr_find.plot_lr_find
-    suggestions = lr_find.suggestions
 
 
 # ---------------------------------------------------------------- the table
