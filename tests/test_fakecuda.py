@@ -34,9 +34,8 @@ from minifast.nn import (
     Sequential,
 )
 from minifast.train import Learner, OneCycleScheduler
-from minifast.train.device import DeviceMemoryError
-from minifast.train.handler import CallbackHandler
-from minifast.train.loop import train_batch
+from minifast.train.callback import CallbackHandler
+from minifast.train.loop import DeviceMemoryError, train_batch
 from minifast.vision import AdaptiveAvgPool2d, Conv2d, MaxPool2d
 
 pytestmark = pytest.mark.cpu_only("about the simulated device itself; it names its devices")
@@ -432,17 +431,15 @@ class Steps:
         with learn.no_logging():
             learn.fit(1, 1e-3)
         made = [f(learn) for f in learn.callback_fns]
-        self.handler = CallbackHandler([*made, OneCycleScheduler(learn, 1e-2)])
-        self.handler.on_train_begin(1, [])
-        self.handler.on_epoch_begin()
+        self.on = CallbackHandler([*made, OneCycleScheduler(learn, 1e-2)])
+        self.on("train_begin", n_epochs=1, metrics_names=[])
+        self.on("epoch_begin")
         learn.model.train()
         self.batches: Iterator[Any] = iter(data.batches(data.train_dl))
 
     def __call__(self) -> None:
-        learn, handler = self.learn, self.handler
-        xb, yb = handler.on_batch_begin(*next(self.batches))
-        loss = train_batch(learn.model, xb, yb, learn.loss_func, learn.optimizer, handler)
-        handler.on_batch_end(loss)
+        learn = self.learn
+        train_batch(learn.model, *next(self.batches), learn.loss_func, learn.optimizer, self.on)
 
 
 @pytest.mark.parametrize(("make", "launches"), [(collab, 60), (mlp, 140), (cnn, 180)])
@@ -504,6 +501,30 @@ def test_ids_are_checked_once_per_data_set() -> None:
         with count() as second:
             learn.fit(1, 1e-2)
     assert first.transfers > second.transfers
+    assert learn.model.table.forward_hooks == ()
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_ids_of_a_table_of_columns_are_checked(wrong: int) -> None:
+    """The model cuts its columns apart itself, and each has its own Embedding."""
+    class Two(Module):
+        def __init__(self) -> None:
+            self.first, self.second = Embedding(9, 1), Embedding(4, 1)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return (self.first(ids[:, 0]) + self.second(ids[:, 1])).squeeze(-1)
+    ids = np.array([[8, 0], [1, 3], [2, wrong], [3, 1]])
+    for rows, error in ((slice(0, 2), None), (slice(0, 4), IndexError)):
+        with minifast.device("fakecuda"):
+            data = DataBunch.create(ArrayDataset(ids[rows], np.ones(len(ids[rows]), np.float32)),
+                                    None, bs=2)
+            learn = Learner(data, Two())
+        with learn.no_logging():
+            if error is None:
+                learn.fit(1, 1e-2)
+            else:
+                with pytest.raises(IndexError, match=rf"id {wrong} .*4 rows"):
+                    learn.fit(1, 1e-2)
 
 
 def test_a_full_memory_is_explained_and_the_learner_goes_on() -> None:

@@ -71,13 +71,14 @@ def test_the_state_has_v1s_keys_from_v1s_events_on() -> None:
     def hear(event: str, state: State) -> None:
         seen.setdefault(event, set(state))
     fit(line_learner(), callbacks=[Spy(hear)])
-    start = {"epoch", "iteration", "num_batch", "skip_validate", "n_epochs", "metrics"}
+    start = {"epoch", "iteration", "num_batch", "skip_validate", "n_epochs", "metrics",
+             "metrics_names"}
     of_epoch = start | {"stop_training"}
     of_batch = of_epoch | {"last_input", "last_target", "train", "stop_epoch", "skip_step",
                            "skip_zero", "skip_bwd"}
     of_loss = of_batch | {"last_output", "last_loss", "smooth_loss"}
     assert seen == {
-        "train_begin": start | {"metrics_names"}, "epoch_begin": of_epoch,
+        "train_begin": start, "epoch_begin": of_epoch,
         "batch_begin": of_batch, "loss_begin": of_batch | {"last_output"},
         "backward_begin": of_loss, "backward_end": of_loss, "step_end": of_loss,
         "batch_end": of_loss, "epoch_end": of_loss | {"last_metrics"},
@@ -316,9 +317,37 @@ def test_a_loss_without_a_history_is_an_error() -> None:
                                   if event == "backward_begin" else None)])
 
 
+def test_a_handler_is_given_what_it_names() -> None:
+    seen: dict[str, Any] = {}
+
+    class Names(Callback):
+        def on_epoch_begin(self) -> None:
+            seen["nothing"] = True
+
+        def on_batch_end(self, train: bool, last_loss: Tensor) -> None:
+            seen["names"] = train, float(last_loss)
+
+        def on_epoch_end(self, epoch: int, later: int = 7) -> None:
+            seen["default"] = epoch, later
+
+        def on_train_end(self, epoch: int, **kwargs: Any) -> None:
+            seen["rest"] = epoch, kwargs["n_epochs"], kwargs["exception"]
+    learn = fit(line_learner(n_valid=0), callbacks=[Names()])
+    assert seen == {"nothing": True, "names": (True, seen["names"][1]), "default": (0, 7),
+                    "rest": (1, 1, False)}
+    assert len(learn.recorder.losses) == 2
+
+
+def test_a_name_that_the_state_does_not_have() -> None:
+    class Misspelt(Callback):
+        def on_batch_end(self, last_los: Tensor) -> None: ...
+    with pytest.raises(TypeError, match=r"Misspelt.on_batch_end.* argument: 'last_los'"):
+        fit(line_learner(), callbacks=[Misspelt()])
+
+
 @pytest.mark.parametrize("event", ["train_begin", "epoch_begin", "batch_begin", "step_end"])
 def test_an_unknown_key_is_named(event: str) -> None:
-    with pytest.raises(ValueError, match=r"gave back 'stop_trainin'.*its keys now are epoch"):
+    with pytest.raises(ValueError, match=r"returned 'stop_trainin'.*its keys now are epoch"):
         fit(line_learner(), callbacks=[answer(event, stop_trainin=True)])
 
 
@@ -598,6 +627,23 @@ def test_a_cycle_in_two_parts_is_the_whole_cycle() -> None:
     assert part_lrs == lrs
     assert part_epochs == epochs == [0, 1, 2]
     assert frozen_copy(parts) == frozen_copy(whole)
+
+
+def test_each_step_has_the_rates_of_its_position() -> None:
+    learn, seen = three_groups(), []
+
+    def hear(event: str, state: State) -> None:
+        if event == "backward_end":
+            cycle = learn.one_cycle_scheduler
+            assert cycle.n_steps == 20
+            seen.append(cycle.position)
+            for name, curves in cycle.curves.items():
+                expected = [curve(cycle.position) for curve in curves]
+                assert learn.opt.get_hyper(name) == expected * (3 // len(curves))
+    with learn.no_logging():
+        learn.fit_one_cycle(2, slice(1e-4, 1e-2), callbacks=[Spy(hear)])
+    assert seen == list(range(20))
+    assert learn.one_cycle_scheduler.position == 20
 
 
 def test_beyond_its_end_a_cycle_stops_the_training() -> None:

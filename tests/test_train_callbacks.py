@@ -34,7 +34,7 @@ from minifast.callbacks import (
 from minifast.data import DataBunch
 from minifast.nn import Linear, MSELossFlat, ReLU, Sequential, mse_loss
 from minifast.optim import SGD
-from minifast.train import Callback, Learner, mae
+from minifast.train import Learner, mae
 
 NAN = float("nan")
 
@@ -493,27 +493,3 @@ def test_accumulating_needs_to_know_what_the_loss_is() -> None:
     plain.reduction = "mean"  # type: ignore[attr-defined]
     fit_quietly(learn, callbacks=[AccumulateScheduler(learn, 2)])
     assert {k: frozen_copy(learn)[k] for k in before} != before
-
-
-def test_who_hears_of_batches_is_settled_when_an_epoch_begins() -> None:
-    """Other events come in any case; a metric, or a learner alone, knows nothing of it."""
-    heard: list[tuple[str, int]] = []
-
-    class Choosy(Callback):
-        def hears(self, event: str) -> bool:
-            return super().hears(event) and self.on
-
-        def on_train_begin(self, **state: Any) -> None:
-            self.on = False
-
-        def on_epoch_begin(self, epoch: int = 0, **state: Any) -> None:
-            self.on = epoch == 1
-
-        def on_batch_end(self, epoch: int = 0, train: bool = True, **state: Any) -> None:
-            heard.append(("batch" if train else "validation", epoch))
-
-        def on_train_end(self, epoch: int = 0, **state: Any) -> None:
-            heard.append(("end", epoch))
-    fit_quietly(line_learner(2, callbacks=[Choosy()]), 3)
-    assert heard == [("batch", 1), ("batch", 1), ("validation", 1), ("end", 3)]
-

@@ -8,7 +8,7 @@ import pytest
 import tqdm.std
 from tiny import Spy, line_learner
 
-from minifast.train import Learner, progress
+from minifast.train import Learner, recorder
 
 
 class Terminal(io.StringIO):
@@ -33,7 +33,7 @@ def drawn(learn: Learner, monkeypatch: pytest.MonkeyPatch, per_batch: float = .0
           terminal: io.StringIO | None = None) -> list[str]:
     """What the bar showed, drawing by drawing; it is cleared at the end of an epoch."""
     clock, screen = Clock(per_batch), terminal or Terminal()
-    monkeypatch.setattr(progress, "monotonic", clock)
+    monkeypatch.setattr(recorder, "monotonic", clock)
     monkeypatch.setattr(tqdm.std, "time", clock)
     monkeypatch.setattr(sys, "stderr", screen)
     learn.callbacks.append(Spy(clock.of))
@@ -111,7 +111,7 @@ def test_the_bar_is_gone_after_an_error(error: type[BaseException],
 
 
 def test_the_bar_in_a_notebook_goes_to_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    monkeypatch.setattr(recorder, "in_notebook", lambda: True)
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     assert drawn(line_learner(30), monkeypatch, per_batch=.2, terminal=err) == []
@@ -121,7 +121,7 @@ def test_the_bar_in_a_notebook_goes_to_its_output(monkeypatch: pytest.MonkeyPatc
 def test_the_loss_is_read_at_drawings_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU each reading waits for the device."""
     learn, reads = line_learner(200), []
-    from minifast.train.progress import ProgressBar
+    from minifast.train.recorder import ProgressBar
     on_batch_end = ProgressBar.on_batch_end
 
     class Loss:
@@ -129,8 +129,8 @@ def test_the_loss_is_read_at_drawings_only(monkeypatch: pytest.MonkeyPatch) -> N
             reads.append(1)
             return 1.
 
-    def with_counted_loss(self: Any, **state: Any) -> Any:
-        return on_batch_end(self, **{**state, "smooth_loss": Loss()})
+    def with_counted_loss(self: Any, train: bool, num_batch: int) -> None:
+        on_batch_end(self, train, num_batch, Loss())
     monkeypatch.setattr(ProgressBar, "on_batch_end", with_counted_loss)
     drawn(learn, monkeypatch, per_batch=.01)
     assert 0 < len(reads) <= 20

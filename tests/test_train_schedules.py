@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tiny import answer, fit_quietly, frozen_copy, line_learner, three_groups
 
+from minifast.callbacks import GeneralScheduler, TrainingPhase
 from minifast.optim import annealing_cos, annealing_exp, annealing_poly
-from minifast.train import GeneralScheduler, Learner, TrainingPhase
+from minifast.train import Learner
 
 
 def run(phases: list[TrainingPhase], n_batches: int, epochs: int = 1, learn: Learner | None = None,

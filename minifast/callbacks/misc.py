@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..train.callback import Callback, Changes, LearnerCallback
-from ..train.table import format_cell
+from ..train.recorder import format_cell
 
 if TYPE_CHECKING:
     import pandas as pd

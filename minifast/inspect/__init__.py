@@ -1,5 +1,6 @@
 """Tools to look into a model, a learner and a fit."""
 from . import methods as methods
+from . import plots as plots
 from .activation_stats import ActivationStats as ActivationStats
 from .activation_stats import HookCallback as HookCallback
 from .hooks import Hook as Hook

@@ -1,12 +1,9 @@
-"""Learner, training loop, callbacks, metrics."""
-from .bn_freeze import BnFreeze as BnFreeze
+"""The learner, its training loop, callbacks and metrics."""
 from .callback import Callback as Callback
 from .callback import LearnerCallback as LearnerCallback
 from .callback import UnknownEventError as UnknownEventError
 from .checkpoint import CheckpointError as CheckpointError
-from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
-from .general_sched import GeneralScheduler as GeneralScheduler
-from .general_sched import TrainingPhase as TrainingPhase
+from .groups import BnFreeze as BnFreeze
 from .groups import flatten_model as flatten_model
 from .groups import split_model as split_model
 from .learner import Learner as Learner
@@ -29,5 +26,6 @@ from .metrics import r2_score as r2_score
 from .metrics import rmse as rmse
 from .metrics import root_mean_squared_error as root_mean_squared_error
 from .metrics import top_k_accuracy as top_k_accuracy
-from .one_cycle import OneCycleScheduler as OneCycleScheduler
 from .recorder import Recorder as Recorder
+from .scheduler import OneCycleScheduler as OneCycleScheduler
+from .scheduler import Scheduler as Scheduler

@@ -1,17 +1,19 @@
-"""Callbacks: what can happen at each event of training."""
+"""Callbacks: code that runs at the events of training."""
 import re
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from inspect import signature
+from typing import Any
 
-if TYPE_CHECKING:
-    from .learner import Learner
+from ..autograd import Tensor
+from ..backend import Array
 
 EVENTS = ("train_begin", "epoch_begin", "batch_begin", "loss_begin", "backward_begin",
           "backward_end", "step_end", "batch_end", "epoch_end", "train_end")
-"""The events in their order; the names and the order are fastai v1's."""
+"""fastai v1's events, in their order."""
 
 Changes = dict[str, Any] | None
-"""What a handler may give back: new values for parts of the state."""
+"""What a handler returns: new values for entries of the training state."""
 
 
 class UnknownEventError(TypeError):
@@ -19,16 +21,22 @@ class UnknownEventError(TypeError):
 
 
 class Callback:
-    """Base of all callbacks; fastai v1's ``Callback``.
+    """Base class of callbacks; fastai v1's ``Callback``.
 
-    Each handler is given the whole training state by name and takes what it needs; it may give
-    back a dictionary of changes to the state (``{"stop_training": True}``). Lower ``_order``
-    runs first. A method that starts with ``on_`` and is no event is refused when the class is
-    made: it would never be called.
+    A handler ``on_<event>`` takes the entries of the training state that it names, or all of
+    them with ``**kwargs``. It may return a dictionary with new values for some entries. Callbacks
+    with a lower ``_order`` run first.
 
-    >>> class Loud(Callback):
-    ...     def on_epoch_end(self, epoch, **state):
-    ...         print("epoch", epoch)
+    Raises
+    ------
+    UnknownEventError
+        If a subclass has an ``on_...`` method that is not an event. It would never be called.
+
+    Examples
+    --------
+    >>> class StopEarly(Callback):
+    ...     def on_epoch_end(self, epoch):
+    ...         return {"stop_training": epoch == 2}
     """
 
     _order = 0
@@ -43,62 +51,180 @@ class Callback:
                 raise UnknownEventError(f"{cls.__name__}.{name} is no event, so it would never "
                                         f"run; {hint}The events are {', '.join(known)}")
 
-    def on_train_begin(self, **state: Any) -> Changes:
-        """Before the first epoch."""
+    def on_train_begin(self, *args: Any, **state: Any) -> Changes:
+        """Run before the first epoch; can set the ``epoch`` to start with."""
 
-    def on_epoch_begin(self, **state: Any) -> Changes:
-        """Before an epoch's first batch."""
+    def on_epoch_begin(self, *args: Any, **state: Any) -> Changes:
+        """Run before the first batch of an epoch."""
 
-    def on_batch_begin(self, **state: Any) -> Changes:
-        """Before a batch: ``last_input`` and ``last_target`` can be changed."""
+    def on_batch_begin(self, *args: Any, **state: Any) -> Changes:
+        """Run before a batch; can change ``last_input`` and ``last_target``."""
 
-    def on_loss_begin(self, **state: Any) -> Changes:
-        """After the forward pass: ``last_output`` can be changed."""
+    def on_loss_begin(self, *args: Any, **state: Any) -> Changes:
+        """Run after the forward pass; can change ``last_output``."""
 
-    def on_backward_begin(self, **state: Any) -> Changes:
-        """After the loss: ``last_loss`` can be changed, ``skip_bwd`` skips the backward pass."""
+    def on_backward_begin(self, *args: Any, **state: Any) -> Changes:
+        """Run after the loss; can change ``last_loss``, or set ``skip_bwd``."""
 
-    def on_backward_end(self, **state: Any) -> Changes:
-        """When gradients are there; ``skip_step`` skips the optimizer's step."""
+    def on_backward_end(self, *args: Any, **state: Any) -> Changes:
+        """Run after the backward pass; can set ``skip_step``."""
 
-    def on_step_end(self, **state: Any) -> Changes:
-        """After the step; ``skip_zero`` lets gradients accumulate."""
+    def on_step_end(self, *args: Any, **state: Any) -> Changes:
+        """Run after the optimizer's step; can set ``skip_zero``, then gradients accumulate."""
 
-    def on_batch_end(self, **state: Any) -> Changes:
-        """After a batch; ``stop_epoch`` leaves the epoch's loop."""
+    def on_batch_end(self, *args: Any, **state: Any) -> Changes:
+        """Run after a batch; can set ``stop_epoch`` to skip the remaining batches."""
 
-    def on_epoch_end(self, **state: Any) -> Changes:
-        """After validation; ``stop_training`` makes it the last epoch."""
+    def on_epoch_end(self, *args: Any, **state: Any) -> Changes:
+        """Run after validation; can set ``stop_training``."""
 
-    def on_train_end(self, **state: Any) -> Changes:
-        """At the end in any case; ``exception`` is what ended it, or False."""
-
-    def hears(self, event: str) -> bool:
-        """Whether ``on_<event>`` is to be called, where this class has one; of the events of a
-        batch the handler asks anew when an epoch begins."""
-        return getattr(type(self), f"on_{event}") is not getattr(Callback, f"on_{event}")
-
-    def jump_to_epoch(self, epoch: int) -> None:
-        """Prepare for a training that goes on at ``epoch``."""
-
+    def on_train_end(self, *args: Any, **state: Any) -> Changes:
+        """Run at the end, also after an error: ``exception`` is the error or False."""
 
 class LearnerCallback(Callback):
-    """A callback that knows its learner, and can be found on it by its name in snake case.
+    """A callback with access to its learner; fastai v1's ``LearnerCallback``.
 
-    ``learn.recorder`` is the Recorder of the present or last fit; fastai v1's
-    ``LearnerCallback``.
+    The learner keeps it as an attribute with the name of the class in snake case: the Recorder
+    of the last fit is ``learn.recorder``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
     """
 
-    def __init__(self, learn: "Learner") -> None:
+    def __init__(self, learn: Any) -> None:
         self.learn = learn
         setattr(learn, snake_case(type(self).__name__), self)
 
 
 def snake_case(name: str) -> str:
-    """The attribute under which a learner keeps a callback; v1's ``camel2snake``.
+    """Return a class name in snake case; v1's ``camel2snake``.
 
     >>> snake_case("OneCycleScheduler"), snake_case("LRFinder"), snake_case("CSVLogger")
     ('one_cycle_scheduler', 'lr_finder', 'csv_logger')
     """
-    apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", apart).lower()
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
+
+
+def listify(x: Any) -> list[Any]:
+    """Return the items of a list, tuple or set, no items for None, and else ``x`` alone.
+
+    >>> listify(None), listify("mae"), listify(("a", "b"))
+    ([], ['mae'], ['a', 'b'])
+    """
+    return [] if x is None else list(x) if isinstance(x, (list, tuple, set)) else [x]
+
+
+# ---------------------------------------------------------------- calling the handlers
+
+
+class CallbackHandler:
+    """Keeps the training state and calls the handlers of each event; v1's ``CallbackHandler``.
+
+    Parameters
+    ----------
+    callbacks : iterable of Callback
+        Called in ascending ``_order``.
+    metrics : iterable of Callback
+        Called before ``callbacks``, at events that ask for it.
+
+    Attributes
+    ----------
+    state : dict of str to object
+        The training state, with fastai v1's keys.
+    smoothener : SmoothenValue
+        The smoothed training loss.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback], metrics: Iterable[Callback] = ()) -> None:
+        ordered = sorted(callbacks, key=lambda callback: callback._order)
+        everyone = [*metrics, *ordered]
+        self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
+                                      "skip_validate": False}
+        self.smoothener = SmoothenValue(.98)
+        self._handlers = {(event, measure): _handlers(everyone if measure else ordered, event)
+                          for event in EVENTS for measure in (False, True)}
+
+    def __call__(self, event: str, measure: bool = False, **updates: Any) -> None:
+        """Update the state, then call the handlers of an event and apply their changes.
+
+        Parameters
+        ----------
+        event : str
+            One of ``EVENTS``.
+        measure : bool
+            Whether metrics are called too.
+        **updates : object
+            New entries of the state.
+
+        Raises
+        ------
+        ValueError
+            If a handler returns a key that the state does not have.
+        """
+        state = self.state
+        state.update(updates)
+        for handler, names in self._handlers[event, measure]:
+            changes = handler(**state) if names is None else \
+                handler(**{name: state[name] for name in names if name in state})
+            if changes:
+                if unknown := [repr(name) for name in changes if name not in state]:
+                    raise ValueError(f"{handler.__qualname__} returned {', '.join(unknown)}, which "
+                                     "the training state does not have; its keys now are "
+                                     f"{', '.join(state)}")
+                state.update(changes)
+
+
+def handles(callback: Callback, event: str) -> bool:
+    """Return whether the class of a callback has a handler of its own for an event.
+
+    >>> handles(Callback(), "batch_end")
+    False
+    """
+    name = f"on_{event}"
+    return getattr(type(callback), name) is not getattr(Callback, name)
+
+
+def _handlers(callbacks: Iterable[Callback], event: str) -> list[tuple[Any, Any]]:
+    """Return the handlers of an event with the names that each takes."""
+    handlers = [getattr(callback, f"on_{event}") for callback in callbacks
+                if handles(callback, event)]
+    return [(handler, _names(handler)) for handler in handlers]
+
+
+def _names(handler: Callable[..., Changes]) -> list[str] | None:
+    """Return the names of a handler's arguments, None if it takes any."""
+    taken = signature(handler).parameters
+    return None if any(p.kind is p.VAR_KEYWORD for p in taken.values()) else list(taken)
+
+
+class SmoothenValue:
+    """An exponentially weighted average with bias correction; fastai v1's ``SmoothenValue``.
+
+    average <- beta average + (1 - beta) value; the smoothed value is average / (1 - beta^n).
+    Values stay on their device, so a GPU is not waited for.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the past, from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smooth = SmoothenValue(.98)
+    >>> [round(float(smooth.add(np.float64(v))), 7) for v in (4, 2, 3, 1)]
+    [4.0, 2.989899, 2.9933342, 2.479799]
+    """
+
+    def __init__(self, beta: float) -> None:
+        self.beta, self.n = beta, 0
+        self.average: Array = 0.
+
+    def add(self, value: Array) -> Tensor:
+        """Add a value and return the smoothed value."""
+        self.n += 1
+        self.average = self.average * self.beta + value * (1 - self.beta)
+        return Tensor(self.average / (1 - self.beta ** self.n))

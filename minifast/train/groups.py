@@ -1,27 +1,37 @@
-"""Layer groups: cutting a model into parts that have their own learning rate, or none."""
+"""Layer groups: parts of a model with their own learning rates, or frozen."""
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..nn import BatchNorm, Module, Parameter, Sequential
+from .callback import LearnerCallback
 
 SplitOn = Callable[[Module], Any] | Module | Iterable[Any]
 
 
+# ---------------------------------------------------------------- splitting
+
+
 class ParameterModule(Module):
-    """A leaf that holds one parameter which its model owns directly."""
+    """A leaf that holds a parameter which its model owns directly.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        The parameter.
+    """
 
     def __init__(self, parameter: Parameter) -> None:
         self.weight = parameter
 
     def forward(self, x: Any) -> Any:
-        """The input, unchanged."""
         return x
 
 
 def flatten_model(model: Module) -> list[Module]:
-    """The leaves of a model, depth first; fastai v1's ``flatten_model``.
+    """Return the leaves of a model, depth first; fastai v1's ``flatten_model``.
 
     A parameter that a module with children owns directly becomes a leaf of its own.
 
@@ -32,71 +42,143 @@ def flatten_model(model: Module) -> list[Module]:
     children = list(model.children())
     if not children:
         return [model]
-    own = [p for p in vars(model).values() if isinstance(p, Parameter)]
-    below = [leaf for child in children for leaf in flatten_model(child)]
-    return below + [ParameterModule(p) for p in own]
+    leaves = [leaf for child in children for leaf in flatten_model(child)]
+    return leaves + [ParameterModule(p) for p in vars(model).values() if isinstance(p, Parameter)]
 
 
 def split_model(model: Module, split_on: SplitOn) -> list[Sequential]:
-    """Layer groups: one begins at the first leaf of each module of ``split_on``.
+    """Return layer groups; fastai v1's ``split_model``.
 
-    ``split_on`` is a module, several, or a function from the model to them. The beginning of
-    the model begins a group in any case.
+    Parameters
+    ----------
+    model : Module
+        The model.
+    split_on : Module, iterable of Module, or callable
+        The modules at which a group begins, besides the beginning of the model. A callable
+        returns them for the model.
 
+    Returns
+    -------
+    list of Sequential
+        The leaves of each group.
+
+    Raises
+    ------
+    TypeError
+        If ``split_on`` holds something else than modules.
+    ValueError
+        If one of the modules is not part of the model.
+
+    Examples
+    --------
     >>> from minifast.nn import Linear, ReLU
     >>> net = Sequential(Linear(1, 1), ReLU(), Linear(1, 1))
     >>> [len(group) for group in split_model(net, net[2])]
     [2, 1]
     """
-    found = split_on(model) if callable(split_on) and not isinstance(split_on, Module) \
-        else split_on
-    modules: Sequence[Any] = [found] if isinstance(found, Module) else list(found)
-    leaves = flatten_model(model)
-    starts = sorted({0, *(_first_leaf(leaves, _one_module(m)) for m in modules)})
-    return [Sequential(*leaves[a:b]) for a, b in zip(starts, [*starts[1:], len(leaves)],
-                                                     strict=True)]
+    found = split_on if isinstance(split_on, Module) or not callable(split_on) else split_on(model)
+    modules, leaves = [found] if isinstance(found, Module) else found, flatten_model(model)
+    starts = {0, *(_first_leaf(leaves, module) for module in modules)}
+    return [Sequential(*leaves[a:b]) for a, b in pairwise([*sorted(starts), len(leaves)])]
 
 
-def _one_module(module: Any) -> Module:
-    if isinstance(module, (list, tuple)) and module:
-        return _one_module(module[0])
+def _first_leaf(leaves: list[Module], module: Any) -> int:
+    """Return the position of the first leaf of a module."""
     if not isinstance(module, Module):
         raise TypeError(f"split takes modules of the model, got {type(module).__name__}")
-    return module
-
-
-def _first_leaf(leaves: list[Module], module: Module) -> int:
     first = flatten_model(module)[0]
-    for i, leaf in enumerate(leaves):
-        if leaf is first:
-            return i
-    raise ValueError(f"cannot split at {type(module).__name__}: it is not a part of this model; "
-                     "pass modules that the model holds, such as learn.model.layers")
+    found = [i for i, leaf in enumerate(leaves) if leaf is first]
+    if not found:
+        raise ValueError(f"cannot split at {type(module).__name__}: it is not a part of this "
+                         "model; pass modules that the model holds, such as learn.model.layers")
+    return found[0]
+
+
+# ---------------------------------------------------------------- freezing
 
 
 def freeze_groups(groups: Sequence[Module], n: int, train_bn: bool = True) -> None:
-    """Freeze ``groups[:n]`` and unfreeze the rest; batch norm stays trainable if ``train_bn``.
+    """Freeze the first ``n`` layer groups and unfreeze the others.
 
-    IndexError if there are not so many groups, ValueError if nothing would be left to train.
+    Parameters
+    ----------
+    groups : sequence of Module
+        The layer groups.
+    n : int
+        Number of groups to freeze; a negative number counts from the end.
+    train_bn : bool
+        Whether batch norm in frozen groups stays trainable.
+
+    Raises
+    ------
+    IndexError
+        If there are fewer groups.
+    ValueError
+        If nothing would be left to train.
     """
     count = len(groups)
     if not -count <= n <= count:
         raise IndexError(f"freeze_to({n}): this model has {count} layer group"
                          f"{'s' * (count != 1)}; make more with learn.split(...)")
-    first = n + count if n < 0 else n
-    if first == count:
+    if n == count:
         raise ValueError(f"freeze_to({n}) would freeze all {count} layer groups and leave "
                          "nothing to train")
-    for group in groups[:first]:
+    for group in groups[:n]:
         for leaf in flatten_model(group):
             leaf.requires_grad_(train_bn and isinstance(leaf, BatchNorm))
-    for group in groups[first:]:
+    for group in groups[n:]:
         group.requires_grad_(True)
 
 
-def even_mults(start: float, stop: float, n: int) -> list[float]:
-    """``n`` numbers from start to stop with equal ratios.
+class BnFreeze(LearnerCallback):
+    """Puts frozen batch norm into evaluation mode at each epoch; fastai v1's ``BnFreeze``.
 
+    It then normalises by its running statistics and keeps them. Without this callback a frozen
+    batch norm keeps scale and shift only, as in v1. A learner with ``train_bn=False`` adds it to
+    its ``callback_fns``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import BatchNorm1d, MSELossFlat
+    >>> from minifast.train import Learner
+    >>> bn = BatchNorm1d(2).requires_grad_(False)
+    >>> BnFreeze(Learner(DataBunch([]), bn, loss_func=MSELossFlat())).on_epoch_begin()
+    >>> bn.training
+    False
+    """
+
+    def on_epoch_begin(self) -> None:
+        for module in self.learn.model.modules():
+            if isinstance(module, BatchNorm) and not module.weight.requires_grad:
+                module.eval()
+
+
+# ---------------------------------------------------------------- rates
+
+
+def even_mults(start: float, stop: float, n: int) -> list[float]:
+    """Return numbers with equal ratios.
+
+    Parameters
+    ----------
+    start, stop : float
+        The first and the last number.
+    n : int
+        How many; ``[stop]`` for 1.
+
+    Returns
+    -------
+    list of float
+        The ``n`` numbers.
+
+    Examples
+    --------
     >>> even_mults(1., 100., 3)
     [1.0, 10.0, 100.0]
     """
@@ -104,11 +186,28 @@ def even_mults(start: float, stop: float, n: int) -> list[float]:
 
 
 def lr_range(lr: Any, n: int) -> Any:
-    """Learning rates for ``n`` groups: fastai's reading of a number, a list and a slice.
+    """Return the learning rates of layer groups; fastai v1's ``Learner.lr_range``.
 
-    A number is for all groups; a list has one for each. ``slice(b)`` gives the last group b
-    and the others b / 10; ``slice(a, b)`` goes from a to b in equal ratios.
+    Parameters
+    ----------
+    lr : float, list of float or slice
+        A number is for all groups, a list has one for each. ``slice(b)`` is b for the last group
+        and b / 10 for the others, ``slice(a, b)`` goes from a to b in equal ratios.
+    n : int
+        Number of groups.
 
+    Returns
+    -------
+    float or list of float
+        One rate for all groups, or one for each.
+
+    Raises
+    ------
+    ValueError
+        If a list has another length, or a slice has no positive end.
+
+    Examples
+    --------
     >>> lr_range(slice(1e-3), 3), lr_range(1e-3, 3)
     ([0.0001, 0.0001, 0.001], 0.001)
     """

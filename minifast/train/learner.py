@@ -1,43 +1,70 @@
-"""Learner: data, a model, and how to train one on the other."""
+"""Learner: data, a model, and how the model is trained."""
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from ..autograd import Tensor
-from ..data import DataBunch, DatasetType
+from ..data import DataBunch
 from ..defaults import defaults
 from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
-from . import checkpoint, inference
-from .bn_freeze import BnFreeze
-from .callback import Callback
-from .device import on_device
-from .general_sched import FlatCosAnnealScheduler
-from .groups import SplitOn, flatten_model, freeze_groups, lr_range, split_model
-from .loop import fit
-from .lr_find import LRFinder, Snapshot
-from .metrics import as_metric
-from .one_cycle import OneCycleScheduler
-from .progress import ProgressBar
-from .recorder import Recorder
-
-Self = TypeVar("Self", bound="Learner")
+from . import checkpoint, groups, loop
+from .callback import Callback, listify
+from .lr_find import LRFinder
+from .recorder import ProgressBar, Recorder
+from .scheduler import OneCycleScheduler
 
 
 @dataclass(eq=False)
 class Learner:
-    """Trains ``model`` on ``data``; fastai v1's ``Learner``, with its fifteen fields.
+    """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields.
 
-    ``opt_func(groups, lr=, wd=, true_wd=, bn_wd=)`` makes the optimizer at the first fit.
-    ``true_wd`` decouples weight decay from the gradient, ``bn_wd`` lets it touch biases and
-    normalisation, ``train_bn`` keeps batch norm trainable in frozen groups. ``metrics`` are
-    functions of (predictions, targets) or Metric objects, ``callback_fns`` are called with the
-    learner at each fit, ``callbacks`` are used as they are. Checkpoints go to
-    ``path/model_dir``.
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+    model : Module
+        The model; it moves to the device of the data.
+    opt_func : callable
+        Called at the first fit as ``opt_func(groups, lr=, wd=, true_wd=, bn_wd=)``; returns the
+        optimizer.
+    loss_func : callable, optional
+        Returns the loss of outputs and targets, by default the one that suits the data.
+    metrics : callable or list of callables, optional
+        Functions of outputs and targets, or Metric objects.
+    true_wd : bool
+        Whether weight decay is decoupled from the gradient.
+    bn_wd : bool
+        Whether biases and normalisation layers decay too.
+    wd : float or list of float
+        Weight decay, for all layer groups or one for each.
+    train_bn : bool
+        Whether batch norm in frozen groups stays trainable.
+    path : str or Path, optional
+        Folder for files, by default that of the data.
+    model_dir : str or Path
+        Folder for checkpoints, inside ``path``.
+    callback_fns : callable or list of callables, optional
+        Called with the learner at each fit; return callbacks.
+    callbacks : Callback or list of Callback
+        Callbacks of all fits.
+    layer_groups : list of Module, optional
+        Layer groups, by default one with the whole model.
+    add_time : bool
+        Whether the table of a fit has a column for the time.
 
+    Raises
+    ------
+    ValueError
+        If there is no loss function.
+
+    Examples
+    --------
     >>> from minifast.nn import Linear, MSELossFlat
     >>> import numpy as np
     >>> x = np.arange(8, dtype=np.float32).reshape(4, 2)
@@ -72,46 +99,76 @@ class Learner:
         if self.loss_func is None:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
-        self.metrics = _as_list(self.metrics)
-        self.callback_fns = [ProgressBar, Recorder, *_as_list(self.callback_fns)]
-        if not self.train_bn and BnFreeze not in self.callback_fns:
-            self.callback_fns.append(BnFreeze)
-        self.callbacks = _as_list(self.callbacks)
-        self.layer_groups = _as_list(self.layer_groups) or [Sequential(*flatten_model(self.model))]
+        self.metrics = listify(self.metrics)
+        self.callback_fns = [ProgressBar, Recorder, *listify(self.callback_fns)]
+        if not self.train_bn and groups.BnFreeze not in self.callback_fns:
+            self.callback_fns.append(groups.BnFreeze)
+        self.callbacks = listify(self.callbacks)
+        self.layer_groups = listify(self.layer_groups) or [
+            Sequential(*groups.flatten_model(self.model))]
         self.opt: Optimizer | None = None
         self.recorder: Recorder
         self.silent_bar = self.silent_table = False
+        self.fast: bool = defaults.fast
 
     # ---- training
 
     def fit(self, epochs: int, lr: Any = defaults.lr, wd: float | Collection[float] | None = None,
             callbacks: Any = None) -> None:
-        """Train at constant rates. ``lr`` is a number, one per group, or a slice (``lr_range``)."""
-        rates, wd = self.lr_range(lr), self.wd if wd is None else wd
+        """Train at constant learning rates.
+
+        Parameters
+        ----------
+        epochs : int
+            Number of passes over the training data.
+        lr : float, list of float or slice
+            Learning rates of the layer groups, see ``lr_range``.
+        wd : float or list of float, optional
+            Weight decay, by default the learner's.
+        callbacks : Callback or list of Callback, optional
+            Callbacks of this fit.
+
+        Raises
+        ------
+        ValueError
+            If the training data are less than a batch.
+        """
+        rates: Any = self.lr_range(lr)
+        decay: Any = self.wd if wd is None else wd
         if len(self.data.train_dl) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
-        with on_device(self):
-            self._prepare_optimizer(rates, wd)
+        with loop.on_device(self):
+            if self.opt is None:
+                self.opt = self.create_opt(rates, decay)
+            else:
+                self.opt.set_hypers(lr=rates, wd=decay)
             made = [make(self) for make in self.callback_fns]
-            opt = self.optimizer
-            try:
-                fit(epochs, self, [*self.callbacks, *made, *_as_list(callbacks)],
-                    [as_metric(m) for m in self.metrics])
-            finally:
-                opt.settle()
+            everyone = [*self.callbacks, *made, *listify(callbacks)]
+            with self._fast_path(everyone):
+                loop.fit(self, epochs, everyone)
 
-    def _prepare_optimizer(self, lr: Any, wd: Any) -> None:
-        if self.opt is None:
-            self.opt = self.create_opt(lr, wd)
-        else:
-            self.opt.set_hypers(lr=lr, wd=wd)
-            self.opt.plan()
+    def _fast_path(self, callbacks: Collection[Callback]) -> Any:
+        """Return the context in which a fit runs: that of ``minifast.fast``, if it is there."""
+        if not self.fast or find_spec("minifast.fast") is None:
+            return nullcontext()
+        return import_module("minifast.fast").accelerate(self.model, self.optimizer, callbacks)
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
-        """A new optimizer over the layer groups."""
-        groups = [group.parameters() for group in self.layer_groups]
-        return self.opt_func(groups, lr=lr, wd=wd, true_wd=self.true_wd, bn_wd=self.bn_wd)
+        """Return a new optimizer over the layer groups.
+
+        Parameters
+        ----------
+        lr, wd : float or list of float
+            Learning rates and weight decay, for all layer groups or one for each.
+
+        Returns
+        -------
+        Optimizer
+            The optimizer.
+        """
+        parameters = [group.parameters() for group in self.layer_groups]
+        return self.opt_func(parameters, lr=lr, wd=wd, true_wd=self.true_wd, bn_wd=self.bn_wd)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -126,36 +183,68 @@ class Learner:
                       pct_start: float = .3, final_div: float | None = None,
                       wd: float | Collection[float] | None = None, callbacks: Any = None,
                       tot_epochs: int | None = None, start_epoch: int | None = None) -> None:
-        """Train ``cyc_len`` epochs with the one-cycle policy up to ``max_lr`` (``one_cycle``)."""
+        """Train with the one-cycle policy: the learning rate rises, then falls.
+
+        Parameters
+        ----------
+        cyc_len : int
+            Number of passes over the training data.
+        max_lr : float, list of float or slice
+            Highest learning rates of the layer groups, see ``lr_range``.
+        moms : tuple of float
+            Momentum at the start and the end, and at the highest rate.
+        div_factor : float
+            The cycle starts at ``max_lr / div_factor``.
+        pct_start : float
+            Fraction of all batches in which the rate rises.
+        final_div : float, optional
+            The cycle ends at ``max_lr / final_div``, by default ``max_lr / (div_factor * 1e4)``.
+        wd : float or list of float, optional
+            Weight decay, by default the learner's.
+        callbacks : Callback or list of Callback, optional
+            Callbacks of this fit.
+        tot_epochs : int, optional
+            Epochs of the whole cycle, if this fit is a part of it; by default ``cyc_len``.
+        start_epoch : int, optional
+            The epoch of the cycle with which this fit begins, counted from 0.
+
+        References
+        ----------
+        Smith, L. N. (2018). A disciplined approach to neural network hyper-parameters: Part 1.
+        https://arxiv.org/abs/1803.09820
+        """
         max_lr = self.lr_range(max_lr)
         cycle = OneCycleScheduler(self, max_lr, moms, div_factor, pct_start, final_div,
                                   tot_epochs, start_epoch)
-        self.fit(cyc_len, max_lr, wd, [*_as_list(callbacks), cycle])
-
-    def fit_fc(self, tot_epochs: int = 1, lr: Any = defaults.lr,
-               moms: tuple[float, float] = (.95, .85), start_pct: float = .72,
-               wd: float | Collection[float] | None = None, callbacks: Any = None) -> None:
-        """Train at flat rates, from ``start_pct`` of all batches on down a cosine to 0."""
-        rates = self.lr_range(lr)
-        flat = FlatCosAnnealScheduler(self, rates, tot_epochs, moms, start_pct)
-        self.fit(tot_epochs, rates, wd, [*_as_list(callbacks), flat])
+        self.fit(cyc_len, max_lr, wd, [*listify(callbacks), cycle])
 
     def lr_find(self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100,
                 stop_div: bool = True, wd: float | Collection[float] | None = None) -> None:
-        """Train with a growing rate for ``num_it`` batches, then put everything back as it was.
+        """Train with growing learning rates, then restore the learner.
 
-        ``learn.recorder.plot()`` shows the curve.
+        ``learn.recorder.plot()`` shows the loss at each rate.
+
+        Parameters
+        ----------
+        start_lr, end_lr : float, list of float or slice
+            The first and the last rates of the layer groups, see ``lr_range``.
+        num_it : int
+            Number of batches.
+        stop_div : bool
+            Whether to stop when the loss diverges.
+        wd : float or list of float, optional
+            Weight decay, by default the learner's.
         """
-        start, end, before = self.lr_range(start_lr), self.lr_range(end_lr), Snapshot(self)
-        finder = LRFinder(self, start, end, num_it, stop_div, before)
+        start, end = self.lr_range(start_lr), self.lr_range(end_lr)
+        finder = LRFinder(self, start, end, num_it, stop_div)
         self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start, wd, [finder])
 
-    def to(self: Self, device: str) -> Self:
-        """Move data, model and optimizer to ``device``; training goes on there."""
-        state = None if self.opt is None else self.opt.state_dict()
+    def to(self, device: str) -> Self:
+        """Move data, model and optimizer to a device; training continues there."""
+        state: Any = self.opt and self.opt.state_dict()
         self.data.to(device)
         self.model.to(device)
-        if self.opt is not None and state is not None:
+        if self.opt is not None:
             self.opt.clear()
             self.opt.load_state_dict(state)
         return self
@@ -163,77 +252,50 @@ class Learner:
     # ---- layer groups
 
     def lr_range(self, lr: Any) -> Any:
-        """Rates for the layer groups: see ``groups.lr_range``."""
-        return lr_range(lr, len(self.layer_groups))
+        """Return the learning rates of the layer groups, see ``groups.lr_range``."""
+        return groups.lr_range(lr, len(self.layer_groups))
 
-    def split(self: Self, split_on: SplitOn) -> Self:
-        """Make layer groups that begin at these modules (or at what a function of the model gives).
-        """
-        self.layer_groups = split_model(self.model, split_on)
+    def split(self, split_on: groups.SplitOn) -> Self:
+        """Make layer groups that begin at these modules, see ``groups.split_model``."""
+        self.layer_groups = groups.split_model(self.model, split_on)
         self.opt = None
         return self
 
     def freeze_to(self, n: int) -> None:
-        """Freeze the first ``n`` groups, train the others; a new optimizer at the next fit."""
-        freeze_groups(list(self.layer_groups), n, self.train_bn)
+        """Freeze the first ``n`` layer groups, unfreeze the others; forget the optimizer."""
+        groups.freeze_groups(list(self.layer_groups), n, self.train_bn)
         self.opt = None
 
     def freeze(self) -> None:
-        """Freeze all groups but the last."""
+        """Freeze all layer groups but the last.
+
+        Raises
+        ------
+        ValueError
+            If there is only one.
+        """
         if len(self.layer_groups) < 2:
             raise ValueError("freeze() trains the last layer group alone, and this learner has "
                              "only one; make groups with learn.split(...)")
         self.freeze_to(-1)
 
     def unfreeze(self) -> None:
-        """Train all groups."""
+        """Unfreeze all layer groups."""
         self.freeze_to(0)
 
-    # ---- results
+    # ---- results and checkpoints
 
-    def validate(self, dl: Any = None, callbacks: Any = None, metrics: Any = None) -> list[Any]:
-        """[loss, metrics ...] on ``dl``, by default the validation loader."""
-        chosen = self.metrics if metrics is None else _as_list(metrics)
-        return inference.validate(self, self.data.valid_dl if dl is None else dl,
-                                  [*self.callbacks, *_as_list(callbacks)],
-                                  [as_metric(m) for m in chosen])
-
-    def get_preds(self, ds_type: DatasetType = DatasetType.Valid, activ: Any = None,
-                  with_loss: bool = False, n_batch: int | None = None) -> list[Tensor]:
-        """[predictions, targets], and losses per row if asked, of a whole loader.
-
-        The activation that belongs to the loss is applied (softmax for cross entropy).
-        """
-        return inference.get_preds(self, self.data.dl(ds_type), activ, with_loss, n_batch)
-
-    def predict(self, item: Any) -> tuple[Any, Tensor, Tensor]:
-        """(what it means, its target, the output) for one sample: for classes the name, the
-        number and the probabilities of all; for a number that number three times."""
-        return inference.predict(self, item)
-
-    # ---- checkpoints
-
-    def save(self, file: str | Path, return_path: bool = False, with_opt: bool = True
-             ) -> Path | None:
-        """Write weights, and the optimizer's state, to ``path/model_dir/file.safetensors``."""
-        path = checkpoint.save(self, file, with_opt)
-        return path if return_path else None
-
-    def load(self: Self, file: str | Path, strict: bool = True, with_opt: bool | None = None
-             ) -> Self:
-        """Read what ``save`` wrote. Nothing changes if the file or its weights do not fit.
-
-        An optimizer state of other layer groups is left out with a warning; ``with_opt=True``
-        makes that an error, ``with_opt=False`` does not look at it.
-        """
-        checkpoint.load(self, file, strict, with_opt)
-        return self
+    validate = loop.validate
+    get_preds = loop.get_preds
+    predict = loop.predict
+    save = checkpoint.save
+    load = checkpoint.load
 
     # ---- silence
 
     @contextmanager
     def no_bar(self) -> Iterator[None]:
-        """Within this, fits show no progress bar."""
+        """Show no progress bar within this context."""
         before, self.silent_bar = self.silent_bar, True
         try:
             yield
@@ -242,14 +304,10 @@ class Learner:
 
     @contextmanager
     def no_logging(self) -> Iterator[None]:
-        """Within this, fits print no table either."""
+        """Show neither progress bar nor table within this context."""
         before, self.silent_table = self.silent_table, True
         try:
             with self.no_bar():
                 yield
         finally:
             self.silent_table = before
-
-
-def _as_list(x: Any) -> list[Any]:
-    return [] if x is None else list(x) if isinstance(x, (list, tuple, set)) else [x]

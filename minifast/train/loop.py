@@ -1,97 +1,189 @@
-"""The training loop."""
+"""The training loop, validation and predictions."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from ..autograd import ShapeError, Tensor, no_grad
-from ..data import DataBunch
-from ..nn import Module
+from ..autograd import ShapeError, Tensor, cat, no_grad
+from ..backend import Array, DeviceError, get_backend, transfer
+from ..data import ArrayDataset, DatasetType
+from ..nn import Embedding, Module
 from ..optim import Optimizer
-from .callback import Callback
-from .handler import CallbackHandler
-
-if TYPE_CHECKING:
-    from .learner import Learner
+from .callback import Callback, CallbackHandler, listify
+from .metrics import as_metric, metric_name
 
 LossFunction = Callable[..., Tensor]
+FLAGS = dict.fromkeys(("stop_epoch", "skip_step", "skip_zero", "skip_bwd"), False)
+"""Entries of the training state that are reset at each batch."""
 
 
-def fit(epochs: int, learn: "Learner", callbacks: Iterable[Callback],
-        metrics: Sequence[Callback] = ()) -> None:
-    """Train ``learn.model`` for some epochs, telling ``callbacks`` of every event."""
-    handler = CallbackHandler(callbacks, metrics)
-    data, model, opt = learn.data, learn.model, learn.opt
-    exception: BaseException | bool = False
-    try:
-        handler.on_train_begin(epochs, [metric_name(m) for m in metrics])
+# ---------------------------------------------------------------- training
+
+
+def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
+    """Train a learner's model and call ``callbacks`` at each event.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner; its optimizer exists.
+    epochs : int
+        Number of passes over the training data.
+    callbacks : iterable of Callback
+        The callbacks of this fit.
+    """
+    metrics = [as_metric(metric) for metric in learn.metrics]
+    on = CallbackHandler(callbacks, metrics)
+    state, data, model, opt = on.state, learn.data, learn.model, learn.optimizer
+    with _training(on, epochs, metrics):
         for _ in range(epochs):
             model.train()
-            handler.on_epoch_begin()
+            on("epoch_begin", True, num_batch=0, stop_training=False)
             for xb, yb in data.batches(data.train_dl):
-                xb, yb = handler.on_batch_begin(xb, yb)
-                loss = train_batch(model, xb, yb, learn.loss_func, opt, handler)
-                if handler.on_batch_end(loss):
+                train_batch(model, xb, yb, learn.loss_func, opt, on)
+                if state["stop_epoch"]:
                     break
-            val_loss = None
-            if not handler.state["skip_validate"] and not data.empty_val:
-                if opt is not None:
-                    opt.settle()  # a pass over many rows is to come, and no step
-                val_loss = validate(model, data, data.valid_dl, learn.loss_func, handler)
-            if handler.on_epoch_end(val_loss):
+            skip = state["skip_validate"] or data.empty_val
+            results = [] if skip else validate_batches(learn, data.valid_dl, on)
+            on("epoch_end", bool(results), last_metrics=results)
+            state["epoch"] += 1
+            if state["stop_training"]:
                 break
+
+
+def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction, opt: Optimizer,
+                on: CallbackHandler) -> None:
+    """Train on one batch: forward pass, loss, backward pass, optimizer step.
+
+    Parameters
+    ----------
+    model : Module
+        The model, in training mode.
+    xb, yb : Tensor or list of Tensor
+        Inputs and targets, each (bs, ...).
+    loss_func : callable
+        Returns the loss of outputs and targets.
+    opt : Optimizer
+        Updates the model's parameters.
+    on : CallbackHandler
+        Called at each event.
+    """
+    state = on.state
+    on("batch_begin", last_input=xb, last_target=yb, train=True, **FLAGS)
+    on("loss_begin", last_output=forward(model, state["last_input"]))
+    loss = call_loss(loss_func, state["last_output"], state["last_target"])
+    on("backward_begin", last_loss=loss, smooth_loss=on.smoothener.add(loss.data))
+    if not state["skip_bwd"]:
+        state["last_loss"].backward()
+    on("backward_end")
+    if not state["skip_step"]:
+        opt.step()
+    on("step_end")
+    if not state["skip_zero"]:
+        opt.zero_grad()
+    on("batch_end", last_loss=state["last_loss"].detach())
+    state["iteration"] += 1
+    state["num_batch"] += 1
+
+
+@contextmanager
+def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> Iterator[None]:
+    """Call the handlers of train_begin, and those of train_end in any case."""
+    exception: Exception | bool = False
+    try:
+        on("train_begin", True, n_epochs=epochs, metrics=metrics,
+           metrics_names=[metric_name(metric) for metric in metrics])
+        yield
     except Exception as error:
         exception = error
         raise
     finally:
-        handler.on_train_end(exception)
-
-
-def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction,
-                opt: Optimizer | None, handler: CallbackHandler) -> Tensor:
-    """Forward, loss, backward, step: the loss, without its history."""
-    output = handler.on_loss_begin(forward(model, xb))
-    loss, skip_backward = handler.on_backward_begin(call_loss(loss_func, output, yb))
-    if not skip_backward:
-        loss.backward()
-    if not handler.on_backward_end() and opt is not None:
-        opt.step()
-    if not handler.on_step_end() and opt is not None:
-        opt.zero_grad()
-    return loss.detach()
-
-
-def validate(model: Module, data: DataBunch, dl: Any, loss_func: LossFunction,
-             handler: CallbackHandler) -> Tensor | None:
-    """The mean loss over the rows of ``dl``; metrics hear of each batch."""
-    model.eval()
-    total: Any = 0.
-    rows = 0
-    with no_grad():
-        for xb, yb in data.batches(dl):
-            xb, yb = handler.on_batch_begin(xb, yb, train=False)
-            output = handler.on_loss_begin(forward(model, xb))
-            loss, n = call_loss(loss_func, output, yb), batch_rows(yb)
-            total = total + _number(loss) * n
-            rows += n
-            if handler.on_batch_end(loss):
-                break
-    return Tensor(total / rows) if rows else None
+        on("train_end", True, exception=exception)
 
 
 def forward(model: Module, xb: Any) -> Any:
-    """The model's output; a list of inputs becomes its arguments."""
+    """Return the model's output; a list of inputs becomes its arguments.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+    xb : Tensor or list of Tensor
+        Inputs (bs, ...).
+
+    Returns
+    -------
+    object
+        What the model returns, mostly a Tensor (bs, ...).
+    """
     return model(*xb) if isinstance(xb, (list, tuple)) else model(xb)
 
 
 def call_loss(loss_func: LossFunction, output: Any, yb: Any) -> Tensor:
-    """The loss; a list of targets becomes its arguments."""
+    """Return the loss; a list of targets becomes its arguments.
+
+    Parameters
+    ----------
+    loss_func : callable
+        The loss function.
+    output : Tensor
+        The model's output (bs, ...).
+    yb : Tensor or list of Tensor
+        Targets (bs, ...).
+
+    Returns
+    -------
+    Tensor
+        The loss.
+    """
     return loss_func(output, *yb) if isinstance(yb, (list, tuple)) else loss_func(output, yb)
 
 
+def batch_rows(yb: Any) -> int:
+    """Return the number of rows of a batch, from its targets."""
+    return len(yb[0]) if isinstance(yb, (list, tuple)) else len(yb)
+
+
+# ---------------------------------------------------------------- validation
+
+
+def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
+    """Return the mean loss over the rows of a loader; metrics and callbacks see each batch.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    dl : iterable of batches
+        The loader.
+    on : CallbackHandler
+        Called at each event.
+
+    Returns
+    -------
+    list of Tensor
+        The mean loss, a single number; an empty list if the loader has no batch.
+    """
+    state, total, rows = on.state, 0., 0
+    learn.model.eval()
+    with no_grad():
+        for xb, yb in learn.data.batches(dl):
+            on("batch_begin", True, last_input=xb, last_target=yb, train=False, **FLAGS)
+            on("loss_begin", last_output=forward(learn.model, state["last_input"]))
+            loss = call_loss(learn.loss_func, state["last_output"], state["last_target"])
+            n = batch_rows(state["last_target"])
+            total, rows = total + _number(loss) * n, rows + n
+            on("batch_end", True, last_loss=loss)
+            if state["stop_epoch"]:
+                break
+    return [Tensor(total / rows)] if rows else []
+
+
 def _number(loss: Any) -> Any:
-    """The loss as an array of one number; ShapeError if there are several."""
+    """Return the loss as an array of one number."""
     number = loss.data if isinstance(loss, Tensor) else np.asarray(loss)
     if np.size(number) != 1:
         raise ShapeError(f"the loss of a batch must be one number, got shape {np.shape(number)}; "
@@ -99,19 +191,40 @@ def _number(loss: Any) -> Any:
     return number
 
 
-def batch_rows(yb: Any) -> int:
-    """How many rows a batch has."""
-    return len(yb[0]) if isinstance(yb, (list, tuple)) else len(yb)
+def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = None) -> list[Any]:
+    """Return the loss and the metrics on a loader.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    dl : iterable of batches, optional
+        The loader, by default the one of the validation set.
+    callbacks : Callback or list of Callback, optional
+        Callbacks besides ``learn.callbacks``.
+    metrics : callable or list of callables, optional
+        Metrics instead of ``learn.metrics``.
+
+    Returns
+    -------
+    list of float
+        The loss, then the metrics. For an empty loader ``[None]``.
+    """
+    measures = [as_metric(m) for m in (learn.metrics if metrics is None else listify(metrics))]
+    on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
+    with _training(on, 1, measures):
+        on("epoch_begin", True, num_batch=0, stop_training=False)
+        results = validate_batches(learn, learn.data.valid_dl if dl is None else dl, on)
+        on("epoch_end", bool(results), last_metrics=results)
+    return [None if v is None else float(v) for v in on.state["last_metrics"]] or [None]
 
 
-def metric_name(metric: Callback) -> str:
-    """The head of a metric's column."""
-    return str(getattr(metric, "name", type(metric).__name__))
+# ---------------------------------------------------------------- predictions
 
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Within this, the model is in evaluation mode; afterwards in the mode it was in."""
+    """Put a model into evaluation mode, afterwards back into the mode of before."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -119,3 +232,159 @@ def evaluating(model: Module) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
+
+
+def get_preds(learn: Any, ds_type: DatasetType = DatasetType.Valid,
+              activ: Callable[[Tensor], Tensor] | None = None, with_loss: bool = False,
+              n_batch: int | None = None) -> list[Tensor]:
+    """Return predictions and targets of a whole data set.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    ds_type : DatasetType
+        Which data set.
+    activ : callable, optional
+        Applied to the model's outputs. By default the activation that belongs to the loss, such
+        as softmax for cross entropy.
+    with_loss : bool
+        Whether to return the loss of each row as well.
+    n_batch : int, optional
+        Number of batches, by default all.
+
+    Returns
+    -------
+    list of Tensor
+        Predictions (n, ...), targets (n, ...), and with ``with_loss`` the losses (n,).
+
+    Raises
+    ------
+    ValueError
+        If the loader has no batch.
+    TypeError
+        If the loss function cannot return a loss for each row.
+    """
+    outputs, targets = [], []
+    with no_grad(), evaluating(learn.model):
+        for xb, yb in islice(learn.data.batches(learn.data.dl(ds_type)), n_batch):
+            outputs.append(forward(learn.model, xb).detach())
+            targets.append(yb)
+        if not outputs:
+            raise ValueError("there is nothing to predict: the loader has no batch")
+        raw, target = cat(outputs), cat(targets)
+        losses = [_row_losses(learn.loss_func, raw, target)] if with_loss else []
+        return [(activ or _activation(learn.loss_func))(raw), target, *losses]
+
+
+def _row_losses(loss_func: Any, raw: Tensor, target: Tensor) -> Tensor:
+    if not hasattr(loss_func, "reduction"):
+        raise TypeError("losses per row need a loss function with a reduction attribute, such as "
+                        "minifast.nn.MSELossFlat()")
+    of_rows = copy(loss_func)
+    of_rows.reduction = "none"
+    return call_loss(of_rows, raw, target)
+
+
+def _activation(loss_func: Any) -> Callable[[Tensor], Tensor]:
+    """Return what turns outputs into predictions for this loss."""
+    return getattr(loss_func, "activation", None) or (lambda x: x)
+
+
+def predict(learn: Any, item: Any) -> tuple[Any, Tensor, Tensor]:
+    """Return the prediction for one sample.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    item : object
+        One sample, as the data take it.
+
+    Returns
+    -------
+    decoded : object
+        The name of the predicted class, or the predicted number.
+    target : Tensor
+        The index of the class, or the number.
+    output : Tensor
+        The probability of each class, or the number.
+    """
+    xb = learn.data.one_item(item)
+    with no_grad(), evaluating(learn.model):
+        output = _activation(learn.loss_func)(forward(learn.model, xb).detach())[0]
+        target = learn.data.analyze_pred(output)
+    return learn.data.decode(target), target, output
+
+
+# ---------------------------------------------------------------- devices
+
+
+class DeviceMemoryError(DeviceError):
+    """The device's memory is full; the message says what to lower."""
+
+
+@contextmanager
+def on_device(learn: Any) -> Iterator[None]:
+    """Check ids that the device cannot check, and explain errors of a full memory.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained. After an error it can be used again: gradients are cleared,
+        weights and optimizer are those of the last complete step.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the device's memory is full.
+    IndexError
+        If an id of the data is out of range for its Embedding.
+    """
+    backend = get_backend(learn.data.device)
+    if not backend.checks_ids:
+        check_all_ids(learn)
+    try:
+        yield
+    except backend.out_of_memory as error:
+        learn.model.zero_grad()
+        bs = learn.data.batch_size
+        raise DeviceMemoryError(
+            f"{backend.name} has no memory left for a batch of {bs or 'this many'} rows ({error}). "
+            f"Lower the batch size{f', for example bs={max(bs // 2, 1)}' if bs else ''}, or the "
+            "model's width; learn.to('cpu') goes on without the device") from error
+
+
+def check_all_ids(learn: Any) -> None:
+    """Raise IndexError if an id of the data is out of range for the Embedding that looks it up.
+
+    A GPU does not check ids, it wraps them. So the rows with the smallest and the largest ids of
+    each column pass through the model, and the ids that reach an Embedding are checked on the
+    CPU. This happens once for each data set and model.
+    """
+    def check(table: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ids, n = transfer(inputs[0].data, "cpu"), table.weight.shape[0]
+        for wrong in ids[(ids < 0) | (ids >= n)]:
+            raise IndexError(f"id {wrong} is out of range for an Embedding of {n} rows (0 to "
+                             f"{n - 1}); look for it in the data")
+    model, tables = learn.model, [m for m in learn.model.modules() if isinstance(m, Embedding)]
+    sets = [ds for ds in (learn.data.train_ds, learn.data.valid_ds) if tables and
+            isinstance(ds, ArrayDataset) and len(ds) and ds.checked is not model]
+    hooks = [table.forward_hooks for table in tables]
+    try:
+        for table in tables:
+            table.forward_hooks = (check,)
+        with evaluating(model), no_grad():
+            for ds in sets:
+                forward(model, next(learn.data.batches([ds[_rows_of_extremes(ds)]]))[0])
+                ds.checked = model
+    finally:
+        for table, before in zip(tables, hooks, strict=True):
+            table.forward_hooks = before
+
+
+def _rows_of_extremes(ds: ArrayDataset) -> list[int]:
+    """Return the rows in which a column of whole numbers has its smallest or largest one."""
+    columns: list[Array] = ds.x if isinstance(ds.x, list) else [ds.x]
+    found = [find(0) for x in columns if x.dtype.kind in "iu" for find in (x.argmin, x.argmax)]
+    return [row for rows in found for row in transfer(rows, "cpu").ravel().tolist()] or [0]

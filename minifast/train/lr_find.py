@@ -1,79 +1,131 @@
-"""The learning rate finder."""
-from typing import TYPE_CHECKING, Any
+"""The learning rate finder: a short training with growing rates, and its plot."""
+from typing import Any
 
 import numpy as np
 
-from ..optim import Phase, annealing_exp
+from ..optim import annealing_exp
 from .callback import Changes
-from .curves import CurveScheduler
-
-if TYPE_CHECKING:
-    from .learner import Learner
+from .scheduler import Curves, Scheduler, make_phases
 
 
 class Snapshot:
-    """Everything that training changes: weights, buffers, optimizer, random generators."""
+    """A copy of everything that training changes.
 
-    def __init__(self, learn: "Learner") -> None:
-        self.learn, self.weights = learn, learn.model.state_dict()
-        self.opt = learn.opt
-        self.opt_state = None if learn.opt is None else learn.opt.state_dict()
-        self.generators = [(rng, rng.bit_generator.state) for rng in _generators(learn)]
+    These are weights, buffers, optimizer state and random generators.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to copy from, and to restore.
+    """
+
+    def __init__(self, learn: Any) -> None:
+        self.learn, self.weights, self.opt = learn, learn.model.state_dict(), learn.opt
+        self.opt_state = learn.opt and learn.opt.state_dict()
+        owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
+        found = [getattr(owner, "rng", None) for owner in owners]
+        self.generators = [(rng, rng.bit_generator.state) for rng in found
+                           if isinstance(rng, np.random.Generator)]
         self.global_state = np.random.get_state()
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Put everything back as it was."""
         self.learn.model.load_state_dict(self.weights)
         self.learn.model.zero_grad()
         self.learn.opt = self.opt
-        if self.opt is not None and self.opt_state is not None:
+        if self.opt is not None:
             self.opt.load_state_dict(self.opt_state)
         for rng, state in self.generators:
             rng.bit_generator.state = state
         np.random.set_state(self.global_state)
 
 
-def _generators(learn: "Learner") -> list[np.random.Generator]:
-    owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
-    found = [getattr(owner, "rng", None) for owner in owners]
-    return [rng for rng in found if isinstance(rng, np.random.Generator)]
+class LRFinder(Scheduler):
+    """Trains with rates that grow from batch to batch, then restores the learner.
 
+    The rate of batch k is start (end / start)^(k / num_it). The recorder keeps the curve.
+    fastai v1's ``LRFinder``.
 
-class LRFinder(CurveScheduler):
-    """Trains with a rate that grows from batch to batch, then puts everything back.
-
-    The rate of batch k is start (end / start)^(k / num_it). It stops after ``num_it`` batches,
-    or when the smoothed loss is NaN or, with ``stop_div``, above four times its best. Weights,
-    buffers, optimizer, random generators and the order of the data are afterwards as they were;
-    the recorder keeps the curve. fastai v1's ``LRFinder``.
+    Parameters
+    ----------
+    learn : Learner
+        The learner; it is restored to its state at this moment.
+    start_lr, end_lr : float or list of float
+        The first and the last rate, for all layer groups or one for each.
+    num_it : int
+        Number of batches.
+    stop_div : bool
+        Whether to stop when the smoothed loss is NaN or above four times its lowest value.
     """
 
-    def __init__(self, learn: "Learner", start_lr: Any = 1e-7, end_lr: Any = 10.,
-                 num_it: int = 100, stop_div: bool = True, snapshot: Snapshot | None = None
-                 ) -> None:
+    def __init__(self, learn: Any, start_lr: Any = 1e-7, end_lr: Any = 10., num_it: int = 100,
+                 stop_div: bool = True) -> None:
         super().__init__(learn)
-        starts, ends = np.broadcast_arrays(np.atleast_1d(start_lr), np.atleast_1d(end_lr))
-        self.phases = [Phase(num_it, float(a), float(b), annealing_exp)
-                       for a, b in zip(starts, ends, strict=True)]
-        self.num_it, self.stop_div, self.best = num_it, stop_div, 0.
-        self.snapshot = snapshot or Snapshot(learn)
+        self.phases = make_phases(num_it, start_lr, end_lr, annealing_exp)
+        self.num_it, self.stop_div, self.best = num_it, stop_div, float("inf")
+        self.snapshot = Snapshot(learn)
 
-    def on_train_begin(self, **state: Any) -> Changes:
-        self.begin(self.num_it, {"lr": self.phases}, 0)
+    def schedule(self, n_epochs: int) -> tuple[int, Curves]:
+        return self.num_it, {"lr": self.phases}
+
+    def on_train_begin(self, n_epochs: int, epoch: int) -> Changes:
+        super().on_train_begin(n_epochs, epoch)
         return {"skip_validate": True}
 
-    def on_batch_end(self, train: bool = True, iteration: int = 0, smooth_loss: Any = None,
-                     **state: Any) -> Changes:
-        loss = float(smooth_loss)
-        if iteration == 0 or loss < self.best:
-            self.best = loss
+    def on_batch_end(self, train: bool, smooth_loss: Any = None) -> Changes:
         super().on_batch_end(train)
-        diverged = self.stop_div and (loss > 4 * self.best or np.isnan(loss))
-        if iteration + 1 >= self.num_it or diverged:
-            return {"stop_epoch": True, "stop_training": True}
-        return None
+        loss = float(smooth_loss)
+        self.best = min(self.best, loss)
+        diverged = self.stop_div and not loss <= 4 * self.best
+        stop = diverged or self.position >= self.num_it
+        return {"stop_epoch": True, "stop_training": True} if stop else None
 
-    def on_train_end(self, **state: Any) -> Changes:
+    def on_train_end(self) -> None:
         self.snapshot.restore()
         print("LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.")
+
+
+# ---------------------------------------------------------------- the plot
+
+
+def plot_lr_find(recorder: Any, skip_start: int = 10, skip_end: int = 5, suggestion: bool = False,
+                 return_fig: bool = False, **kwargs: Any) -> Any:
+    """Plot the smoothed loss against the learning rate, after ``lr_find``.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        The recorder.
+    skip_start, skip_end : int
+        Number of batches to leave out at the start and at the end.
+    suggestion : bool
+        Whether to mark and print the rate at which the loss falls most from batch to batch. It
+        is kept as ``min_grad_lr``. It is a noisy number; see ``suggestions``.
+    return_fig : bool
+        Whether to return the figure.
+    **kwargs : object
+        Passed to matplotlib's ``plot``.
+
+    Returns
+    -------
+    Figure or None
+        The figure, if asked for.
+    """
+    end = len(recorder.lrs) - skip_end
+    lrs, losses = (np.array([float(v) for v in values[skip_start:end]])
+                   for values in (recorder.lrs, recorder.losses))
+    if len(lrs) < 2:
+        print(f"Nothing to plot: {len(recorder.lrs)} batches were recorded and the plot leaves "
+              f"out {skip_start} at the start and {skip_end} at the end.")
         return None
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots()
+    axes.plot(lrs, losses, **kwargs)
+    axes.set(xlabel="Learning Rate", ylabel="Loss", xscale="log")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}")
+    if suggestion:
+        at = int(np.gradient(losses).argmin())
+        recorder.min_grad_lr = float(lrs[at])
+        print(f"Min numerical gradient: {lrs[at]:.2E}")
+        axes.plot(lrs[at], losses[at], "o", color="red")
+    return figure if return_fig else None

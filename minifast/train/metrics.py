@@ -1,87 +1,108 @@
-"""Metrics: numbers about the validation set that a person can read."""
+"""Metrics: numbers that tell a person how good a model is."""
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd import ShapeError, Tensor
-from .callback import Callback, Changes
+from ..autograd import ShapeError, Tensor, cat
+from .callback import Callback, Changes, listify
 
 MetricFunction = Callable[..., Tensor]
 
 
 class Metric(Callback):
-    """A metric that sees the whole epoch: gather in ``add``, give the number in ``value``."""
+    """Base class of metrics that see a whole epoch: ``add`` batches, then return the ``value``.
 
-    @property
-    def name(self) -> str:
-        """The head of its column."""
-        return type(self).__name__
+    The title of its column is its attribute ``name``, or else the name of the class.
+    """
 
     def reset(self) -> None:
-        """Forget the last epoch."""
+        """Forget the batches of the last epoch."""
         raise NotImplementedError
 
     def add(self, pred: Tensor, target: Tensor) -> None:
-        """Take one batch in."""
+        """Add a batch.
+
+        Parameters
+        ----------
+        pred : Tensor (bs, ...)
+            Outputs of the model.
+        target : Tensor (bs, ...)
+            Targets.
+        """
         raise NotImplementedError
 
     def value(self) -> Any:
-        """The number for the epoch."""
+        """Return the metric over all batches of the epoch."""
         raise NotImplementedError
 
-    def on_epoch_begin(self, **state: Any) -> Changes:
+    def on_epoch_begin(self) -> None:
         self.reset()
-        return None
 
-    def on_batch_end(self, last_output: Any = None, last_target: Any = None,
-                     **state: Any) -> Changes:
+    def on_batch_end(self, last_output: Any, last_target: Any) -> None:
         self.add(last_output, last_target)
-        return None
 
-    def on_epoch_end(self, last_metrics: Any = None, **state: Any) -> Changes:
+    def on_epoch_end(self, last_metrics: list[Any]) -> Changes:
         return {"last_metrics": [*last_metrics, self.value()]}
 
 
 class AverageMetric(Metric):
-    """A function of one batch, averaged over the rows: how plain functions become metrics.
+    """The average of a function of each batch, weighted by rows.
 
-    The average of a root is not the root of the average: use ``RMSE`` where that matters.
+    The average of roots is not the root of an average: ``RMSE`` is exact, ``rmse`` is not.
+
+    Parameters
+    ----------
+    func : callable
+        Returns a number for predictions and targets.
     """
 
     def __init__(self, func: MetricFunction) -> None:
-        self.func = func
-        self.reset()
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        func = getattr(self.func, "func", self.func)  # a partial has the function inside
-        return str(getattr(func, "__name__", type(func).__name__))
+        inner = getattr(func, "func", func)  # of a partial
+        self.func, self.name = func, getattr(inner, "__name__", type(inner).__name__)
 
     def reset(self) -> None:
-        """Forget the last epoch."""
         self.total: Any = 0.
         self.rows = 0
 
     def add(self, pred: Tensor, target: Any) -> None:
-        """Take one batch in; a list of targets becomes the function's arguments."""
-        targets = target if isinstance(target, (list, tuple)) else [target]
+        targets = listify(target)
         n = len(targets[0])
-        self.total = self.total + self.func(pred, *targets) * n
-        self.rows += n
+        self.total, self.rows = self.total + self.func(pred, *targets) * n, self.rows + n
 
     def value(self) -> Any:
-        """The average over the rows."""
         return self.total / self.rows
 
 
+class EpochMetric(Metric):
+    """A function of all predictions and all targets of an epoch."""
+
+    func: MetricFunction
+
+    def reset(self) -> None:
+        self.batches: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, pred: Tensor, target: Tensor) -> None:
+        self.batches.append((pred.reshape(-1), target.reshape(-1)))
+
+    def value(self) -> Tensor:
+        return type(self).func(*map(cat, zip(*self.batches, strict=True)))
+
+
 def as_metric(metric: Any) -> Callback:
-    """A metric object from an object, a class or a function.
+    """Return a metric made from a function, a class or an object.
 
     >>> as_metric(accuracy).name
     'accuracy'
     """
     made = metric() if isinstance(metric, type) else metric
     return made if isinstance(made, Callback) else AverageMetric(made)
+
+
+def metric_name(metric: Callback) -> str:
+    """Return the title of a metric's column."""
+    return str(getattr(metric, "name", type(metric).__name__))
+
+
+# ---------------------------------------------------------------- regression
 
 
 def _flat(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +113,21 @@ def _flat(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return pred, target
 
 
-# ---------------------------------------------------------------- regression
-
-
 def mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean of (pred - target)^2.
+    """Return the mean of (pred - target)^2.
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> mean_squared_error(tensor([1., 2.]), tensor([1., 4.]))
     tensor(2.)
@@ -107,8 +137,20 @@ def mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def root_mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Root of the mean squared error.
+    """Return the root of the mean squared error.
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> root_mean_squared_error(tensor([1., 3.]), tensor([3., 5.]))
     tensor(2.)
@@ -117,8 +159,20 @@ def root_mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_absolute_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean of |pred - target|.
+    """Return the mean of |pred - target|.
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> mean_absolute_error(tensor([1., 3.]), tensor([2., 5.]))
     tensor(1.5000)
@@ -128,19 +182,42 @@ def mean_absolute_error(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_squared_logarithmic_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of log(1 + x).
+    """Return the mean squared error of log(1 + x).
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets above -1, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> mean_squared_logarithmic_error(tensor([1.]), tensor([1.]))
     tensor(0.)
     """
-    pred, target = _flat(pred, target)
     return mean_squared_error((pred + 1).log(), (target + 1).log())
 
 
 def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
-    """1 - var(target - pred) / var(target).
+    """Return 1 - var(target - pred) / var(target).
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        A single number, 1 for a perfect prediction.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> explained_variance(tensor([1., 2., 3.]), tensor([2., 3., 4.]))
     tensor(1.)
@@ -150,8 +227,20 @@ def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def r2_score(pred: Tensor, target: Tensor) -> Tensor:
-    """1 - squared errors / squared distances from the mean.
+    """Return R^2: 1 - sum of squared errors / sum of squared distances from the mean.
 
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        A single number, 1 for a perfect prediction.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> r2_score(tensor([2., 2.]), tensor([1., 3.]))
     tensor(0.)
@@ -160,12 +249,48 @@ def r2_score(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - ((target - pred) ** 2).sum() / ((target - target.mean()) ** 2).sum()
 
 
+class RMSE(EpochMetric):
+    """The root of the mean squared error of an epoch."""
+
+    func = staticmethod(root_mean_squared_error)
+
+
+class R2Score(EpochMetric):
+    """R^2 of an epoch."""
+
+    func = staticmethod(r2_score)
+
+
+class ExplainedVariance(EpochMetric):
+    """The explained variance of an epoch."""
+
+    func = staticmethod(explained_variance)
+
+
+mse, rmse, mae = mean_squared_error, root_mean_squared_error, mean_absolute_error
+msle = mean_squared_logarithmic_error
+
+
 # ---------------------------------------------------------------- classification
 
 
 def accuracy(pred: Tensor, target: Tensor) -> Tensor:
-    """Share of rows whose largest score is the right class: (n, classes), (n,).
+    """Return the share of rows whose largest score is that of the target class.
 
+    Parameters
+    ----------
+    pred : Tensor (bs, classes)
+        Scores.
+    target : Tensor (bs,) or (bs, 1)
+        Classes.
+
+    Returns
+    -------
+    Tensor
+        A single number from 0 to 1.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> accuracy(tensor([[.1, .9], [.8, .2]]), tensor([1, 1]))
     tensor(0.5000)
@@ -175,8 +300,22 @@ def accuracy(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def error_rate(pred: Tensor, target: Tensor) -> Tensor:
-    """1 - accuracy.
+    """Return 1 - accuracy.
 
+    Parameters
+    ----------
+    pred : Tensor (bs, classes)
+        Scores.
+    target : Tensor (bs,) or (bs, 1)
+        Classes.
+
+    Returns
+    -------
+    Tensor
+        A single number from 0 to 1.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> error_rate(tensor([[.1, .9], [.8, .2]]), tensor([1, 1]))
     tensor(0.5000)
@@ -185,67 +324,57 @@ def error_rate(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
-    """Share of rows whose right class is among the ``k`` largest scores.
+    """Return the share of rows whose target class is among the ``k`` largest scores.
 
+    Parameters
+    ----------
+    pred : Tensor (bs, classes)
+        Scores.
+    target : Tensor (bs,) or (bs, 1)
+        Classes.
+    k : int
+        Number of scores.
+
+    Returns
+    -------
+    Tensor
+        A single number from 0 to 1.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> top_k_accuracy(tensor([[.1, .5, .4]]), tensor([2]), k=2)
     tensor(1.)
     """
     best = pred.argsort(-1)[:, -min(k, pred.shape[-1]):]
-    hits = best == target.reshape(-1, 1)
-    return hits.float().sum(-1).mean()
+    return (best == target.reshape(-1, 1)).float().sum(-1).mean()
 
 
 def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
                     sigmoid: bool = True) -> Tensor:
-    """Share of yes-or-no answers that are right: scores and 0/1 targets of one shape.
+    """Return the share of yes-or-no answers that are right.
 
+    Parameters
+    ----------
+    pred : Tensor (bs, ...)
+        Scores, or probabilities.
+    target : Tensor (bs, ...)
+        Answers, 0 or 1.
+    thresh : float
+        The probability above which the answer is yes.
+    sigmoid : bool
+        Whether ``pred`` holds scores, of which the sigmoid is the probability.
+
+    Returns
+    -------
+    Tensor
+        A single number from 0 to 1.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> accuracy_thresh(tensor([[2., -2.]]), tensor([[1, 1]]))
     tensor(0.5000)
     """
     probability = pred.sigmoid() if sigmoid else pred
     return ((probability > thresh) == (target > .5)).float().mean()
-
-
-# ---------------------------------------------------------------- over the whole epoch
-
-
-class _Whole(Metric):
-    """Base of metrics that are one function of all predictions and all targets."""
-
-    func: Callable[[Tensor, Tensor], Tensor]
-
-    def reset(self) -> None:
-        self.preds: list[Tensor] = []
-        self.targets: list[Tensor] = []
-
-    def add(self, pred: Tensor, target: Tensor) -> None:
-        self.preds.append(pred.reshape(-1))
-        self.targets.append(target.reshape(-1))
-
-    def value(self) -> Tensor:
-        from ..autograd import cat
-        return type(self).func(cat(self.preds), cat(self.targets))
-
-
-class RMSE(_Whole):
-    """Root of the mean squared error of the whole epoch."""
-
-    func = staticmethod(root_mean_squared_error)
-
-
-class R2Score(_Whole):
-    """R^2 of the whole epoch."""
-
-    func = staticmethod(r2_score)
-
-
-class ExplainedVariance(_Whole):
-    """Explained variance of the whole epoch."""
-
-    func = staticmethod(explained_variance)
-
-
-mse, rmse, mae = mean_squared_error, root_mean_squared_error, mean_absolute_error
-msle = mean_squared_logarithmic_error

@@ -1,126 +1,209 @@
-"""Recorder: what happened in a fit, as lists, a table and plots."""
+"""What a fit shows and keeps: the recorder, its table, and the progress bar."""
+import sys
+from html import escape
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import plots
-from .callback import Changes, LearnerCallback
-from .last_update import LastUpdate
-from .table import EpochTable, format_time
-
-if TYPE_CHECKING:
-    from .learner import Learner
+from ..autograd.notebook import DisplayLine, as_html, in_notebook, show_html
+from . import lr_find
+from .callback import LearnerCallback
 
 
 class Recorder(LearnerCallback):
     """Keeps the history of a fit and prints its table; fastai v1's ``Recorder``.
 
-    Per training batch: ``losses`` (smoothed), ``lrs`` and ``moms`` (of the last layer group),
-    ``group_lrs`` (a list of every group's): what the batch is trained with.
-    Per epoch: ``val_losses``, ``metrics``, ``nb_batches``. Of the last whole epoch:
-    ``last_update``. A new one is made at each fit; ``learn.recorder`` is the last.
+    Each fit makes a new one; ``learn.recorder`` is the last.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+
+    Attributes
+    ----------
+    losses : list of Tensor
+        The smoothed loss of each training batch.
+    lrs, moms : list of float
+        Learning rate and momentum of the last layer group for each training batch.
+    group_lrs : list of list of float
+        The learning rates of all layer groups for each training batch.
+    val_losses : list of float or None
+        The validation loss of each epoch.
+    metrics : list of list of float
+        The metrics of each epoch.
+    nb_batches : list of int
+        The number of training batches of each epoch.
     """
 
     _order = -10
 
-    def __init__(self, learn: "Learner") -> None:
+    def __init__(self, learn: Any) -> None:
         super().__init__(learn)
         self.opt = learn.opt
         self.losses: list[Any] = []
         self.lrs: list[float] = []
-        self.group_lrs: list[list[float]] = []
         self.moms: list[float] = []
+        self.group_lrs: list[list[float]] = []
         self.val_losses: list[float | None] = []
         self.metrics: list[list[float]] = []
         self.nb_batches: list[int] = []
-        self._metric_names: list[str] = []
         self.min_grad_lr: float | None = None
-        self.last_update: LastUpdate | None = None
+        self._metric_names: list[str] = []
+        self._table: Any = None
 
     @property
     def names(self) -> list[str]:
-        """The heads of the table's columns."""
-        time = ["time"] if self.learn.add_time else []
-        return ["epoch", "train_loss", "valid_loss", *self._metric_names, *time]
+        """The titles of the table's columns."""
+        return ["epoch", "train_loss", "valid_loss", *self._metric_names,
+                *["time"] * self.learn.add_time]
 
     def add_metric_names(self, names: list[str]) -> None:
-        """Columns for a callback that gives back longer ``last_metrics`` before the recorder
-        (its ``_order`` is below -10)."""
+        """Add columns, for a callback of ``_order`` below -10 that extends ``last_metrics``."""
         self._metric_names += names
 
-    def on_train_begin(self, metrics_names: Any = (), **state: Any) -> Changes:
+    def on_train_begin(self, metrics_names: list[str]) -> None:
         self._metric_names = [*metrics_names, *self._metric_names]
-        self._table: EpochTable | None = None
         self._hypers = self.learn.optimizer.hypers
-        self.last_update = LastUpdate(self.learn.optimizer)
-        return None
 
-    def on_epoch_begin(self, **state: Any) -> Changes:
-        self._start, self._last = monotonic(), len(self.learn.data.train_dl) - 1
-        if self._table is None:  # only now do all callbacks have their columns
-            self._table = EpochTable(self.names, silent=self.learn.silent_table)
-        return None
+    def on_epoch_begin(self) -> None:
+        self._start = monotonic()
+        if self._table is None:  # not earlier: other callbacks add columns
+            self._table = GrowingTable(self.names, self.learn.silent_table)
 
-    def on_backward_begin(self, num_batch: int = 0, smooth_loss: Any = None,
-                          **state: Any) -> Changes:
-        hypers = self._hypers
+    def on_backward_begin(self, smooth_loss: Any) -> None:
+        last = self._hypers[-1]
         self.losses.append(smooth_loss)
-        self.group_lrs.append([of_group["lr"] for of_group in hypers])
-        self.lrs.append(hypers[-1]["lr"])
-        self.moms.append(hypers[-1].get("mom", 0.))
-        if num_batch == self._last and self.last_update is not None:
-            self.last_update.begin()
-        return None
+        self.lrs.append(last["lr"])
+        self.moms.append(last.get("mom", 0.))
+        self.group_lrs.append([hypers["lr"] for hypers in self._hypers])
 
-    def on_epoch_end(self, epoch: int = 0, num_batch: int = 0, smooth_loss: Any = None,
-                     last_metrics: Any = (), **state: Any) -> Changes:
-        if self.last_update is not None:
-            self.last_update.end()  # where the last batch has skipped its step
+    def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
+                     smooth_loss: Any = None) -> None:
+        losses = [smooth_loss, *(last_metrics or [None])]
+        values = [None if v is None else float(v) for v in losses]
         self.nb_batches.append(num_batch)
-        values = [None if v is None else float(v) for v in last_metrics] or [None]
-        self.val_losses.append(values[0])
-        self.metrics.append([v for v in values[1:] if v is not None])
-        train_loss = None if smooth_loss is None else float(smooth_loss)
-        self._write_row(epoch, [train_loss, *values])
-        return None
+        self.val_losses.append(values[1])
+        self.metrics.append([v for v in values[2:] if v is not None])
+        time = [format_time(monotonic() - self._start)] * self.learn.add_time
+        missing = [None] * (len(self.names) - 1 - len(values) - len(time))
+        self._table.write([epoch, *values, *missing, *time])
 
-    def on_train_end(self, **state: Any) -> Changes:
-        if self.last_update is not None:
-            self.last_update.forget()
-        return None
+    plot = lr_find.plot_lr_find
 
-    def _write_row(self, epoch: int, values: list[float | None]) -> None:
-        room = len(self.names) - 1 - self.learn.add_time
-        row: list[Any] = [epoch, *values, *[None] * (room - len(values))]
-        if self.learn.add_time:
-            row.append(format_time(monotonic() - self._start))
-        if self._table is not None:
-            self._table.write(row)
 
-    # ---- plots
+# ---------------------------------------------------------------- the table
 
-    def plot(self, skip_start: int = 10, skip_end: int = 5, suggestion: bool = False,
-             return_fig: bool = False, **kwargs: Any) -> Any:
-        """Smoothed loss against learning rate, after ``lr_find``.
 
-        With ``suggestion``, marks and prints the rate at which the loss falls most steeply per
-        step and keeps it in ``min_grad_lr``. It is a noisy number; ``suggestions()`` has others.
-        """
-        return plots.plot_lr_find(self, skip_start, skip_end, suggestion, return_fig, **kwargs)
+def format_time(seconds: float) -> str:
+    """Return a duration as MM:SS, or as H:MM:SS from an hour on.
 
-    def suggestions(self) -> dict[str, float]:
-        """fastai v2's four readings of an ``lr_find`` curve: valley, slide, minimum, steep."""
-        return plots.suggest(self.lrs, [float(loss) for loss in self.losses])
+    >>> format_time(65), format_time(3661)
+    ('01:05', '1:01:01')
+    """
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m:02d}:{s:02d}"
 
-    def plot_lr(self, show_moms: bool = False, skip_start: int = 0, skip_end: int = 0,
-                return_fig: bool = False) -> Any:
-        """Learning rate, and momentum, against the iteration."""
-        return plots.plot_lr(self, show_moms, skip_start, skip_end, return_fig)
 
-    def plot_losses(self, skip_start: int = 0, skip_end: int = 0, return_fig: bool = False) -> Any:
-        """Training and validation loss against the batches processed."""
-        return plots.plot_losses(self, skip_start, skip_end, return_fig)
+def format_cell(value: Any) -> str:
+    """Return the text of a cell: six decimals, ``#na#`` for a missing value, as in fastai.
 
-    def plot_metrics(self, skip_start: int = 0, skip_end: int = 0,
-                     return_fig: bool = False) -> Any:
-        """Each metric against the batches processed."""
-        return plots.plot_metrics(self, skip_start, skip_end, return_fig)
+    >>> format_cell(3), format_cell(.81707), format_cell(None)
+    ('3', '0.817070', '#na#')
+    """
+    if value is None:
+        return "#na#"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
+
+
+class GrowingTable:
+    """A table that grows by rows: lines in a terminal, HTML in a notebook.
+
+    Parameters
+    ----------
+    names : list of str
+        The titles of the columns.
+    silent : bool
+        Whether to show nothing.
+
+    Examples
+    --------
+    >>> GrowingTable(["epoch", "train_loss"]).write([0, .5])
+    epoch     train_loss
+    0         0.500000
+    """
+
+    def __init__(self, names: list[str], silent: bool = False) -> None:
+        self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
+        self.rows: list[list[str]] = []
+        self._handle: Any = None
+        self.write(names)
+
+    def write(self, row: list[Any]) -> None:
+        """Add a row and show it."""
+        cells = [format_cell(value) for value in row]
+        self.rows.append(cells)
+        if self.silent:
+            return
+        if not in_notebook():
+            print("".join(cell.ljust(max(width, len(cell) + 2))
+                          for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+        elif self._handle is not None:
+            self._handle.update(as_html(self.html()))
+        elif len(self.rows) > 1:
+            self._handle = show_html(self.html(), display_id=f"epochs-{id(self)}")
+
+    def html(self) -> str:
+        """Return the table as HTML."""
+        def line(cells: list[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
+        head, *rows = self.rows
+        body = line(head, "th") + "".join(line(row, "td") for row in rows)
+        return f'<table border="1" class="dataframe">{body}</table>'
+
+
+# ---------------------------------------------------------------- the progress bar
+
+
+class ProgressBar(LearnerCallback):
+    """A bar for each epoch with the running loss, in a terminal or a notebook.
+
+    There is none when output goes to a file, or within ``learn.no_bar()``. The loss is only read
+    when the bar is redrawn, so a GPU is not waited for at each batch.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+    """
+
+    _order = -20  # before the recorder: the bar is gone when the table's row is written
+    interval = .1
+    """Seconds between two redraws."""
+
+    def __init__(self, learn: Any) -> None:
+        super().__init__(learn)
+        self.bar: Any = None
+
+    def on_epoch_begin(self, epoch: int, n_epochs: int) -> None:
+        if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
+            return
+        from tqdm import tqdm
+        self.bar = tqdm(total=len(self.learn.data.train_dl), leave=False,
+                        mininterval=self.interval, desc=f"epoch {epoch + 1}/{n_epochs}",
+                        dynamic_ncols=True, file=DisplayLine() if in_notebook() else sys.stderr)
+        self.drawn = monotonic()
+
+    def on_batch_end(self, train: bool, num_batch: int, smooth_loss: Any = None) -> None:
+        if train and self.bar is not None and monotonic() - self.drawn >= self.interval:
+            self.drawn = monotonic()
+            self.bar.set_postfix_str(f"loss {float(smooth_loss):.4f}", refresh=False)
+            self.bar.update(num_batch + 1 - self.bar.n)
+
+    def on_epoch_end(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def on_train_end(self) -> None:
+        self.on_epoch_end()

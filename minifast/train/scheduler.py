@@ -1,0 +1,128 @@
+"""Schedules: hyper-parameters that change from batch to batch."""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..optim import Phase, one_cycle
+from ..optim.schedule import Annealer
+from .callback import Changes, LearnerCallback
+
+Curve = Callable[[int], float]
+"""The value of a hyper-parameter at a step, counted from 0."""
+Curves = dict[str, list[Curve]]
+"""For each hyper-parameter one curve per layer group, or one for all groups."""
+
+
+class Scheduler(LearnerCallback):
+    """Base class of schedules; a subclass says in ``schedule`` what they are.
+
+    Each batch is trained with the values of its step. After the last step training stops.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+    start_epoch : int, optional
+        Begin as if this many epochs were done.
+
+    Attributes
+    ----------
+    curves : dict of str to list of callable
+        For each hyper-parameter its value as a function of the step, one per layer group or one
+        for all groups.
+    position : int
+        The step that the next batch is trained with.
+    n_steps : int
+        The length of the schedule.
+    """
+
+    def __init__(self, learn: Any, start_epoch: int | None = None) -> None:
+        super().__init__(learn)
+        self.start_epoch = start_epoch
+        self.curves: Curves = {}
+        self.position = self.n_steps = 0
+
+    def schedule(self, n_epochs: int) -> tuple[int, Curves]:
+        """Return the number of steps and the curves of a fit of ``n_epochs`` epochs."""
+        raise NotImplementedError
+
+    def on_train_begin(self, n_epochs: int, epoch: int) -> Changes:
+        self.opt = self.learn.optimizer
+        self.n_steps, self.curves = self.schedule(n_epochs)
+        self.position = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
+        self._set_hypers()
+        return None if self.start_epoch is None else {"epoch": self.start_epoch}
+
+    def on_batch_end(self, train: bool) -> Changes:
+        if not train:
+            return None
+        if self.position >= self.n_steps:
+            return {"stop_epoch": True, "stop_training": True}
+        self.position += 1
+        self._set_hypers()
+        return None
+
+    def _set_hypers(self) -> None:
+        """Set the hyper-parameters to their values at the position."""
+        for name, curves in self.curves.items():
+            for i, hypers in enumerate(self.opt.hypers):
+                hypers[name] = curves[i if len(curves) > 1 else 0](self.position)
+
+
+class OneCycleScheduler(Scheduler):
+    """The one-cycle policy of ``optim.one_cycle``; fastai v1's ``OneCycleScheduler``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+    lr_max : float or list of float
+        The highest learning rate, for all layer groups or one for each.
+    moms : tuple of float
+        Momentum at the ends of the cycle, and at the highest rate.
+    div_factor : float
+        The first rate is ``lr_max / div_factor``.
+    pct_start : float
+        The fraction of the cycle in which the rate rises.
+    final_div : float, optional
+        The last rate is ``lr_max / final_div``, by default ``lr_max / (div_factor * 1e4)``.
+    tot_epochs : int, optional
+        The length of the cycle, by default that of the fit.
+    start_epoch : int, optional
+        Begin as if this many epochs were done.
+    """
+
+    def __init__(self, learn: Any, lr_max: Any, moms: tuple[float, float] = (.95, .85),
+                 div_factor: float = 25., pct_start: float = .3, final_div: float | None = None,
+                 tot_epochs: int | None = None, start_epoch: int | None = None) -> None:
+        super().__init__(learn, start_epoch)
+        self.lr_max, self.moms, self.div_factor = lr_max, moms, div_factor
+        self.pct_start, self.final_div, self.tot_epochs = pct_start, final_div, tot_epochs
+
+    def schedule(self, n_epochs: int) -> tuple[int, Curves]:
+        n_steps = len(self.learn.data.train_dl) * (self.tot_epochs or n_epochs)
+        cycles = [one_cycle(n_steps, float(lr), self.moms, self.div_factor, self.pct_start,
+                            self.final_div) for lr in np.atleast_1d(self.lr_max)]
+        return n_steps, {"lr": [lr for lr, _ in cycles], "mom": [cycles[0][1]]}
+
+
+def make_phases(length: int, start: Any, end: Any, anneal: Annealer) -> list[Curve]:
+    """Return a phase for each layer group, or one for all.
+
+    Parameters
+    ----------
+    length : int
+        Number of steps.
+    start, end : float or list of float
+        The values at both ends, for all layer groups or one for each.
+    anneal : callable
+        How to go from the start to the end.
+
+    Returns
+    -------
+    list of Phase
+        The phases.
+    """
+    starts, ends = np.broadcast_arrays(np.atleast_1d(start), np.atleast_1d(end))
+    return [Phase(length, float(a), float(b), anneal) for a, b in zip(starts, ends, strict=True)]
