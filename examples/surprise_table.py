@@ -147,7 +147,8 @@ class SideBySide:
 
 def whole_pass(dl: DataLoader, *starts: int) -> DataLoader:
     """A loader of the same rows in the same shuffled order, all in one batch, whose ids count
-    from ``starts`` on. The two share a random generator, so only one of them is to be used."""
+    from ``starts`` on. The two share a random generator, so only one of them is to be used.
+    """
     x = [column + start for column, start in zip(dl.dataset.x, starts, strict=True)]
     return DataLoader(ArrayDataset(x, dl.dataset.y), len(dl.dataset), shuffle=True, seed=dl.rng)
 

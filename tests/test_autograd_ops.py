@@ -31,7 +31,8 @@ def positive(*shape: int, seed: int = 0) -> Array:
 @dataclass
 class Case:
     """An operation on some inputs: float arrays become tensors on the device of this run, which
-    are checked; ids and masks go there too, numbers and lists are handed through."""
+    are checked; ids and masks go there too, numbers and lists are handed through.
+    """
 
     op: Primitive
     inputs: tuple[Any, ...]

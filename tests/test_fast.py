@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from host import host
 
-from minifast import fast, tensor
 from minifast.callbacks import AccumulateScheduler, GradientClipping
 from minifast.collab import EmbeddingDotBias, EmbeddingNN
 from minifast.data import ArrayDataset, DataBunch
-from minifast.nn import Embedding, Linear, Module, MSELossFlat, ReLU, Sequential, sigmoid_range
+from minifast.nn import Embedding, Linear, Module, MSELossFlat, Sequential, sigmoid_range
 from minifast.optim import SGD, Adam, RMSProp
 from minifast.train import Callback, Learner, LearnerCallback
 

@@ -119,7 +119,8 @@ def readings(lrs: list[float], losses: list[float]) -> dict[str, float]:
 
 def valley(x: list[float], y: list[float]) -> float:
     """The longest falling subsequence that ends earliest; its length, counted back from its end,
-    is cut in three, and the middle third in two."""
+    is cut in three, and the middle third in two.
+    """
     best = [1] * len(y)
     for i, value in enumerate(y):
         for j in range(i):
@@ -134,7 +135,8 @@ def valley(x: list[float], y: list[float]) -> float:
 
 def slide(x: list[float], y: list[float]) -> float:
     """Two points fifteen apart slide left from the end while their slopes differ by more than
-    0.005; the left one's rate at the last place where they did."""
+    0.005; the left one's rate at the last place where they did.
+    """
     slope = np.gradient(y)
     left, right = len(y) - 16, len(y) - 1
     rate = x[left]

@@ -3,9 +3,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minifast.scatter import scatter_add, sparse_product, within
 
 from minifast import scatter
-from minifast.scatter import scatter_add, sparse_product, within
 
 pytestmark = pytest.mark.cpu_only("the way of NumPy's table; other libraries have their own")
 both_ways = pytest.mark.parametrize("scipy", [True, False])

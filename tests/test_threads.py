@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minifast.threads import cut, for_each
 from test_lazy import MAKERS, Training, assert_equal, pair
 
 from minifast import threads
 from minifast.autograd import Rows
 from minifast.nn import Parameter
 from minifast.optim import Adam, RMSProp, arena, lazy
-from minifast.threads import cut, for_each
 
 pytestmark = pytest.mark.cpu_only("a GPU is told what to do by one thread")
 Threads = Callable[[int], None]

@@ -1,5 +1,6 @@
 """The callbacks that minifast ships: early stopping, best model, plateaus, NaN, logs, clipping,
-a few batches only, several batches for one step."""
+a few batches only, several batches for one step.
+"""
 from pathlib import Path
 from typing import Any
 

@@ -128,7 +128,8 @@ class DataBunch:
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
         """The target that a prediction for one sample amounts to: the number of the likeliest
-        class, or the predicted number itself."""
+        class, or the predicted number itself.
+        """
         return pred.argmax() if self.c and self.c > 1 and pred.numel() == self.c else pred
 
     def decode(self, target: Tensor) -> Any:

@@ -123,7 +123,8 @@ def _spellings(label: Any) -> Iterator[Any]:
 
 def _near(text: str, known: list[str]) -> list[str]:
     """At most three: first what contains the text (a title without its year), then what is
-    spelt alike."""
+    spelt alike.
+    """
     within = [label for label in known if text.lower() in label.lower()]
     return list(dict.fromkeys([*within, *get_close_matches(text, known)]))[:3]
 

@@ -109,7 +109,8 @@ class CollabDataBunch(DataBunch):
     @classmethod
     def from_parquet(cls, file: Any, chunksize: int = PIECE, **kwargs: Any) -> "CollabDataBunch":
         """From a Parquet file that is read ``chunksize`` rows and three columns at a time; else as
-        ``from_df``, whose arguments ``kwargs`` are. Needs pyarrow: ``minifast[parquet]``."""
+        ``from_df``, whose arguments ``kwargs`` are. Needs pyarrow: ``minifast[parquet]``.
+        """
         wanted = [kwargs.get(name) for name in ("user_name", "item_name", "rating_name")]
         with closing(parquet_pieces(file, chunksize, wanted)) as pieces:
             return cls.from_pieces(pieces, **{"source": _name(file), **kwargs})

@@ -31,7 +31,8 @@ def csv_pieces(file: Any, rows: int = PIECE, **kwargs: Any) -> "Pieces":
 def parquet_pieces(file: Any, rows: int = PIECE, wanted: Sequence[str | None] = (None,) * 3
                    ) -> "Pieces":
     """Three columns of a Parquet file, ``rows`` at a time: those that are ``wanted``, or where
-    None is, its first, second or third. Rows are numbered through the file."""
+    None is, its first, second or third. Rows are numbered through the file.
+    """
     import pandas as pd
     parquet, hint = _parquet(), "give one Parquet file; several go to from_pieces, as frames"
     with _named(file, hint):

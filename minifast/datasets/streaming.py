@@ -94,7 +94,8 @@ class LabelColumn:
 
     def add(self, column: "pd.Series[Any]", where: str = "") -> None:
         """Number the labels of a piece. TypeError for a kind that does not go with those before;
-        ``where`` begins the message."""
+        ``where`` begins the message.
+        """
         for part in slices(len(column)):
             self._add(column.iloc[part], where)
 

@@ -155,8 +155,7 @@ class Accelerator:
 
 
 class AcceleratedOptimizer(Optimizer):
-    """What an optimizer is within ``accelerate``. Asking for its state gives back the plain form.
-    """
+    """An optimizer within ``accelerate``; asking for its state gives back the plain form."""
 
     accelerator: Accelerator
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.notebook import show_table
+from ..autograd.display import show_table
 from ..backend import backend_of
 from ..data import ArrayDataset, DatasetType
 

@@ -4,7 +4,7 @@ from html import escape
 from time import monotonic
 from typing import Any
 
-from ..autograd.notebook import DisplayLine, as_html, in_notebook, show_html
+from ..autograd.display import DisplayLine, as_html, in_notebook, show_html
 from . import lr_find
 from .callback import LearnerCallback
 
