@@ -1,8 +1,8 @@
-"""Collaborative filtering, start to end: what would a person like, and what did a model learn?
+"""Collaborative filtering from start to end: train a recommender and look inside.
 
-A user and an item each get a few numbers, their factors, and a bias. The product of the factors
-plus the two biases, through a sigmoid, is the rating to expect. This script trains that model on
-MovieLens 100K and reads it; where that is not to be had, on made-up ratings, whose truth is known.
+Each user and each item has a few numbers, its factors, and a bias. The dot product of the factors
+plus the two biases, through a sigmoid, is the predicted rating. This script trains that model on
+MovieLens 100K, or on synthetic ratings with a known truth where MovieLens cannot be downloaded.
 
     python examples/collab.py --data planted --factors 20 --epochs 3
 """
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+import minifast.fold_in  # noqa: F401  (adds learn.add_user)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.collab import CollabLearner, collab_learner
@@ -34,13 +35,13 @@ from minifast.datasets import (
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
 YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
-         "Titanic (1997)": 2, "Liar Liar (1997)": 1}  # other ratings get the most rated titles
-TOP, SHOWN, LABELS = 1000, 6, 40  # titles that are looked at, shown at each end, named in a plot
+         "Titanic (1997)": 2, "Liar Liar (1997)": 1}  # without these titles: the most rated ones
+TOP, SHOWN, LABELS = 1000, 6, 40  # titles to look at, to show at each end, to name in the plot
 
 
 @dataclass(frozen=True)
 class Source:
-    """Ratings (columns userId, title, rating), and the truth behind them where it is known."""
+    """Ratings (columns userId, title, rating), and their truth where it is known."""
 
     name: str
     ratings: pd.DataFrame
@@ -48,7 +49,7 @@ class Source:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others of this script."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(message)
@@ -60,7 +61,7 @@ def fail(message: object) -> NoReturn:
 
 
 def at_least(least: int) -> Any:
-    """An argument type: whole numbers from ``least`` on."""
+    """Return an argument type for whole numbers from ``least`` on."""
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
@@ -69,10 +70,10 @@ def at_least(least: int) -> Any:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The options, with their defaults."""
+    """Read the options."""
     parser = Parser(prog="collab.py", description="Train a recommender and read what it learned.")
     parser.add_argument("--data", help="folder with MovieLens's u.data and u.item, or 'planted' "
-                                       "for made-up ratings (default: MovieLens, else planted)")
+                                       "for synthetic ratings (default: MovieLens, else planted)")
     parser.add_argument("--epochs", type=at_least(1), default=5, help="(default: 5)")
     parser.add_argument("--factors", type=at_least(2), default=40, help="per title (default: 40)")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where it works, else cpu)")
@@ -83,7 +84,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def writable(folder: Path) -> Path:
-    """The folder, made if need be: an error comes now, not after the training."""
+    """Return the folder, made if necessary, so that errors come before the training."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
@@ -93,7 +94,7 @@ def writable(folder: Path) -> Path:
 
 
 def find_source(data: str | None) -> Source:
-    """The ratings that ``--data`` names; by default MovieLens, else planted ones."""
+    """Return the ratings that ``--data`` names; by default MovieLens's, else planted ones."""
     if data == "planted":
         return plant()
     try:
@@ -106,9 +107,9 @@ def find_source(data: str | None) -> Source:
 
 
 def read(folder: Path) -> Source:
-    """MovieLens's ratings, in the order in which pandas merges them today."""
-    # In the order of older versions, movielens_100k(folder, row_order="post"), seed 42 draws
-    # another split: 1653 titles in training, not 1650, and a final loss near 0.816, not 0.805.
+    """Read MovieLens's ratings, in the order in which pandas merges them today."""
+    # in the order of older versions, movielens_100k(folder, row_order="post"), seed 42 draws
+    # another split: 1653 titles in training, not 1650, and a final loss near 0.816, not 0.805
     try:
         return Source("MovieLens 100K", movielens_100k(folder))
     except (OSError, ValueError) as error:
@@ -116,20 +117,20 @@ def read(folder: Path) -> Source:
 
 
 def plant() -> Source:
-    """Made-up ratings of MovieLens's shape, the same at every run."""
+    """Make synthetic ratings of MovieLens's shape, the same in every run."""
     planted = planted_ratings()
     return Source("Planted ratings", planted.ratings, planted)
 
 
 def make_learner(source: Source, factors: int, device: str, seed: int) -> CollabLearner:
-    """Data in batches of 64, and the dot product model."""
+    """Make batches of 64 and the dot product model."""
     data = CollabDataBunch.from_df(source.ratings, VALID_PCT, "userId", "title", "rating",
                                    seed=seed, device=device)
     return collab_learner(data, n_factors=factors, y_range=Y_RANGE, wd=WD, seed=seed)
 
 
 def describe(source: Source, data: CollabDataBunch) -> None:
-    """How much there is, and five rows of a batch."""
+    """Print the sizes and five rows of a batch."""
     counts = source.ratings.nunique()
     print(f"{source.name}: {len(source.ratings):,} ratings by {counts['userId']:,} users of "
           f"{counts['title']:,} titles, on {data.device}.")
@@ -138,7 +139,7 @@ def describe(source: Source, data: CollabDataBunch) -> None:
 
 
 def find_rate(learn: CollabLearner, out: Path) -> Path | None:
-    """Run the learning rate finder; its curve as a plot."""
+    """Run the learning rate finder and plot its curve."""
     heading("Learning rate finder")
     with learn.no_logging():
         learn.lr_find()
@@ -149,7 +150,7 @@ def find_rate(learn: CollabLearner, out: Path) -> Path | None:
 
 
 def train(learn: CollabLearner, epochs: int, out: Path) -> Path:
-    """The one-cycle policy; the losses as a plot."""
+    """Train with the one-cycle policy and plot the losses."""
     heading(f"Training, one cycle up to {LR:.0e}")
     learn.fit_one_cycle(epochs, LR)
     final = learn.validate()[0]
@@ -159,13 +160,13 @@ def train(learn: CollabLearner, epochs: int, out: Path) -> Path:
 
 
 def most_rated(source: Source, data: CollabDataBunch) -> list[str]:
-    """The titles with the most ratings, best known first, of those that the model knows."""
+    """Return the titles with the most ratings, of those that the model knows."""
     known = set(data.classes["title"])
     return [t for t in source.ratings["title"].value_counts().index if t in known][:TOP]
 
 
 def show_biases(learn: CollabLearner, source: Source, titles: list[str]) -> None:
-    """The items with the lowest and the highest bias."""
+    """Print the items with the lowest and the highest biases."""
     ratings = source.ratings.groupby("title")["rating"]
     table = pd.DataFrame({"bias": learn.bias(titles).numpy(), "mean": ratings.mean()[titles],
                           "ratings": ratings.count()[titles]}).sort_values("bias")
@@ -175,7 +176,7 @@ def show_biases(learn: CollabLearner, source: Source, titles: list[str]) -> None
 
 
 def show_components(learn: CollabLearner, titles: list[str], out: Path) -> Path:
-    """The two directions in which the items' factors differ most, and a map of the titles."""
+    """Print the first two principal components of the items' factors, and plot the titles."""
     weights = learn.weight(titles)
     points = weights.pca(2).numpy()
     shares = points.var(0) / weights.numpy().var(0).sum()
@@ -186,12 +187,12 @@ def show_components(learn: CollabLearner, titles: list[str], out: Path) -> Path:
 
 
 def draw_map(points: np.ndarray[Any, Any], titles: list[str]) -> Any:
-    """Every title as a dot; names for the outermost and the best known, where there is room."""
+    """Plot every title as a dot, with names for the outermost and the most rated."""
     figure, axes = plt.subplots(figsize=(12, 9), layout="constrained")
     axes.scatter(points[:, 0], points[:, 1], s=6, color="lightgrey")
     axes.set(xlabel="Component 1", ylabel="Component 2",
              title=f"{len(titles):,} titles by the two largest differences of their factors")
-    figure.canvas.draw()  # so that the sizes of labels are known
+    figure.canvas.draw()  # computes the sizes of labels
     outermost = np.abs(points / points.std(0)).max(1).argsort()[::-1][:LABELS // 2]
     put_labels(axes, points, titles, [*outermost, *range(len(titles))])
     return figure
@@ -199,7 +200,7 @@ def draw_map(points: np.ndarray[Any, Any], titles: list[str]) -> Any:
 
 def put_labels(axes: Any, points: np.ndarray[Any, Any], titles: list[str],
                order: list[int]) -> None:
-    """Up to LABELS titles beside their dots, on the inner side; none that would cover another."""
+    """Put up to LABELS titles beside their dots, without overlaps."""
     taken: list[Any] = []
     for i in dict.fromkeys(order):
         shift, side = (4, "left") if points[i][0] < 0 else (-4, "right")
@@ -217,7 +218,7 @@ def put_labels(axes: Any, points: np.ndarray[Any, Any], titles: list[str],
 
 def compare(learn: CollabLearner, source: Source, truth: PlantedRatings, titles: list[str],
             seed: int) -> None:
-    """What was learned beside what was planted."""
+    """Compare what was learned with the planted truth."""
     valid = source.ratings.iloc[random_split(len(source.ratings), VALID_PCT, seed)[1]]
     score = truth.score(valid["userId"], valid["movieId"])
     learned, actual = (t.numpy() for t in learn.get_preds())
@@ -234,7 +235,7 @@ of the planted score itself      {np.square(score - actual).mean():.4f}  (the re
 
 
 def recommend(learn: CollabLearner, source: Source, truth: PlantedRatings | None) -> None:
-    """What the model would show one user: the one of the first training row."""
+    """Print recommendations for the user of the first training row."""
     user = int(learn.data.classes["userId"][int(learn.data.train_ds.x[0][0])])
     rated = source.ratings[source.ratings["userId"] == user].sort_values("rating", kind="stable")
     found = learn.recommend(user, SHOWN).set_index("title")
@@ -247,48 +248,48 @@ def recommend(learn: CollabLearner, source: Source, truth: PlantedRatings | None
 
 
 def recommend_to_you(learn: CollabLearner, titles: list[str]) -> None:
-    """Five ratings of your own: a new row is learned for you, with all else frozen."""
+    """Learn a row for you from five ratings, with everything else frozen."""
     yours = {title: stars for title, stars in YOURS.items() if title in titles} \
         or dict(zip(titles, YOURS.values(), strict=False))
     you = learn.add_user(yours)
-    heading(f"For you, now user {you} (put in your own ratings at the top of this script)")
+    heading(f"For you, now user {you} (change the ratings at the top of this script)")
     print(f"You gave {', '.join(f'{stars} to {title}' for title, stars in yours.items())}. "
           "To be recommended:")
     show(learn.recommend(you, SHOWN).set_index("title"))
 
 
 def heading(text: str) -> None:
-    """A line with some air above."""
+    """Print a heading."""
     print(f"\n== {text}")
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
-    """The first and the last rows, none twice."""
+    """Return the first and the last rows."""
     n = min(SHOWN, len(table) // 2)
     return pd.concat([table[:n], table[-n:]])
 
 
 def show(table: pd.DataFrame) -> None:
-    """Titles, then numbers with three decimals."""
+    """Print a table with three decimals."""
     print(table.rename_axis(None).to_string(float_format="{:.3f}".format))
 
 
 def correlation(a: Any, b: Any) -> float:
-    """Pearson's, of two series of numbers."""
+    """Return Pearson's correlation."""
     return float(np.corrcoef(a, b)[0, 1])
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a plot and let go of it."""
+    """Write a plot and close it."""
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Data, training, and a look inside."""
+    """Load data, train, and look inside."""
     start = perf_counter()
-    plt.switch_backend("Agg")  # plots are written, not shown, so no display is needed
+    plt.switch_backend("Agg")  # plots are written to files and need no display
     args = parse(argv)
     out = writable(args.out)
     try:

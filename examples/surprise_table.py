@@ -1,11 +1,11 @@
-"""Surprise's benchmark with minifast's rows in it, and what each part of the model is worth.
+"""Surprise's benchmark with rows for minifast, and the gain of each part of the model.
 
 Surprise, a library of recommenders, compares its algorithms on MovieLens 100K by their means over
-five folds. Here models of ours run on the same folds; where scikit-surprise is installed, its SVD
-runs in the same process. The dot product models of the folds are trained side by side: the same
-numbers as one after the other, as all folds are equally large, in less time
-(``train_side_by_side``). The second table builds
-that model up step by step, as chapter 8 of the fastai book does.
+five folds. Here minifast's models run on the same folds, and scikit-surprise's SVD too if it is
+installed. The dot product models of all folds are trained side by side, which gives the same
+numbers as one after the other in less time, as the folds are equally large
+(``train_side_by_side``). The second table builds the model step by step, as chapter 8 of the
+fastai book does.
 
     python examples/surprise_table.py --only table --folds 2
     python examples/surprise_table.py --only table --seeds 8
@@ -46,7 +46,7 @@ LADDER = (("dot product", None, False, 0.), ("+ y_range", Y_RANGE, False, 0.),
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of ours and its training; ``both_ways`` makes it a BothWays."""
+    """A model and its training; the model is a BothWays if ``both_ways``."""
 
     name: str
     factors: int
@@ -58,9 +58,9 @@ class Recipe:
     item: str = "movieId"
 
 
-# The notebook's items are titles (18 films have two ids), Surprise's and the others' are ids.
-# Decay acts at every step, so large batches, which make few steps, need more of it. All but the
-# first were tuned on fold 1's training rows alone: 72,000 to train on, 8,000 to choose by.
+# Items are titles in the notebook (18 films have two ids) and ids elsewhere. Weight decay acts at
+# every step, so large batches, which make few steps, need more of it. All recipes but the first
+# were tuned on the training rows of fold 1 alone: 72,000 to train on and 8,000 to compare by.
 RECIPES = (Recipe("dot product, as in the notebook", 40, 5, 6e-3, .1, 64, item="title"),
            Recipe("dot product, larger batches", 40, 6, 9e-3, .4, 512),
            Recipe("who rated what, both ways, quick", 16, 6, 4e-2, 1.6, 4096, both_ways=True),
@@ -68,12 +68,15 @@ RECIPES = (Recipe("dot product, as in the notebook", 40, 5, 6e-3, .1, 64, item="
 
 
 class BothWays(Module):
-    """The dot product model, where users and items also are what they have to do with.
+    """The dot product model with implicit feedback: who rated what, whatever the rating.
 
-    That somebody chose to rate a film says something, whatever the rating. A user's factors are
-    their own row plus those rows of a second table that belong to the items they rated, summed
-    and divided by the root of their number: SVD++ (Koren, 2008, doi.org/10.1145/1401890.1401944,
-    eq. 15). Items get the same from the users who rated them. Only training rows count.
+    A user's factors are their own row plus the rows of a second table for the items that they
+    rated, summed and divided by the root of their number. Items get the same from the users who
+    rated them. Only training rows count.
+
+    References
+    ----------
+    SVD++: Koren, 2008, doi.org/10.1145/1401890.1401944, eq. 15.
     """
 
     def __init__(self, factors: int, data: CollabDataBunch, seed: int) -> None:
@@ -86,28 +89,27 @@ class BothWays(Module):
         self.by_user, self.by_item = Buffer(share(rated)), Buffer(share(rated.T))
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """users (bs,), items (bs,) to ratings (bs,)."""
+        """Map users (bs,) and items (bs,) to ratings (bs,)."""
         own = self.own
         all_users = own.u_weight.weight + self.by_user @ self.chosen.weight
         all_items = own.i_weight.weight + self.by_item @ self.choosers.weight
-        dot = apply(ops.lookup, all_users, users) * apply(ops.lookup, all_items, items)
-        bias = own.u_bias(users) + own.i_bias(items)
-        return sigmoid_range(dot.sum(1) + bias.squeeze(-1), *Y_RANGE)
+        dot = (apply(ops.lookup, all_users, users) * apply(ops.lookup, all_items, items)).sum(1)
+        return sigmoid_range(dot + (own.u_bias(users) + own.i_bias(items)).squeeze(-1), *Y_RANGE)
 
 
 def share(rated: Array) -> Array:
-    """Rows of 0 and 1, each divided by the root of its sum; rows of zeros stay."""
+    """Divide rows of 0 and 1 by the root of their sums; rows of zeros stay."""
     return np.ascontiguousarray(rated / np.sqrt(np.maximum(rated.sum(1, keepdims=True), 1)))
 
 
 def make_folds(n: int) -> list[Array]:
-    """The test rows of surprise.model_selection.KFold(5, random_state=0), in its order."""
+    """Return the test rows of surprise.model_selection.KFold(5, random_state=0), in its order."""
     return np.array_split(np.random.RandomState(0).permutation(n), FOLDS)
 
 
 def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, seed: int = SEED
                  ) -> CollabLearner:
-    """A learner that has seen no rating of ``test``."""
+    """Make a learner from the ratings of ``train``, which can predict those of ``test``."""
     data = CollabDataBunch.from_df(train, 0, "userId", recipe.item, "rating", test, seed,
                                    bs=min(recipe.bs, len(train)), val_bs=2048)
     if not recipe.both_ways:
@@ -116,11 +118,11 @@ def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, seed: 
 
 
 class SideBySide:
-    """The training batches of several folds, joined: a batch of each fold, one after the other.
+    """A loader that joins the training batches of several folds: one of each in every batch.
 
-    They are the batches that the folds' own loaders would give. Only the ids are new: those of a
-    fold count on from where the fold before it ends. Folds may differ by a row. All take as many
-    steps, with as many rows, as the one with the fewest.
+    They are the batches of the folds' own loaders, but the ids of each fold begin where those of
+    the fold before end. Folds may differ by a row: the smallest decides the number of steps and
+    of rows.
     """
 
     def __init__(self, data: Sequence[CollabDataBunch]) -> None:
@@ -140,14 +142,15 @@ class SideBySide:
             yield [users[k], items[k]], stars[k]
 
     def _cut(self, x: list[Tensor], y: Tensor) -> list[Array]:
-        """A pass in one batch as columns (steps, bs)."""
+        """Cut a pass in one batch into columns (steps, bs)."""
         n = self.steps * self.bs
         return [column.data[:n].reshape(self.steps, self.bs) for column in (*x, y)]
 
 
 def whole_pass(dl: DataLoader, *starts: int) -> DataLoader:
-    """A loader of the same rows in the same shuffled order, all in one batch, whose ids count
-    from ``starts`` on. The two share a random generator, so only one of them is to be used.
+    """Make a loader of the same rows in the same order, all in one batch, with ids from ``starts``.
+
+    The two loaders share a random generator, so use only one of them.
     """
     x = [column + start for column, start in zip(dl.dataset.x, starts, strict=True)]
     return DataLoader(ArrayDataset(x, dl.dataset.y), len(dl.dataset), shuffle=True, seed=dl.rng)
@@ -155,13 +158,12 @@ def whole_pass(dl: DataLoader, *starts: int) -> DataLoader:
 
 def train_side_by_side(recipe: Recipe, learners: Sequence[CollabLearner]
                        ) -> Sequence[CollabLearner]:
-    """Train the dot product models of several folds as one, whose tables hold all their rows.
+    """Train the dot product models of several folds as one model, whose tables hold all rows.
 
-    Each gets the numbers that it would get alone, if all have equally many batches. A rating
-    looks up rows of its own fold, so they have their gradient from this fold's batch. The loss is
-    the sum of the folds' means, so no gradient is smaller. Decay and Adam treat each number by
-    itself. And it is faster: at 64 ratings, a step's time goes into calls from function to
-    function, which are as many for 320.
+    Each fold gets the numbers that it would get alone, if all have the same number of batches: a
+    rating looks up rows of its own fold, the loss is the sum of the folds' means, and Adam and
+    weight decay treat each number by itself. It is faster, because a step on 64 ratings spends
+    its time in function calls, and one on 320 makes as many of them.
     """
     model, n = deepcopy(learners[0].model), len(learners)
     tables = [[part.data for part in parts]
@@ -178,7 +180,7 @@ def train_side_by_side(recipe: Recipe, learners: Sequence[CollabLearner]
 
 
 def train(recipe: Recipe, learn: Learner) -> Learner:
-    """Train as the recipe says, in silence; the learner."""
+    """Train as the recipe says, without output, and return the learner."""
     with learn.no_logging():
         learn.fit_one_cycle(recipe.epochs, recipe.lr)
     return learn
@@ -186,7 +188,7 @@ def train(recipe: Recipe, learn: Learner) -> Learner:
 
 def our_predictions(recipe: Recipe, ratings: pd.DataFrame, folds: list[Array], seed: int = SEED
                     ) -> Iterator[Array]:
-    """For each fold, a model trained on the other rows; kept within 1 to 5, as Surprise does."""
+    """Yield each fold's predictions by a model of the other rows, clipped to 1..5."""
     learners = (make_learner(recipe, others(ratings, fold), ratings.iloc[fold], seed)
                 for fold in folds)
     trained: Iterable[Learner] = (train(recipe, learn) for learn in learners)
@@ -197,7 +199,7 @@ def our_predictions(recipe: Recipe, ratings: pd.DataFrame, folds: list[Array], s
 
 
 def others(ratings: pd.DataFrame, fold: Array) -> pd.DataFrame:
-    """The rows that are not in a fold."""
+    """Return the rows that are not in a fold."""
     rest = np.ones(len(ratings), bool)
     rest[fold] = False
     return ratings[rest]
@@ -205,7 +207,7 @@ def others(ratings: pd.DataFrame, fold: Array) -> pd.DataFrame:
 
 def their_predictions(algorithm: Callable[..., Any], ratings: pd.DataFrame, folds: list[Array],
                       seed: int) -> Iterator[Array]:
-    """The same from Surprise, which cuts its folds itself."""
+    """Yield the predictions of an algorithm of Surprise, which makes the same folds."""
     from surprise import Dataset, Reader
     from surprise.model_selection import KFold
     data = Dataset.load_from_df(ratings[["userId", "movieId", "rating"]], Reader())
@@ -214,7 +216,7 @@ def their_predictions(algorithm: Callable[..., Any], ratings: pd.DataFrame, fold
 
 
 def their_algorithms(svdpp: bool) -> dict[str, Callable[..., Any]]:
-    """Surprise's SVD and perhaps SVD++ with its own settings; none where it is not installed."""
+    """Return Surprise's SVD, and SVD++ if wanted; nothing if it is not installed."""
     try:
         from surprise import SVD, SVDpp
     except ImportError:
@@ -225,26 +227,26 @@ def their_algorithms(svdpp: bool) -> dict[str, Callable[..., Any]]:
 
 def timed(predictions: Callable[[int], Iterator[Array]], seeds: range
           ) -> tuple[list[list[Array]], float]:
-    """For each seed the predictions for the folds, and how many seconds a seed took."""
+    """Return the predictions for the folds for each seed, and the mean seconds of a seed."""
     start = perf_counter()
     made = [list(predictions(seed)) for seed in seeds]
     return made, (perf_counter() - start) / len(seeds)
 
 
 def rmse(errors: Array) -> float:
-    """The root of the mean square."""
+    """Return the root of the mean square."""
     return float(np.square(errors).mean() ** .5)
 
 
 def unknown_rows(ratings: pd.DataFrame, fold: Array) -> Array:
-    """Which rows (n,) of a fold have a user or an item that no training row has."""
+    """Return which rows (n,) of a fold have a user or an item that no training row has."""
     rest, test = others(ratings, fold), ratings.iloc[fold]
     known = test["userId"].isin(rest["userId"]) & test["movieId"].isin(rest["movieId"])
     return np.asarray(~known)
 
 
 def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Array) -> float:
-    """Print a row of the table, the means over the seeds; its RMSE."""
+    """Print a row of the table, with means over the seeds, and return its RMSE."""
     each = np.array([[rmse(e) for e in of_seed] for of_seed in errors])
     mae = np.mean([np.abs(e).mean() for of_seed in errors for e in of_seed])
     seeds = f"{each.mean(1).std(ddof=1):.4f}" if len(each) > 1 else ""
@@ -257,7 +259,7 @@ def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Arra
 
 def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bool, out: Path
               ) -> Path:
-    """Surprise's rows and ours, each printed when it is done; error over time as a plot."""
+    """Print Surprise's rows and minifast's, and plot error over time."""
     print(f"\n== Surprise's protocol, {len(folds)} of {FOLDS} folds (KFold, random_state=0), means "
           f"over {len(seeds)} seed{'s' * (len(seeds) > 1)}")
     print(f"{'':<33}{'RMSE':>7}{'+- folds':>11}{'+- seeds':>11}{'MAE':>8}{'seconds':>9}"
@@ -272,20 +274,19 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
         errors = [[p - stars[fold] for p, fold in zip(of_seed, folds, strict=True)]
                   for of_seed in made]
         points[name] = seconds, show_row(name, errors, seconds, unknown)
-    print(f"Seconds: all folds, preparation and predictions included, on {os.cpu_count()} cores. "
-          "The folds of a dot\nproduct are trained side by side, to the numbers of separate "
-          "trainings, all others one by one.\n"
-          f"Unknown: RMSE of {unknown.sum()} of {len(unknown):,} test rows, whose user or item is "
-          "in no training row. With\nus row 0 of the tables "
-          "stands in: no gradient reaches it and decay keeps it near zero, so that the other\n"
-          "side's bias decides alone. A seed decides initial weights and batches, and so the last "
-          "digit or two:\n--seeds N takes means over N."
+    print(f"Seconds: all folds, with preparation and predictions, on {os.cpu_count()} cores. The "
+          "folds of a dot product\nare trained side by side, to the numbers of separate trainings, "
+          "all others one by one.\n"
+          f"Unknown: RMSE of the {unknown.sum()} of {len(unknown):,} test rows whose user or item "
+          "is in no training row.\nminifast gives them row 0 of the tables, which has no gradient "
+          "and decays to zero, so the bias of the other\nside decides alone. The last digit or two "
+          "depend on the seed of weights and batches: --seeds N takes means\nover N."
           + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
     return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
 
 
 def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
-    """Print what each of the four models gained; validation losses by epoch as a plot."""
+    """Print the gain of each of the four models, and plot validation losses by epoch."""
     print("\n== The dot product model, step by step: one split, 10 % validate, 5 epochs up to 5e-3")
     print(f"{'':<20}{'training':>9}{'validation':>12}{'gain':>9}{'RMSE':>8}")
     curves: dict[str, Any] = {}
@@ -296,14 +297,14 @@ def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
         gain = f"{before - valid:>+9.4f}" if curves else " " * 9
         print(f"{name:<20}{train:>9.4f}{valid:>12.4f}{gain}{valid ** .5:>8.4f}", flush=True)
         curves[name] = range(1, 6), [float(x) for x in learn.recorder.val_losses if x is not None]
-    print("Mean squared errors. A step that lowers the training loss alone learns by heart.")
+    print("Mean squared errors. A step that lowers only the training loss makes the model overfit.")
     return draw(out / "ladder.png", curves, xticks=range(1, 6), xlabel="Epoch",
                 ylabel="Validation loss")
 
 
 def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bool, wd: float
           ) -> CollabLearner:
-    """A trained learner with or without a range and biases."""
+    """Train a learner with or without a range and biases."""
     data = CollabDataBunch.from_df(ratings, .1, "userId", "title", "rating", seed=SEED)
     learn = collab_learner(data, 40, y_range=y_range, wd=wd, seed=SEED)
     model: Any = learn.model
@@ -316,7 +317,7 @@ def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bo
 
 
 def draw(path: Path, curves: dict[str, Any], **labels: Any) -> Path:
-    """Write a plot of named curves, each a pair x, y; ``labels`` are the axes'."""
+    """Write a plot of named curves (x, y); ``labels`` are those of the axes."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, (x, y) in curves.items():
         axes.plot(x, y, "o-", label=name)
@@ -340,10 +341,10 @@ def fail(message: object) -> NoReturn:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The options, with their defaults."""
+    """Read the options."""
     parser = Parser(prog="surprise_table.py", description="Surprise's benchmark with our rows.")
     parser.add_argument("--data", help="folder with MovieLens's u.data and u.item, or 'planted' "
-                                       "for made-up ratings (default: MovieLens, else planted)")
+                                       "for synthetic ratings (default: MovieLens, else planted)")
     parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS,
                         help=f"how many of the {FOLDS} to run (default: all)")
     parser.add_argument("--seeds", type=int, choices=range(1, 21), default=1, metavar="N",
@@ -355,7 +356,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def find_ratings(data: str | None) -> tuple[str, pd.DataFrame]:
-    """The ratings that ``--data`` names; by default MovieLens, else planted ones."""
+    """Return the ratings that ``--data`` names; by default MovieLens's, else planted ones."""
     if data != "planted":
         try:
             folder = Path(data) if data else untar_data(progress=sys.stderr.isatty())
@@ -369,9 +370,9 @@ def find_ratings(data: str | None) -> tuple[str, pd.DataFrame]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The table, then the ladder."""
+    """Print the table and the ladder."""
     start = perf_counter()
-    plt.switch_backend("Agg")  # plots are written, not shown, so no display is needed
+    plt.switch_backend("Agg")  # plots are written to files and need no display
     args = parse(argv)
     try:
         args.out.mkdir(parents=True, exist_ok=True)

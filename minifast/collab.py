@@ -1,39 +1,53 @@
-"""Collaborative filtering: who would rate what how.
-
-``from minifast.collab import *`` gives a notebook the names that fastai v1's did.
-"""
+"""Collaborative filtering: predict ratings from the rows of users and of items."""
 import sys
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from . import notebook_attribute
-from .autograd import Tensor, cat, no_grad
-from .backend import generator
+from .autograd import Tensor, no_grad
 from .data import CollabDataBunch
-from .fold_in import check_within, learn_rows, user_tables
 from .nn import Embedding, Module, TabularModel, check_y_range, embedding, sigmoid_range
 from .nn.init import Seed
+from .backend import generator
 from .train import Learner
 from .train.loop import evaluating
 
 if TYPE_CHECKING:
     import pandas as pd
 
+YRange: TypeAlias = tuple[float, float] | list[float] | None
+
+
 def __getattr__(name: str) -> Any:
+    """Look up a name of ``from minifast.collab import *``, which gives fastai v1's names."""
     return notebook_attribute(sys.modules[__name__], name)
 
 
-# ---------------------------------------------------------------- models
-
-
 class EmbeddingDotBias(Module):
-    """rating = user factors . item factors + user bias + item bias, through a sigmoid.
+    """The dot product of a user's and an item's factors, plus their biases, through a sigmoid.
 
-    ``y_range`` (low, high) stretches the sigmoid; without it there is none. forward:
-    users (bs,), items (bs,) to ratings (bs,). fastai v1's ``EmbeddingDotBias``.
+    ``model(users, items)`` maps numbers (bs,) and (bs,) to ratings (bs,), as in fastai v1.
 
+    Parameters
+    ----------
+    n_factors : int
+        Factors of each user and item.
+    n_users, n_items : int
+        Rows of the embeddings, ``#na#`` included.
+    y_range : (low, high), optional
+        Range of the sigmoid; None is for none.
+    seed : int or numpy.random.Generator, optional
+        Source of the initial weights.
+
+    Raises
+    ------
+    ValueError
+        If `y_range` is not a pair low < high.
+
+    Examples
+    --------
     >>> EmbeddingDotBias(40, 944, 1654, [0, 5.5])
     EmbeddingDotBias(
       (u_weight): Embedding(944, 40)
@@ -44,32 +58,42 @@ class EmbeddingDotBias(Module):
     """
 
     def __init__(self, n_factors: int, n_users: int, n_items: int,
-                 y_range: tuple[float, float] | list[float] | None = None, seed: Seed = None
-                 ) -> None:
+                 y_range: YRange = None, seed: Seed = None) -> None:
         rng = generator(seed)
         self.y_range = check_y_range(y_range)
-        self.u_weight, self.i_weight, self.u_bias, self.i_bias = (
-            embedding(n, width, rng) for n, width in
-            [(n_users, n_factors), (n_items, n_factors), (n_users, 1), (n_items, 1)])
+        self.u_weight = embedding(n_users, n_factors, rng)
+        self.i_weight = embedding(n_items, n_factors, rng)
+        self.u_bias, self.i_bias = embedding(n_users, 1, rng), embedding(n_items, 1, rng)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """users (bs,), items (bs,) to ratings (bs,)."""
-        dot = (self.u_weight(users) * self.i_weight(items)).sum(-1)
-        res = dot + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)
+        dot = (self.u_weight(users) * self.i_weight(items)).sum(1)
+        res: Tensor = dot + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
-
-    @property
-    def user_tables(self) -> list[Embedding]:
-        """The tables with a row per user."""
-        return [self.u_weight, self.u_bias]
 
 
 class EmbeddingNN(TabularModel):
-    """A neural network on the users' and the items' embeddings side by side.
+    """A neural network on the user's and the item's embeddings, side by side.
 
-    ``emb_szs`` [(n_users, width), (n_items, width)], ``layers`` the widths of the hidden layers,
-    ``ps`` their dropout. forward: users (bs,), items (bs,) to ratings (bs, 1).
+    ``model(users, items)`` maps numbers (bs,) and (bs,) to ratings (bs, 1), as in fastai v1.
 
+    Parameters
+    ----------
+    emb_szs : list of (rows, width)
+        Sizes of the users' and of the items' embedding.
+    layers : list of int
+        Widths of the hidden layers.
+    ps, emb_drop, use_bn, bn_final
+        Dropout and normalisation; see `TabularModel`.
+    y_range, seed
+        As in `EmbeddingDotBias`.
+
+    Raises
+    ------
+    ValueError
+        If `y_range` is not a pair low < high.
+
+    Examples
+    --------
     >>> from minifast import tensor
     >>> EmbeddingNN([(5, 3), (7, 4)], [10])(tensor([1, 2]), tensor([0, 6])).shape
     (2, 1)
@@ -77,141 +101,177 @@ class EmbeddingNN(TabularModel):
 
     def __init__(self, emb_szs: list[tuple[int, int]], layers: list[int],
                  ps: float | list[float] | None = None, emb_drop: float = 0.,
-                 y_range: tuple[float, float] | list[float] | None = None, use_bn: bool = True,
-                 bn_final: bool = False, seed: Seed = None) -> None:
-        super().__init__(emb_szs, 0, 1, layers, ps, emb_drop, y_range, use_bn, bn_final,
-                         seed)
+                 y_range: YRange = None, use_bn: bool = True, bn_final: bool = False,
+                 seed: Seed = None) -> None:
+        super().__init__(emb_szs, 0, 1, layers, ps, emb_drop, check_y_range(y_range), use_bn,
+                         bn_final, seed)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:  # type: ignore[override]
-        """users (bs,), items (bs,) to ratings (bs, 1)."""
         return super().forward([users, items])
 
     @property
-    def user_tables(self) -> list[Embedding]:
-        """The table with a row per user, in a list."""
-        return [self.embeds[0]]
+    def u_weight(self) -> Embedding:
+        """The users' embedding."""
+        return self.embeds[0]  # type: ignore[no-any-return]
 
-
-# ---------------------------------------------------------------- learner
+    @property
+    def i_weight(self) -> Embedding:
+        """The items' embedding."""
+        return self.embeds[1]  # type: ignore[no-any-return]
 
 
 class CollabLearner(Learner):
-    """A learner for ratings, which can be asked about users and items."""
+    """A Learner for ratings, which answers questions about users and items."""
 
     data: CollabDataBunch
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._rated_since: dict[int, list[int]] = {}  # items by users who came after training
-
     def get_idx(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
-        """Numbers (n,) of titles or users; a label may be of any type that reads the same.
+        """Return the numbers of items or users.
 
-        UnknownLabelError, a KeyError, names a label that was not in the training rows.
+        Parameters
+        ----------
+        arr : iterable of labels (n,), or one label
+            Titles, or users; ``5`` and ``"5"`` are the same.
+        is_item : bool
+            Whether they are items.
+
+        Returns
+        -------
+        Tensor (n,) of int64
+
+        Raises
+        ------
+        UnknownLabelError
+            If a label does not occur in the training rows. It is a KeyError.
         """
         labels = [arr] if isinstance(arr, (str, bytes)) or not np.iterable(arr) else arr
         return self.data.encode(labels, int(is_item))
 
     def bias(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
-        """The biases (n,) of these items, or users: detached copies, nothing else changes."""
-        table = self._table("i_bias" if is_item else "u_bias")
-        return self._look_up(table, arr, is_item).squeeze(-1)
+        """Return the biases of items or users.
+
+        Parameters
+        ----------
+        arr, is_item
+            The items or users; see `get_idx`.
+
+        Returns
+        -------
+        Tensor (n,)
+            A copy, on the CPU.
+
+        Raises
+        ------
+        UnknownLabelError, AttributeError
+            If a label is unknown; if the model has no biases.
+        """
+        return self._rows("i_bias" if is_item else "u_bias", arr, is_item).squeeze(-1)
 
     def weight(self, arr: Iterable[Any], is_item: bool = True) -> Tensor:
-        """The factors (n, n_factors) of these items, or users: detached copies."""
-        name = "embeds" if hasattr(self.model, "embeds") else "i_weight" if is_item else "u_weight"
-        table = self._table(name)
-        return self._look_up(table[int(is_item)] if name == "embeds" else table, arr, is_item)
+        """Return the factors of items or users.
 
-    def _table(self, name: str) -> Any:
-        table = getattr(self.model, name, None)
+        Parameters
+        ----------
+        arr, is_item
+            The items or users; see `get_idx`.
+
+        Returns
+        -------
+        Tensor (n, n_factors)
+            A copy, on the CPU.
+
+        Raises
+        ------
+        UnknownLabelError
+            If a label is unknown.
+        """
+        return self._rows("i_weight" if is_item else "u_weight", arr, is_item)
+
+    def _rows(self, name: str, arr: Iterable[Any], is_item: bool) -> Tensor:
+        """Return rows (n, width) of the embedding with this name."""
+        table: Embedding | None = getattr(self.model, name, None)
         if table is None:
             raise AttributeError(f"{type(self.model).__name__} has no {name}; biases belong to "
                                  "the dot product model (use_nn=False)")
-        return table
-
-    def _look_up(self, table: Embedding, arr: Iterable[Any], is_item: bool) -> Tensor:
         with no_grad():
             rows: Tensor = table(self.get_idx(arr, is_item))
         return rows.detach().cpu()
 
     def recommend(self, user: Any, n: int = 10) -> "pd.DataFrame":
-        """The ``n`` items with the highest predicted rating for ``user``, best first.
+        """Return the items with the highest predicted ratings, without those the user has rated.
 
-        Items that the user has rated, in training or validation rows, are left out, as is
-        ``#na#``. A frame with the item's column and ``prediction``.
+        Parameters
+        ----------
+        user : label
+            The user.
+        n : int
+            The most items to return.
+
+        Returns
+        -------
+        pandas.DataFrame (n or fewer, 2)
+            The item's column and ``prediction``, best first.
+
+        Raises
+        ------
+        UnknownLabelError
+            If the user is unknown.
         """
         import pandas as pd
-        u = self.get_idx([user], is_item=False)
-        items = self.data.categories[1]
-        scores = self._scores(u, len(items))
-        scores[[0, *self._rated(int(u[0]))]] = -np.inf
-        order = np.argsort(-scores, kind="stable")[:n]
-        order = order[np.isfinite(scores[order])]
-        return pd.DataFrame({items.name: items.classes[order], "prediction": scores[order]})
+        number, items = int(self.get_idx([user], is_item=False)[0]), self.data.categories[1]
+        scores = self._scores(number)
+        scores[0] = -np.inf  # the row of #na#
+        for ds in (self.data.train_ds, self.data.valid_ds, *self.data.added):
+            users, rated = (Tensor(column).numpy() for column in ds.x)
+            scores[rated[users == number]] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:n]
+        best = best[np.isfinite(scores[best])]
+        return pd.DataFrame({items.name: items.classes[best], "prediction": scores[best]})
 
-    def _scores(self, user: Tensor, n_items: int) -> "np.ndarray[Any, Any]":
-        every = Tensor(np.arange(n_items)).to(self.data.device)
+    def _scores(self, user: int) -> "np.ndarray[Any, Any]":
+        """Return the predicted ratings (n_items,) of all items for the user of this number."""
+        items = np.arange(len(self.data.categories[1]))
+        inputs = [Tensor(ids).to(self.data.device) for ids in (np.full_like(items, user), items)]
         with no_grad(), evaluating(self.model):
-            scores = self.model(cat([user] * n_items), every)
-        return np.array(scores.detach().numpy()).reshape(-1)
-
-    def _rated(self, user: int) -> Iterable[int]:
-        for ds in (self.data.train_ds, self.data.valid_ds):
-            users, items = (Tensor(column).numpy() for column in ds.x)
-            yield from items[users == user].tolist()
-        yield from self._rated_since.get(user, [])
-
-    # ---- a user who comes later
-
-    def add_user(self, ratings: Any, name: Hashable | None = None, epochs: int = 40,
-                 lr: float = 3e-3) -> Any:
-        """Learn who somebody is from some ratings, with all else frozen: the new user's label.
-
-        ``ratings`` maps labels of items to ratings (or pairs, or a frame with these columns).
-        ``name`` is the label, by default the next number. ``recommend``, ``predict`` and the
-        look-ups know the user afterwards.
-
-        The row starts at the mean of the users' rows. ``epochs`` steps over all the ratings with
-        the learner's optimizer, loss and weight decay take it from there, with the model in
-        evaluation mode. Few steps are part of the method: five ratings can be met exactly by
-        forty factors, and such a row predicts worse than the mean. All other rows and parameters
-        stay as they are to the bit.
-
-        The tables get one row longer, so checkpoints from before no longer fit, and the
-        optimizer is made anew at the next fit. These ratings do not join the training rows: a
-        later fit only decays the row. For lasting use, train on data that hold them.
-
-        ValueError for a user who is known, no ratings, or one outside of the model's y_range;
-        UnknownLabelError for an unknown item. Nothing has changed then.
-        """
-        items, y = self.data.read_ratings(ratings)
-        check_within(y.numpy(), getattr(self.model, "y_range", None))
-        users = self.data.categories[0]
-        label = users.unused() if name is None else name
-        users.check_new(label)
-        tables = user_tables(self.model)
-        rows = learn_rows(self, items, y, epochs, lr)
-        grown = [np.concatenate([table.weight.data, row.data])
-                 for table, row in zip(tables, rows, strict=True)]
-        for table, data in zip(tables, grown, strict=True):
-            table.weight.data, table.weight.grad = data, None
-        self._rated_since[users.add(label)] = items.tolist()
-        self.data.classes[users.name] = users.classes
-        self.opt = None
-        return label
+            return np.array(self.model(*inputs).numpy()).reshape(-1)
 
 
 def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: bool = False,
                    emb_szs: Mapping[str, int] | None = None, layers: list[int] | None = None,
                    ps: float | list[float] | None = None, emb_drop: float = 0.,
-                   y_range: tuple[float, float] | list[float] | None = None, use_bn: bool = True,
-                   bn_final: bool = False, seed: Seed = None, **learn_kwargs: Any
-                   ) -> CollabLearner:
-    """A learner with an EmbeddingDotBias of ``n_factors``, or with ``use_nn`` an EmbeddingNN.
+                   y_range: YRange = None, use_bn: bool = True, bn_final: bool = False,
+                   seed: Seed = None, **learn_kwargs: Any) -> CollabLearner:
+    """Make a learner with an EmbeddingDotBias or an EmbeddingNN, as fastai v1's function does.
 
-    ``learn_kwargs`` go to the learner (``wd``, ``metrics`` ...), with either model. ``seed``
-    fixes the initial weights. fastai v1's ``collab_learner``.
+    Parameters
+    ----------
+    data : CollabDataBunch
+        The ratings.
+    n_factors : int, optional
+        Factors of the dot product model, which needs it.
+    use_nn : bool
+        Whether to take the neural network instead.
+    emb_szs : mapping of str to int, optional
+        Widths of the network's embeddings, by column.
+    layers : list of int, optional
+        Widths of the network's hidden layers. It needs them.
+    ps, emb_drop, use_bn, bn_final
+        Dropout and normalisation of the network; see `EmbeddingNN`.
+    y_range : (low, high), optional
+        Range of predictions, such as [0, 5.5] for ratings of 1 to 5.
+    seed : int or numpy.random.Generator, optional
+        Source of the initial weights.
+    **learn_kwargs
+        Arguments of the learner, such as `wd` and `metrics`.
+
+    Returns
+    -------
+    CollabLearner
+
+    Raises
+    ------
+    ValueError
+        If `n_factors` or `layers` is missing, or `y_range` is not a pair low < high.
     """
     model: Module
     if use_nn:
@@ -223,6 +283,6 @@ def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: 
     else:
         if n_factors is None:
             raise ValueError("the dot product model needs n_factors=, for example n_factors=40")
-        users, items = (len(cats) for cats in data.categories)
-        model = EmbeddingDotBias(n_factors, users, items, y_range, seed)
+        n_users, n_items = map(len, data.categories)
+        model = EmbeddingDotBias(n_factors, n_users, n_items, y_range, seed)
     return CollabLearner(data, model, **learn_kwargs)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from tiny import fit_quietly, host, ratings_data, ratings_learner
 
+import minifast.fold_in  # noqa: F401  (adds CollabLearner.add_user)
 from minifast.collab import CollabLearner, collab_learner
 from minifast.data import CollabDataBunch, UnknownLabelError
 from minifast.datasets import movielens_100k
@@ -30,7 +31,7 @@ def everything(learn: CollabLearner) -> Any:
     modes = [m.training for m in learn.model.modules()]
     classes = {k: v.tolist() for k, v in learn.data.classes.items()}
     labels = [cats.labels.tolist() for cats in learn.data.categories]
-    return state, flags, modes, classes, labels, id(learn.opt), dict(learn._rated_since)
+    return state, flags, modes, classes, labels, id(learn.opt), len(learn.data.added)
 
 
 # ---------------------------------------------------------------- what changes, and what does not
@@ -219,7 +220,7 @@ def test_late_users_of_movielens_are_predicted_better_than_by_means(movielens: P
             given, asked = theirs[:n], theirs[n:]
             items, y = data.encode(asked["title"], 1).numpy(), asked["rating"].to_numpy()
             label = learn.add_user(given, name=f"{user}, {n} ratings")
-            of_row = learn._scores(learn.get_idx([label], is_item=False), len(alone))
+            of_row = learn._scores(data.categories[0].index(label))
             for name, guess in [("row", of_row[items]), ("item", alone[items]),
                                 ("mean", given["rating"].mean())]:
                 errors[name] += [*(guess - y) ** 2]

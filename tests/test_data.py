@@ -1,5 +1,4 @@
 """From frames and arrays to batches: the split, the categories, the loaders, the bunches."""
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 from tiny import batches, host, ratings, ratings_data, ratings_learner, rows
 
-from minifast import Tensor, backend
+from minifast import Tensor
 from minifast.autograd import notebook, tensor
 from minifast.data import (
     ArrayDataset,
@@ -19,7 +18,6 @@ from minifast.data import (
     DataLoader,
     DatasetType,
     emb_sz_rule,
-    loader,
     random_split,
 )
 from minifast.datasets import movielens_100k
@@ -201,25 +199,19 @@ def test_numpys_seed_fixes_the_order_where_none_is_given() -> None:
     assert first() == first()
 
 
-@pytest.mark.parametrize(("block", "sizes"), [(1, [8, 8, 4]), (400, [16, 4]), (10**6, [20])])
-def test_a_batch_is_one_gather_for_each_array_or_part_of_one(
-        block: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    gathered: list[int] = []
-    table = backend.backend_of(Tensor(np.zeros(1)).data)
-
-    def gather(array: Any, rows: Any) -> Any:
-        gathered.append(len(rows))
-        return table.gather(array, rows)
-    monkeypatch.setitem(backend._BY_TYPE, np.ndarray, replace(table, gather=gather))
-    monkeypatch.setattr(loader, "BLOCK", block)
-    batches = [yb.tolist() for _, yb in DataLoader(numbers(20), 8, shuffle=True)]
-    assert gathered == [n for n in sizes for _ in range(3)]  # two inputs, one target
-    assert [len(batch) for batch in batches] == [8, 8, 4]
-    assert sorted(np.concatenate(batches).tolist()) == numbers(20).y.tolist()
-    gathered.clear()
-    for _ in DataLoader(numbers(20), 8):
-        pass
-    assert gathered == []
+def test_a_batch_is_one_gather_for_each_array() -> None:
+    class Watched(ArrayDataset):
+        def __getitem__(self, chosen: Any) -> Any:
+            asked.append(chosen)
+            return super().__getitem__(chosen)
+    asked: list[Any] = []
+    ds = Watched(numbers(20).x, numbers(20).y)
+    batches = [yb.tolist() for _, yb in DataLoader(ds, 8, shuffle=True)]
+    assert [len(rows) for rows in asked] == [len(batch) for batch in batches] == [8, 8, 4]
+    assert sorted(np.concatenate(batches).tolist()) == ds.y.tolist()
+    asked.clear()
+    assert len(list(DataLoader(ds, 8))) == 3
+    assert asked == [slice(0, 8), slice(8, 16), slice(16, 24)]
 
 
 def test_batches_in_order_are_views() -> None:

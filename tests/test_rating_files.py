@@ -12,6 +12,7 @@ import pytest
 from labels import LABELS, SPLIT, UUIDS, assert_same, many
 from tiny import ratings
 
+import minifast.datasets  # noqa: F401  (adds from_csv and the like to CollabDataBunch)
 from minifast.collab import collab_learner
 from minifast.data import CollabDataBunch, DatasetType
 

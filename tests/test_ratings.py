@@ -21,8 +21,7 @@ from minifast.data import (
     UnknownColumnError,
     random_split,
 )
-from minifast.data import loader as loader_file
-from minifast.datasets import streaming as pieces_file
+from minifast.datasets import streaming
 from minifast.nn import Embedding
 from minifast.train import Learner
 
@@ -30,7 +29,7 @@ from minifast.train import Learner
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in slices of seven rows, so that forty rows take several."""
-    monkeypatch.setattr(pieces_file, "SLICE", 7)
+    monkeypatch.setattr(streaming, "SLICE", 7)
 
 
 def cut(frame: pd.DataFrame, *sizes: int) -> Iterator[pd.DataFrame]:
@@ -112,7 +111,7 @@ def test_columns_are_those_of_the_first_piece() -> None:
 
 @pytest.mark.cpu_only("on a device each set has its own part of the array")
 def test_both_sets_are_parts_of_one_array() -> None:
-    data = CollabDataBunch.from_df(many("int64"), **SPLIT)
+    data = CollabDataBunch.from_pieces([many("int64")], **SPLIT)
     for train, valid in [*zip(data.train_ds.x, data.valid_ds.x, strict=True),
                          (data.train_ds.y, data.valid_ds.y)]:
         assert train.base is valid.base
@@ -136,7 +135,7 @@ def test_ids_are_int32_in_every_loader() -> None:
 def test_no_second_copy_is_made(as_pieces: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """12 bytes a row stay: at the most, 20 are there at once, and slices."""
     n, slice_rows = 400_000, 20_000
-    monkeypatch.setattr(pieces_file, "SLICE", slice_rows)
+    monkeypatch.setattr(streaming, "SLICE", slice_rows)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"user": rng.integers(0, 3000, n), "item": rng.integers(0, 500, n),
                           "rating": rng.random(n)})
@@ -162,18 +161,12 @@ def test_a_set_of_two_loaders_moves_once() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 7, 100])
-def test_a_long_pass_has_the_order_of_a_short_one(n: int, monkeypatch: pytest.MonkeyPatch
-                                                  ) -> None:
+def test_passes_have_the_orders_of_the_generator(n: int) -> None:
     ds = ArrayDataset(np.arange(n), np.arange(n)).to(default_device())
-    expected = np.random.default_rng(5)
-    for many_rows in (1, 1000):
-        monkeypatch.setattr(loader_file, "MANY", many_rows)
-        dl = DataLoader(ds, 8, shuffle=True, seed=5)
-        assert dl._order()(0, 1).dtype == (np.int32 if many_rows == 1 else np.int64)
-        dl.rng = np.random.default_rng(5)
-        passes = [np.concatenate([host(y) for _, y in dl]).tolist() for _ in range(2)]
-        expected = np.random.default_rng(5)
-        assert passes == [expected.permutation(n).tolist() for _ in range(2)]
+    dl, expected = DataLoader(ds, 8, shuffle=True, seed=5), np.random.default_rng(5)
+    for _ in range(2):
+        order = np.concatenate([host(y) for _, y in dl]).tolist()
+        assert order == expected.permutation(n).tolist()
 
 
 @pytest.mark.parametrize("n", [1, 10, 1000])
@@ -233,15 +226,25 @@ def test_training_does_not_depend_on_the_type_of_ids() -> None:
 # -------------------------------------------------------------------------------------- errors
 
 
+@pytest.mark.parametrize("none", ["ratings.csv", [1, 2, 3], None])
+def test_a_frame_that_is_none(none: Any) -> None:
+    with pytest.raises(TypeError, match=f"must be a frame, got {type(none).__name__}; read a file"):
+        CollabDataBunch.from_df(none)
+
+
+def test_labels_that_cannot_be_hashed() -> None:
+    lists = ratings().assign(item=[[1]] * 16)
+    for make in (CollabDataBunch.from_df, lambda frame: CollabDataBunch.from_pieces([frame])):
+        with pytest.raises(TypeError, match=r"'item' holds what cannot be a label \(unhash"):
+            make(lists)
+
+
 def test_pieces_that_are_none() -> None:
     with pytest.raises(TypeError, match="a piece is a frame, got str; one frame alone goes to fro"):
         CollabDataBunch.from_pieces(ratings())  # type: ignore[arg-type]
     for none in ([], [ratings()[:0]] * 2):
         with pytest.raises(ValueError, match=r"^the log has 0 rows"):
             CollabDataBunch.from_pieces(none, source="the log")
-    lists = ratings().assign(item=[[1]] * 16)
-    with pytest.raises(TypeError, match=r"'item' holds what cannot be a label \(unhash"):
-        CollabDataBunch.from_df(lists)
 
 
 def test_whole_numbers_that_floats_cannot_tell_apart() -> None:

@@ -16,7 +16,7 @@ Self = TypeVar("Self", bound="DataBunch")
 
 
 class DatasetType(Enum):
-    """Which of a bunch's loaders: ``Fix`` is the training rows in order, none left out."""
+    """The loaders of a bunch. ``Fix`` has all training rows, in order."""
 
     Train = 1
     Valid = 2
@@ -25,18 +25,37 @@ class DatasetType(Enum):
 
 
 class Batches(Sized, Protocol):
-    """A loader: it has a length, and each pass over it gives (xb, yb) batches."""
+    """A loader: a sized iterable of batches (xb, yb)."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class DataBunch:
-    """A training loader and a validation loader, on one device; fastai v1's ``DataBunch``.
+    """A training loader, a validation loader and perhaps a test loader, on one device.
 
-    A loader is a DataLoader or any sized iterable of ``(xb, yb)`` batches, of arrays or
-    tensors. ``c`` is the number of outputs, ``classes`` their names, ``loss_func`` the loss that
-    suits the targets; they are found from a DataLoader's data set and can be given.
+    Parameters
+    ----------
+    train_dl, valid_dl, fix_dl, test_dl : DataLoader or sized iterable of (xb, yb)
+        The loaders of the four kinds in `DatasetType`. Batches are arrays or tensors. Without
+        `fix_dl`, `train_dl` takes its place.
+    path : str or Path
+        Folder for checkpoints.
+    device : str, optional
+        Where batches go; by default the current device.
+    c : int, optional
+        Number of outputs; by default it is derived from the targets or `classes`.
+    classes : sequence of str, optional
+        Names of the outputs.
+    loss_func : callable, optional
+        By default mean squared error for floats, cross entropy for whole numbers (n,), binary
+        cross entropy for whole numbers (n, c).
 
+    Notes
+    -----
+    fastai v1's ``DataBunch``.
+
+    Examples
+    --------
     >>> data = DataBunch([(np.zeros((2, 3)), np.zeros(2))], [])
     >>> len(data.train_dl), data.empty_val
     (1, True)
@@ -50,16 +69,42 @@ class DataBunch:
         self.path = Path(path)
         self.train_dl, self.valid_dl = train_dl, [] if valid_dl is None else valid_dl
         self.fix_dl, self.test_dl = train_dl if fix_dl is None else fix_dl, test_dl
-        self.c = _outputs(train_dl, classes) if c is None else c
-        self.classes = classes
-        self.loss_func = _fitting_loss(train_dl) if loss_func is None else loss_func
+        y = train_dl.dataset.y if isinstance(train_dl, DataLoader) else None
+        self.classes, self.c = classes, len(classes) if c is None and classes is not None else c
+        if y is not None:
+            self.c = _count_outputs(y) if self.c is None else self.c
+            loss_func = _fitting_loss(y) if loss_func is None else loss_func
+        self.loss_func = loss_func
 
     @classmethod
     def create(cls: type[Self], train_ds: ArrayDataset, valid_ds: ArrayDataset | None = None,
                test_ds: ArrayDataset | None = None, bs: int = 64, val_bs: int | None = None,
                seed: int | np.random.Generator | None = None, device: str | None = None,
                **kwargs: Any) -> Self:
-        """Loaders for data sets: training shuffled, its last short batch dropped."""
+        """Make loaders from data sets; training is shuffled and drops its last short batch.
+
+        Parameters
+        ----------
+        train_ds, valid_ds, test_ds : ArrayDataset
+            The rows. They move to `device`.
+        bs, val_bs : int
+            Rows in a training batch and, if different, in all other batches.
+        seed : int or numpy.random.Generator, optional
+            Source of the order of the training rows.
+        device : str, optional
+            Where the rows are kept; by default the current device.
+        **kwargs
+            Other arguments of the class.
+
+        Returns
+        -------
+        DataBunch
+
+        Raises
+        ------
+        ValueError
+            If there are fewer training rows than `bs`.
+        """
         if len(train_ds) < bs:
             raise ValueError(f"{len(train_ds)} training rows are fewer than one batch of {bs}; "
                              f"pass bs={max(len(train_ds), 1)} or lower, or give more rows")
@@ -73,9 +118,9 @@ class DataBunch:
                    device=device, **kwargs)
 
     def to(self: Self, device: str) -> Self:
-        """Move all loaders' rows to ``device``; batches come from there from now on."""
+        """Move the rows of all loaders to ``device``, where batches come from afterwards."""
         self.device = get_backend(device).name
-        move = cache(lambda ds: ds.to(device))  # training rows have two loaders, and move once
+        move = cache(lambda ds: ds.to(device))  # two loaders share the training rows
         for dl in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
             if isinstance(dl, DataLoader):
                 dl.dataset = move(dl.dataset)
@@ -102,58 +147,62 @@ class DataBunch:
         return getattr(self.train_dl, "bs", None)
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
-        """The loader of one kind."""
-        loaders = {DatasetType.Train: self.train_dl, DatasetType.Valid: self.valid_dl,
-                   DatasetType.Test: self.test_dl, DatasetType.Fix: self.fix_dl}
-        found = loaders[ds_type]
+        """Return the loader of a kind; ValueError if there is no test set."""
+        found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
             raise ValueError("this bunch has no test set; pass test= when you make it")
         return found
 
     def batches(self, dl: Batches) -> Iterator[Batch]:
-        """One pass over a loader, as tensors on this bunch's device."""
+        """Pass over a loader once, in tensors on this bunch's device."""
         if isinstance(dl, DataLoader) and backend_of(dl.dataset.y).name == self.device:
-            return iter(dl)  # gathered on the device already
+            return iter(dl)  # its tensors are on the device already
         return (to_tensors(tuple(batch), self.device) for batch in dl)
 
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> Batch:
-        """The first batch of a pass: (xb, yb)."""
+        """Return the first batch (xb, yb) of a pass; ValueError if there is none."""
         for batch in self.batches(self.dl(ds_type)):
             return batch
         raise ValueError(f"the {ds_type.name} loader has no batch")
 
     def one_item(self, item: Any) -> Any:
-        """One sample as a batch of one: what ``Learner.predict`` gives to the model."""
+        """Return one sample as a batch of one, the model's input in ``Learner.predict``."""
         return to_tensors(np.asarray(item)[None], self.device)
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
-        """The target that a prediction for one sample amounts to: the number of the likeliest
-        class, or the predicted number itself.
-        """
+        """Return the target that a prediction (c,) stands for: its largest entry, or itself."""
         return pred.argmax() if self.c and self.c > 1 and pred.numel() == self.c else pred
 
     def decode(self, target: Tensor) -> Any:
-        """What a target means: a class, or a number."""
+        """Return what a target means: a class, or a number."""
         if target.dtype.kind in "iu":
             return int(target) if self.classes is None else self.classes[int(target)]
         return float(target.reshape(-1)[0]) if target.numel() == 1 else target
 
     def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> None:
-        """Show the first rows of a batch as a table."""
+        """Show a batch as a table.
+
+        Parameters
+        ----------
+        rows : int
+            How many of its rows to show.
+        ds_type : DatasetType
+            The loader to take it from.
+        """
         from ..autograd.display import show_table
         show_table(self.batch_table(*self.one_batch(ds_type), rows=rows))
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
-        """The first rows of a batch as a frame."""
+        """Return the first rows of a batch as a frame."""
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]
         table = {f"x{i}": list(x.numpy()[:rows]) for i, x in enumerate(columns)}
         return pd.DataFrame({**table, "target": list(yb.numpy()[:rows])})
 
     def __repr__(self) -> str:
-        sizes = "".join(f"\n\n{kind}: {_size(dl)}" for kind, dl in
-                        [("Train", self.train_dl), ("Valid", self.valid_dl),
-                         ("Test", self.test_dl)] if dl is not None)
+        loaders = {"Train": self.train_dl, "Valid": self.valid_dl, "Test": self.test_dl}
+        sizes = "".join(f"\n\n{kind}: {_size(dl)}" for kind, dl in loaders.items()
+                        if dl is not None)
         return f"{type(self).__name__};{sizes}\n\nPath: {self.path}; device: {self.device}"
 
 
@@ -162,25 +211,15 @@ def _size(dl: Batches) -> str:
     return f"{rows}{len(dl)} batches"
 
 
-def _targets(dl: Any) -> Any:
-    return dl.dataset.y if isinstance(dl, DataLoader) else None
-
-
-def _outputs(dl: Any, classes: Any) -> int | None:
-    if classes is not None:
-        return len(classes)
-    y = _targets(dl)
-    if y is None:
-        return None
+def _count_outputs(y: Any) -> int:
+    """Return the number of classes in whole numbers (n,), else the number of columns."""
     if y.dtype.kind in "iu" and y.ndim == 1:
         return int(y.max()) + 1 if len(y) else 0
     return 1 if y.ndim == 1 else int(y.shape[1])
 
 
-def _fitting_loss(dl: Any) -> Any:
-    y = _targets(dl)
-    if y is None:
-        return None
+def _fitting_loss(y: Any) -> Any:
+    """Return the loss function that suits targets."""
     if y.dtype.kind == "f":
         return MSELossFlat()
     return CrossEntropyFlat() if y.ndim == 1 else BCEWithLogitsFlat()

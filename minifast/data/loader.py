@@ -1,39 +1,46 @@
-"""Batches: whole ones, gathered at once."""
+"""Data sets of arrays, and loaders that cut them into batches."""
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, generator, transfer
-from .split import row_type
+from ..backend import Array, backend_of, transfer
+from ..backend import generator
 
 Batch: TypeAlias = tuple[Any, Any]
-"""(xb, yb): tensors, or lists of tensors."""
-BLOCK = 1 << 18
-"""Bytes up to which several batches are gathered at once."""
-MANY = 1 << 20
-"""Rows from which the order of a pass is kept as int32. That is half as large; NumPy looks up by
-int64, and converting is felt in batches of few rows."""
+"""Inputs and targets: tensors, or lists of tensors."""
 
 
 class ArrayDataset:
-    """Rows in arrays: ``x`` one array (n, ...) or a list of them, ``y`` (n, ...).
+    """Rows held in arrays; ``torch.utils.data.TensorDataset``.
 
-    >>> len(ArrayDataset(np.zeros((3, 2)), np.zeros(3)))
-    3
+    Parameters
+    ----------
+    x : array (n, ...) or sequence of arrays (n, ...)
+        Inputs.
+    y : array (n, ...)
+        Targets.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length.
+
+    Examples
+    --------
+    >>> dataset = ArrayDataset([np.arange(4), np.arange(4) * 10], np.ones(4))
+    >>> dataset[[2, 0]]
+    ([array([2, 0]), array([20,  0])], array([1., 1.]))
     """
 
     def __init__(self, x: Array | Sequence[Array], y: Array) -> None:
         self.x = list(x) if isinstance(x, (list, tuple)) else x
         self.y = y
         self.checked: object = None  # the model whose embeddings are known to have all the ids
-        lengths = [len(a) for a in self._arrays()]
+        lengths = [len(a) for a in (*self.x, y)] if isinstance(self.x, list) else [len(x), len(y)]
         if len(set(lengths)) > 1:
             raise ValueError(f"all arrays of a data set need the same length, got {lengths}")
-
-    def _arrays(self) -> list[Array]:
-        return [*self.x, self.y] if isinstance(self.x, list) else [self.x, self.y]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -44,19 +51,38 @@ class ArrayDataset:
         return self.x[rows], self.y[rows]
 
     def to(self, device: str) -> "ArrayDataset":
-        """The same rows on ``device``."""
+        """Return the same rows on ``device``."""
         x = [transfer(a, device) for a in self.x] if isinstance(self.x, list) \
             else transfer(self.x, device)
         return ArrayDataset(x, transfer(self.y, device))
 
 
 class DataLoader:
-    """Batches of ``bs`` rows of a data set, as tensors; ``torch.utils.data.DataLoader``.
+    """Batches of a data set, as tensors on its device; ``torch.utils.data.DataLoader``.
 
-    A batch is one gather per array, or a view of one that serves several batches, never row by
-    row; without ``shuffle`` it is a view of the data.
-    ``seed`` (a number or a generator) decides the order of shuffling.
+    A shuffled batch is one gather for each array, never a loop over rows. A batch in order is a
+    view of the data.
 
+    Parameters
+    ----------
+    dataset : ArrayDataset
+        The rows.
+    bs : int
+        Rows in a batch.
+    shuffle : bool
+        Whether each pass has a random order of its own.
+    drop_last : bool
+        Whether to leave out a last batch of fewer than `bs` rows.
+    seed : int or numpy.random.Generator, optional
+        Source of the random orders; see `minifast.random.generator`.
+
+    Raises
+    ------
+    ValueError
+        If `bs` is below 1.
+
+    Examples
+    --------
     >>> dl = DataLoader(ArrayDataset(np.arange(5.), np.arange(5.)), bs=2)
     >>> len(dl), [len(yb) for xb, yb in dl]
     (3, [2, 2, 1])
@@ -74,43 +100,30 @@ class DataLoader:
         return n // self.bs if self.drop_last else -(-n // self.bs)
 
     def __iter__(self) -> Iterator[Batch]:
-        take = self._gather if self.shuffle else lambda a, place: a[place]
-        order, x, y = self._order(), self.dataset.x, self.dataset.y
-        end, block = len(self) * self.bs, self._rows_at_once()
-        for start in range(0, end, block):
-            rows = order(start, min(start + block, end))
-            xs, ys = [take(a, rows) for a in x] if isinstance(x, list) else take(x, rows), \
-                take(y, rows)
-            for at in range(0, len(ys), self.bs):
-                place = slice(at, at + self.bs)
-                yield [Tensor(a[place]) for a in xs] if isinstance(xs, list) \
-                    else Tensor(xs[place]), Tensor(ys[place])
+        order = self._shuffled() if self.shuffle else None
+        for start in range(0, len(self) * self.bs, self.bs):
+            rows = slice(start, start + self.bs)
+            xb, yb = self.dataset[rows if order is None else order[rows]]
+            yield [Tensor(x) for x in xb] if isinstance(xb, list) else Tensor(xb), Tensor(yb)
 
-    def _rows_at_once(self) -> int:
-        """Rows that are gathered at once: several batches, where they are small."""
-        first = self.dataset[:1]
-        arrays = [*first[0], first[1]] if isinstance(first[0], list) else first
-        row = sum(int(a.nbytes) for a in arrays)
-        return max(BLOCK // max(row, 1) // self.bs, 1) * self.bs
-
-    def _order(self) -> Any:
-        """From start and stop of a batch to its rows."""
-        if not self.shuffle:
-            return slice
-        n = len(self.dataset)
-        rows = np.arange(n, dtype=np.int64 if n < MANY else row_type(n))
-        self.rng.shuffle(rows)  # the order of permutation(n), whatever the type
-        rows = backend_of(self.dataset.y).from_host(rows)
-        return lambda start, stop: rows[start:stop]
-
-    @staticmethod
-    def _gather(array: Array, rows: Array) -> Array:
-        return backend_of(array).gather(array, rows)
+    def _shuffled(self) -> Array:
+        """Return all row numbers in random order, on the data's device."""
+        order = self.rng.permutation(len(self.dataset))
+        return backend_of(self.dataset.y).from_host(order)
 
 
 def to_tensors(batch: Any, device: str) -> Any:
-    """A batch of arrays or tensors, nested in lists, as tensors on ``device``.
+    """Return a batch as tensors on ``device``.
 
+    Parameters
+    ----------
+    batch : array, Tensor, or list or tuple of these, nested to any depth
+        The batch.
+    device : str
+        Name of the device.
+
+    Examples
+    --------
     >>> to_tensors((np.zeros(2), [np.ones(1)]), "cpu")
     (tensor([0., 0.], dtype=float64), [tensor([1.], dtype=float64)])
     """

@@ -1,4 +1,5 @@
 """Where ratings come from: downloads, planted ratings, files too large for one frame."""
+from . import methods as methods
 from .planted import PlantedRatings as PlantedRatings
 from .planted import planted_ratings as planted_ratings
 from .sources import DataNotFoundError as DataNotFoundError

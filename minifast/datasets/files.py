@@ -1,25 +1,39 @@
-"""Files of ratings, read piece by piece as frames."""
+"""Files of ratings, read in chunks of rows as frames."""
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..data.categories import check_columns
+from ..data.ratings import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Pieces: TypeAlias = "Generator[pd.DataFrame]"
-PIECE = 1 << 20
-"""Rows in a piece."""
+Frames: TypeAlias = "Generator[pd.DataFrame]"
+CHUNK = 1 << 20
+"""Rows in a chunk."""
 
 
-def csv_pieces(file: Any, rows: int = PIECE, **kwargs: Any) -> "Pieces":
-    """A CSV file, ``rows`` at a time; ``kwargs`` go to ``pandas.read_csv``.
+def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
+    """Yield the rows of a CSV file in chunks.
 
-    ValueError names the file that pandas cannot read.
+    Parameters
+    ----------
+    file : path or file object
+        The file.
+    rows : int
+        Rows in a chunk.
+    **kwargs
+        Arguments of ``pandas.read_csv``.
 
+    Raises
+    ------
+    ValueError
+        If pandas cannot read the file; the message names it.
+
+    Examples
+    --------
     >>> from io import StringIO
-    >>> [piece.shape for piece in csv_pieces(StringIO("a,b\\n1,2\\n3,4\\n5,6"), rows=2)]
+    >>> [chunk.shape for chunk in csv_chunks(StringIO("a,b\\n1,2\\n3,4\\n5,6"), rows=2)]
     [(2, 2), (1, 2)]
     """
     import pandas as pd
@@ -28,22 +42,39 @@ def csv_pieces(file: Any, rows: int = PIECE, **kwargs: Any) -> "Pieces":
         yield from reader
 
 
-def parquet_pieces(file: Any, rows: int = PIECE, wanted: Sequence[str | None] = (None,) * 3
-                   ) -> "Pieces":
-    """Three columns of a Parquet file, ``rows`` at a time: those that are ``wanted``, or where
-    None is, its first, second or third. Rows are numbered through the file.
+def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = (None,) * 3
+                   ) -> Frames:
+    """Yield three columns of a Parquet file in chunks, numbered through the file.
+
+    Parameters
+    ----------
+    file : path
+        The file.
+    rows : int
+        Rows in a chunk.
+    wanted : sequence of three str or None
+        Names of the columns; None stands for the first, second or third.
+
+    Raises
+    ------
+    ValueError
+        If pyarrow cannot read the file, or it has fewer than three columns.
+    UnknownColumnError
+        If a column does not exist. It is a KeyError.
+    ImportError
+        If pyarrow is not installed.
     """
     import pandas as pd
     parquet, hint = _parquet(), "give one Parquet file; several go to from_pieces, as frames"
     with _named(file, hint):
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
-    # a buffer would keep all that was read, to the end of the file
+    # pre_buffer=True would keep all that was read in memory
     with _named(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
-            piece = batch.to_pandas().reset_index()[names]  # a column may have been the index
-            piece.index = pd.RangeIndex(start, start := start + len(piece))
-            yield piece
+            chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
+            chunk.index = pd.RangeIndex(start, start := start + len(chunk))
+            yield chunk
 
 
 def _parquet() -> Any:
@@ -57,29 +88,10 @@ def _parquet() -> Any:
 
 @contextmanager
 def _named(file: Any, hint: str) -> Iterator[None]:
-    """Within this, an error of the reading says which file it was."""
+    """Within this, an error in reading names the file."""
     try:
         yield
     except FileNotFoundError:
-        raise  # names it already
+        raise  # its message has the name
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({str(error).strip()}); {hint}") from error
-
-
-# ---------------------------------------------------------------- the columns
-
-
-def column_names(columns: Sequence[Any], wanted: Sequence[str | None], where: str = ""
-                 ) -> list[str]:
-    """The names of users, items and ratings: the first three of ``columns`` unless ``wanted``.
-
-    >>> column_names(["user", "item", "stars", "when"], [None, "item", None])
-    ['user', 'item', 'stars']
-    """
-    if len(columns) < 3:
-        raise ValueError(f"{where}ratings need three columns (user, item, rating), got "
-                         f"{list(columns)}")
-    names = [default if given is None else given
-             for given, default in zip(wanted, columns, strict=False)]
-    check_columns(columns, names, where)
-    return names

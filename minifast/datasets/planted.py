@@ -1,13 +1,13 @@
-"""Made-up ratings with a known truth: MovieLens's shape, our own numbers and titles.
+"""Synthetic ratings with a known truth, in the shape of MovieLens.
 
-Ratings are drawn from the very model that collaborative filtering fits, so what a learner
-finds can be laid beside what was planted:
+They are drawn from the model that collaborative filtering fits, so that what a learner finds can
+be compared with the truth:
 
     score  = mean + user_bias + item_bias + user_factors . item_factors
-    rating = score + noise, rounded, kept within 1..5
+    rating = score + noise, rounded and clipped to 1..5
 
-The constants below were chosen by comparing with MovieLens 100K: how many ratings a film
-and a person have, how often each of 1..5 is given, how well a factor model can do.
+The constants were chosen by comparison with MovieLens 100K: the number of ratings of films and of
+users, the frequency of each rating, the error of a factor model.
 """
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-MEAN = 3.54            # the average score, in stars
+MEAN = 3.54            # mean score, in stars
 USER_SPREAD = 0.46     # standard deviation of the user biases, in stars
 ITEM_SPREAD = 0.57     # of the item biases
 TASTE_SPREAD = 0.45    # of user_factors . item_factors
-NOISE_SPREAD = 0.88    # of what one person says about one film, beyond all that
-FAME_PULL = 0.5        # correlation of an item's fame with its bias: much seen, better liked
-FAME_TAIL = 1.65       # spread of log popularity of the items
-ZEAL_TAIL = 1.02       # spread of log activity of the users
-LEAST_PER_USER = 20    # as in MovieLens, where the data are large enough for it
+NOISE_SPREAD = 0.88    # of the noise
+FAME_PULL = 0.5        # correlation of an item's fame and its bias: popular films are better liked
+FAME_TAIL = 1.65       # standard deviation of the items' log popularity
+ZEAL_TAIL = 1.02       # of the users' log activity
+LEAST_PER_USER = 20    # as in MovieLens, if there are enough ratings
 
 ADJECTIVES = (
     "Amber", "Borrowed", "Brass", "Candlelit", "Careless", "Chalk", "Clockwork", "Copper",
@@ -55,16 +55,27 @@ NOUNS = (
 
 @dataclass(frozen=True, eq=False)
 class PlantedRatings:
-    """Ratings, and the truth they were drawn from.
+    """Ratings and the truth that they were drawn from; made by `planted_ratings`.
 
-    `ratings` has the columns userId, movieId (both count from 1), rating (1..5) and title,
-    every (user, item) pair at most once, rows in random order. The truth is float32, in
-    stars, row 0 for id 1: `user_factors` (n_users, n_factors), `item_factors`
-    (n_items, n_factors), `user_bias` (n_users,), `item_bias` (n_items,), and `mean`, the
-    average score before taste. `titles` (n_items,) are all different.
+    Row 0 of an array belongs to id 1. The truth is float32, in stars. Factors can be learned only
+    up to a rotation: compare their products, or the biases.
 
-    Factors can be learned only up to a rotation: compare their products, or the biases.
+    Attributes
+    ----------
+    ratings : pandas.DataFrame (n_ratings, 4)
+        Columns userId and movieId (both from 1), rating (1 to 5) and title. Each pair occurs at
+        most once. Rows are in random order.
+    titles : array (n_items,)
+        The items' titles, all different.
+    user_factors : array (n_users, n_factors)
+    item_factors : array (n_items, n_factors)
+    user_bias : array (n_users,)
+    item_bias : array (n_items,)
+    mean : float
+        Mean score without factors.
 
+    Examples
+    --------
     >>> planted = planted_ratings(n_users=30, n_items=20, n_ratings=200)
     >>> planted.titles[planted.ratings.movieId[0] - 1] == planted.ratings.title[0]
     True
@@ -79,11 +90,25 @@ class PlantedRatings:
     mean: float
 
     def score(self, user_ids: ArrayLike, item_ids: ArrayLike) -> Floats:
-        """The noise-free score, in stars, of items by users: the best a learner could know.
+        """Return the score of items by users, without noise: the best possible prediction.
 
-        Ids count from 1 as in `ratings` and broadcast against each other. The score is not
-        cut off at 1 and 5, as ratings are. `ValueError` for an id that does not exist.
+        Parameters
+        ----------
+        user_ids, item_ids : int or array
+            Ids from 1, as in `ratings`. They broadcast against each other.
 
+        Returns
+        -------
+        array of float32
+            Scores in stars, not clipped to 1..5.
+
+        Raises
+        ------
+        ValueError
+            If an id does not exist.
+
+        Examples
+        --------
         >>> planted = planted_ratings(n_users=30, n_items=20, n_ratings=200)
         >>> planted.score(7, [1, 2, 3]).shape
         (3,)
@@ -96,19 +121,33 @@ class PlantedRatings:
 
 def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 100_000,
                     n_factors: int = 5, seed: int = 42) -> PlantedRatings:
-    """Ratings shaped like MovieLens 100K, drawn from biases and factors that are handed back.
+    """Draw ratings in the shape of MovieLens 100K from biases and factors.
 
-    Like MovieLens they have few films that nearly everyone saw and many that hardly anyone
-    did, 20 or more ratings per user (fewer, but at least one, where the sizes do not allow
-    it), and about 6, 11, 27, 34 and 21 % of 1 to 5 stars. Every item is rated at least once.
-    At the default sizes a constant is off by a mean squared error near 1.27, biases alone
-    near 0.90, a good factor model near 0.82, and the planted score itself 0.72: the rest is
-    noise that nobody can learn.
+    Few items have ratings of nearly everyone, and many have hardly any. Each user has 20 ratings
+    or more if the sizes allow it, else one or more, and each item has one or more. About 6, 11,
+    27, 34 and 21 % of the ratings are 1 to 5 stars. At the default sizes, the mean squared error
+    is near 1.27 for a constant, 0.90 for biases alone, 0.82 for a good factor model, and 0.72 for
+    the planted score: the rest is noise.
 
-    All randomness comes from `seed`. Memory: a few arrays of n_users * n_items numbers.
-    Raises `ValueError` if `n_ratings` distinct pairs do not exist, or are too few to give
-    every user and every item one.
+    Parameters
+    ----------
+    n_users, n_items, n_ratings, n_factors : int
+        Sizes. Memory is a few arrays (n_users, n_items).
+    seed : int
+        Source of all randomness.
 
+    Returns
+    -------
+    PlantedRatings
+
+    Raises
+    ------
+    ValueError
+        If `n_ratings` is too small to give each user and item one, or larger than the number of
+        pairs.
+
+    Examples
+    --------
     >>> planted_ratings().ratings.shape
     (100000, 4)
     """
@@ -139,44 +178,48 @@ def _check_sizes(n_users: int, n_items: int, n_ratings: int, n_factors: int) -> 
 
 
 def _skewed(rng: Generator, size: int, shape: float) -> NDArray[np.float64]:
-    """Mean 0, standard deviation 1, a long tail below: a gamma variable, turned round."""
+    """Draw numbers (size,) of mean 0 and standard deviation 1, with a long tail below."""
     return (shape - rng.gamma(shape, size=size)) / sqrt(shape)
 
 
 def _quality(rng: Generator, fame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How good the items are, in standard deviations: in part it goes with their fame."""
+    """Draw the quality of items, in standard deviations; it is correlated with their fame."""
     return FAME_PULL * fame + sqrt(1 - FAME_PULL**2) * _skewed(rng, len(fame), shape=3)
 
 
 def _centred(bias: NDArray[np.float64], rated: Ints) -> Floats:
-    """The bias less its average over the ratings, so that `mean` is the average score."""
+    """Subtract the mean over the ratings from the biases, so that `mean` is the mean score."""
     centred: Floats = (bias - bias[rated].mean()).astype(np.float32)
     return centred
 
 
 def _factors(rng: Generator, rows: int, n_factors: int) -> Floats:
-    """Factors (rows, n_factors), strongest first; a product of two sides has TASTE_SPREAD."""
+    """Draw factors (rows, n_factors), strongest first, whose products have TASTE_SPREAD."""
     strength = np.linspace(1, 0.5, n_factors)
-    # a product of two normals of spread s has spread s**2, and variances add up
+    # the product of two normals of standard deviation s has s**2, and variances add up
     strength *= sqrt(TASTE_SPREAD / sqrt((strength**4).sum()))
     return (rng.standard_normal((rows, n_factors)) * strength).astype(np.float32)
 
 
 def _who_rates_what(rng: Generator, fame: NDArray[np.float64], n_users: int,
                     n_ratings: int) -> tuple[Ints, Ints]:
-    """Rows of `n_ratings` distinct pairs: each waits its time, the first to come are taken.
+    """Draw `n_ratings` distinct pairs with probabilities proportional to activity * popularity.
 
-    A pair's waiting time is exponential with rate zeal * fame, so keen users and famous items
-    come often, yet never twice (Efraimidis and Spirakis 2006: sampling without replacement).
+    Each pair gets an exponential waiting time of that rate, and the pairs with the shortest times
+    are taken.
+
+    References
+    ----------
+    Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
     """
     n_items = len(fame)
     zeal = np.exp(ZEAL_TAIL * rng.standard_normal(n_users))
     wait = rng.exponential(size=(n_users, n_items)) / np.outer(zeal, np.exp(FAME_TAIL * fame))
-    # nobody goes without: each user's soonest few, and each item's soonest, need not wait
+    # take each user's first few pairs, and each item's first, in any case
     least = int(np.clip((n_ratings - n_items) // (5 * n_users), 1, LEAST_PER_USER))
     np.put_along_axis(wait, np.argpartition(wait, least - 1, axis=1)[:, :least], 0, axis=1)
     np.put_along_axis(wait, wait.argmin(0)[None], 0, axis=0)
-    # sorted first: in what order argpartition leaves them depends on the processor
+    # sort them, as the order that argpartition leaves depends on the processor
     pairs = np.sort(np.argpartition(wait, n_ratings - 1, axis=None)[:n_ratings])
     users, items = np.divmod(rng.permutation(pairs), n_items)
     return users, items
@@ -195,7 +238,7 @@ def _stars(rng: Generator, score: Floats) -> Ints:
 
 
 def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
-    """Different titles: each adjective and noun once, then the sequels "2", "3" and so on."""
+    """Return different titles: each adjective and noun once, then sequels "2", "3" and so on."""
     names = [" ".join(pair) for pair in product(ADJECTIVES, NOUNS)]
     order = rng.permutation(len(names))
     years = 1998 - rng.geometric(0.1, size=n_items).clip(max=70)
@@ -214,7 +257,7 @@ def _frame(users: Ints, items: Ints, stars: Ints, titles: NDArray[np.object_]) -
 
 
 def _rows(name: str, ids: ArrayLike, count: int) -> Ints:
-    """The rows of ids that count from 1; 0 must not quietly mean the last row."""
+    """Return the rows of ids that count from 1; ValueError for others."""
     numbers = np.asarray(ids, dtype=np.int64)
     wrong = numbers[(numbers < 1) | (numbers > count)]
     if wrong.size:

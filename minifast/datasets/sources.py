@@ -1,10 +1,9 @@
-"""Where the data sets come from: a folder you own, the cache, or the official archive.
+"""Data sets from a folder of yours, from the cache, or from the official archive.
 
 MovieLens 100K belongs to GroupLens at the University of Minnesota. It is free for research,
-must be acknowledged (Harper and Konstan, doi.org/10.1145/2827872), and may be neither
-redistributed nor used commercially without permission. So minifast carries no copy of it:
-`untar_data` fetches it from GroupLens, once. `planted_ratings` makes data of the same shape
-that is free of such terms.
+must be acknowledged (Harper and Konstan, doi.org/10.1145/2827872), and may not be redistributed
+or used commercially without permission. So minifast does not contain it: `untar_data` downloads
+it from GroupLens, once. `planted_ratings` makes ratings of the same shape without such terms.
 """
 from __future__ import annotations
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 class URLs:
     """Addresses of the data sets that `untar_data` knows, under fastai's names.
 
+    Examples
+    --------
     >>> URLs.ML_100k.rpartition("/")[2]
     'ml-100k.zip'
     """
@@ -32,7 +33,7 @@ class URLs:
 
 @dataclass(frozen=True)
 class _Archive:
-    """What an address holds: its checksum, the folder inside, and files it must have."""
+    """The checksum of an archive, the folder inside it, and the files that it must have."""
 
     sha256: str
     folder: str
@@ -49,27 +50,44 @@ _ARCHIVES = {
 
 
 class DataNotFoundError(FileNotFoundError):
-    """The data set is on no disk that was searched, and could not be downloaded.
+    """A data set that was neither found nor downloaded.
 
-    The message names what was looked for, where, why the download failed, and three ways on.
-
-    >>> issubclass(DataNotFoundError, OSError)
-    True
+    The message says where it was looked for, why the download failed, and what to do.
     """
 
 
 def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
-    """The folder that holds the data set of `url`, downloaded on first use.
+    """Return the folder of a data set, which is downloaded on first use.
 
-    Searched in this order: `$MINIFAST_HOME/data`, then `data` in the user's cache folder.
-    If neither has it, the archive is downloaded into the first of the two that applies, its
-    SHA-256 is checked, and it is unpacked beside its final place and moved there in one step:
-    an interrupted call leaves nothing that a later one would take for the data.
+    It is looked for in ``$MINIFAST_HOME/data``, then in ``data`` in the user's cache folder, and
+    downloaded to the first of these that applies. The SHA-256 is checked. The archive is unpacked
+    next to its final place and moved there in one step, so an interrupted call leaves nothing
+    that looks like the data.
 
-    `progress` draws a bar while downloading. Raises `ValueError` for an address that is not
-    in `URLs`, `DataNotFoundError` if the data can be neither found nor downloaded.
-    fastai: `untar_data(URLs.ML_100k)`, the same call.
+    Parameters
+    ----------
+    url : str
+        An address in `URLs`.
+    progress : bool
+        Whether to draw a bar while downloading.
 
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If the address is not in `URLs`.
+    DataNotFoundError
+        If the data set is neither found nor downloaded. It is a FileNotFoundError.
+
+    Notes
+    -----
+    fastai v1's ``untar_data``.
+
+    Examples
+    --------
     >>> untar_data("https://example.org/other.zip")
     Traceback (most recent call last):
     ValueError: no checksum is known for 'https://example.org/other.zip'; ...
@@ -81,24 +99,39 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     target = search_path()[0] / archive.folder
     try:
         _download(url, archive, target, progress)
-    # OSError covers the network and the disk, ValueError is pooch's for a wrong checksum
+    # OSError: the network or the disk; ValueError: pooch found a wrong checksum
     except (OSError, ValueError, BadZipFile) as error:
         raise DataNotFoundError(_advice(url, archive, error)) from error
     return target
 
 
 def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") -> pd.DataFrame:
-    """MovieLens's 100 000 ratings: columns userId, movieId, rating, timestamp, title.
+    """Read the 100 000 ratings of MovieLens 100K.
 
-    `path` is the folder that holds u.data and u.item, by default `untar_data(URLs.ML_100k)`.
-    A random split picks rows by position, so their order is part of an experiment's result:
+    Parameters
+    ----------
+    path : path, optional
+        Folder with u.data and u.item; by default ``untar_data(URLs.ML_100k)``.
+    row_order : "pandas" or "post"
+        Order of the rows, on which the rows of a random split depend. "pandas" is the order of
+        u.data, as pandas merges today; the first row is user 196, movie 242. "post" groups rows
+        by movie, in order of each movie's first rating, as pandas merged before 2.2 and as posts
+        of that time show; the first five rows are "Kolya (1996)".
 
-    - `"pandas"`: as pandas merges today: the order of u.data, first row user 196, movie 242.
-    - `"post"`: grouped by movie, in order of each movie's first rating, so the five first rows
-      are all "Kolya (1996)". pandas before 2.2 merged so, and posts written then show it.
+    Returns
+    -------
+    pandas.DataFrame (100000, 5)
+        Columns userId, movieId, rating, timestamp, title.
 
-    Raises `ValueError` for another `row_order`, `DataNotFoundError` if a file is missing.
+    Raises
+    ------
+    ValueError
+        If `row_order` is neither of the two.
+    DataNotFoundError
+        If a file is missing. It is a FileNotFoundError.
 
+    Examples
+    --------
     >>> movielens_100k(row_order="by title")
     Traceback (most recent call last):
     ValueError: row_order='by title' is unknown; use 'pandas' or 'post'.
@@ -138,8 +171,10 @@ def _known(url: str) -> _Archive:
 
 
 def search_path() -> list[Path]:
-    """The folders that may hold data sets, the preferred one first.
+    """Return the folders that may hold data sets, the preferred one first.
 
+    Examples
+    --------
     >>> search_path()[-1].name
     'data'
     """
@@ -149,9 +184,9 @@ def search_path() -> list[Path]:
 
 
 def _quiet_pooch() -> Any:
-    """pooch, without its lines on stderr: a bar or an error of ours says what happens."""
+    """Import pooch, without its log lines on stderr."""
     with catch_warnings():
-        simplefilter("ignore")  # in a notebook without widgets, tqdm warns while it is imported
+        simplefilter("ignore")  # importing tqdm warns in a notebook without widgets
         import pooch
     pooch.get_logger().setLevel("WARNING")
     return pooch
@@ -162,7 +197,7 @@ def _missing(folder: Path, archive: _Archive) -> list[str]:
 
 
 def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None:
-    """Fetch and unpack in a temporary folder on the target's disk, then move into place."""
+    """Download and unpack in a temporary folder on the target's disk, then move into place."""
     pooch = _quiet_pooch()
     _refuse_occupied(target, archive)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +209,7 @@ def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None
 
 
 def _refuse_occupied(target: Path, archive: _Archive) -> None:
-    """A folder of the right name without the files is somebody's: never replaced, never used."""
+    """Raise FileExistsError if the folder holds other files, which are not to be replaced."""
     if target.exists() and any(target.iterdir()):
         raise FileExistsError(f"{target} is there, but has no "
                               f"{' and no '.join(_missing(target, archive))}; move it away")
@@ -184,7 +219,7 @@ def _move(folder: Path, target: Path, archive: _Archive) -> None:
     try:
         os.replace(folder, target)
     except OSError:
-        # Another process may have put the data there meanwhile; then its copy is as good.
+        # another process may have put the data there in the meantime
         if _missing(target, archive):
             raise
 
@@ -195,7 +230,7 @@ def _advice(url: str, archive: _Archive, error: Exception) -> str:
         f"{archive.folder} (with {', '.join(archive.files)}) is in none of{searched}\n"
         f"and could not be downloaded from {url}\n"
         f"because of {type(error).__name__}: {error}\n"
-        f"Three ways on:\n"
+        f"There are three ways to go on:\n"
         f"  1. Get and unpack the archive by hand, and put its folder {archive.folder} at one "
         f"of the places above.\n"
         f"  2. Set MINIFAST_HOME to a folder that holds data/{archive.folder}.\n"

@@ -1,6 +1,6 @@
-"""Columns that arrive piece by piece, each one array in the end.
+"""Columns that arrive in chunks and become one array each.
 
-Nothing as long as the data lies beside the columns themselves: the work is done in slices.
+No second array of the data's length is made: long arrays are changed in place, a slice at a time.
 """
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.categories import Categories
+from ..data.ratings import first_text
 from ..data.split import Rows
 
 if TYPE_CHECKING:
@@ -15,41 +16,61 @@ if TYPE_CHECKING:
 
 Codes = np.ndarray[Any, np.dtype[np.int32]]
 SLICE = 1 << 20
-"""How many rows at a time are worked on."""
+"""Rows in a slice."""
 NUMBERS = {"integer": "number", "floating": "number", "mixed-integer-float": "number"}
-"""What pandas calls labels that can be in one column: a gap makes floats of whole numbers."""
+"""Types of labels, in pandas' words, that one column may mix: a gap turns integers into floats."""
 EXACT = 2 ** 53
-"""From here on not every whole number is a float."""
+"""The first whole number after which floats have gaps."""
 
 
 def slices(n: int) -> Iterator[slice]:
-    """``n`` rows in slices of at most SLICE.
+    """Yield slices of at most SLICE rows that cover ``n`` rows.
 
+    Examples
+    --------
     >>> list(slices(3))
     [slice(0, 3, None)]
     """
     return (slice(start, min(start + SLICE, n)) for start in range(0, n, SLICE))
 
 
-def picked(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
-    """``array[rows]``, without turning all row numbers into int64 at once, as NumPy does.
+def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
+    """Return ``array[rows]`` without an int64 copy of all row numbers, which NumPy makes.
 
-    >>> picked(np.array([5., 6., 7.]), np.array([2, 0], np.int32))
+    Parameters
+    ----------
+    array : array (n,)
+        The values.
+    rows : array (m,) of int32
+        Row numbers, all in range.
+
+    Examples
+    --------
+    >>> take(np.array([5., 6., 7.]), np.array([2, 0], np.int32))
     array([7., 5.])
     """
     out = np.empty(len(rows), array.dtype)
     for part in slices(len(rows)):
-        array.take(rows[part], out=out[part], mode="clip")  # raising would buffer; rows fit
+        array.take(rows[part], out=out[part], mode="clip")  # mode="raise" would buffer the output
     return out
 
 
-class Growing:
-    """An array that grows at its end, in place: a list of pieces to be joined is there twice.
+class GrowingArray:
+    """An array that grows at its end, in place.
 
-    >>> column = Growing(np.float32)
+    Joining a list of chunks would need the memory twice.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the numbers.
+
+    Examples
+    --------
+    >>> column = GrowingArray(np.float32)
     >>> column.append(np.ones(2)), column.append(np.zeros(1)), len(column)
     (None, None, 3)
-    >>> column.whole()
+    >>> column.finish()
     array([1., 1., 0.], dtype=float32)
     """
 
@@ -62,24 +83,34 @@ class Growing:
     def append(self, values: "np.ndarray[Any, Any]") -> None:
         """Copy ``values`` to the end."""
         start, self._n = self._n, self._n + len(values)
-        if self._n > len(self._array):  # a quarter more, so that many small pieces take few moves
+        if self._n > len(self._array):  # by a quarter or more, so that small chunks rarely move it
             self._array.resize(max(self._n, len(self._array) * 5 // 4), refcheck=False)
         self._array[start:self._n] = values
 
-    def whole(self) -> "np.ndarray[Any, Any]":
-        """The array, given away: this is empty afterwards."""
+    def finish(self) -> "np.ndarray[Any, Any]":
+        """Return the array and become empty."""
         self._array.resize(self._n, refcheck=False)
         whole, self._array, self._n = self._array, self._array[:0].copy(), 0
         return whole
 
 
 class LabelColumn:
-    """A column of labels: numbered from 0 as they come, and by their order once all are there.
+    """A column of labels that arrives in chunks.
 
+    Labels are numbered from 0 as they arrive. Once all are known, these numbers are replaced by
+    those of the sorted labels.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> column = LabelColumn("user")
-    >>> column.add(pd.Series([7, 3]))
-    >>> column.add(pd.Series([5, 7]))
+    >>> column.append(pd.Series([7, 3]))
+    >>> column.append(pd.Series([5, 7]))
     >>> cats, codes = column.finish(np.array([0, 1, 3, 2]), n_train=3)
     >>> cats.classes.tolist(), codes.tolist()
     (['#na#', '3', '7'], [2, 1, 2, 0])
@@ -89,17 +120,28 @@ class LabelColumn:
         self.name = name
         self._numbers: dict[Hashable, int] = {}
         self._labels: list[pd.Index[Any]] = []
-        self._codes = Growing(np.int32)
+        self._codes = GrowingArray(np.int32)
         self._kind = ""
 
-    def add(self, column: "pd.Series[Any]", where: str = "") -> None:
-        """Number the labels of a piece. TypeError for a kind that does not go with those before;
-        ``where`` begins the message.
+    def append(self, column: "pd.Series[Any]", where: str = "") -> None:
+        """Number the labels of a chunk.
+
+        Parameters
+        ----------
+        column : pandas.Series (n,)
+            The labels.
+        where : str
+            Beginning of error messages.
+
+        Raises
+        ------
+        TypeError
+            If a label cannot be hashed, or is of another type than those before.
         """
         for part in slices(len(column)):
-            self._add(column.iloc[part], where)
+            self._append(column.iloc[part], where)
 
-    def _add(self, column: "pd.Series[Any]", where: str) -> None:
+    def _append(self, column: "pd.Series[Any]", where: str) -> None:
         import pandas as pd
         try:
             places, unique = pd.factorize(column)
@@ -111,16 +153,16 @@ class LabelColumn:
             self._check_kind(labels, column, where)
         known = len(self._numbers)
         numbers = [self._numbers.setdefault(label, len(self._numbers)) for label in labels.tolist()]
-        lut = np.array([*numbers, -1], np.int32)  # the last is found at place -1: missing
-        self._labels.append(labels[lut[:-1] >= known])
-        self._codes.append(lut[places])
+        codes = np.array([*numbers, -1], np.int32)  # the last one is at place -1: missing
+        self._labels.append(labels[codes[:-1] >= known])
+        self._codes.append(codes[places])
 
     def _check_kind(self, labels: "pd.Index[Any]", column: "pd.Series[Any]", where: str) -> None:
         import pandas as pd
         found = pd.api.types.infer_dtype(labels)
         kind = NUMBERS.get(found, found)
         if self._kind not in ("", kind):
-            row, value = _telling(column)
+            row, value = first_text(column)
             before = next(iter(self._numbers))
             raise TypeError(f"{where}column {self.name!r} holds labels of type {kind}, {value!r} "
                             f"in row {row!r}, and of type {self._kind} before, such as {before!r}; "
@@ -129,12 +171,23 @@ class LabelColumn:
         self._kind = kind
 
     def finish(self, order: Rows, n_train: int) -> tuple[Categories, Codes]:
-        """The labels of the training rows, and the number of each row's label among them.
+        """Return the categories and all codes, and become empty.
 
-        ``order`` says which rows come in which place; the first ``n_train`` train. What was
-        gathered is given up.
+        Parameters
+        ----------
+        order : array (n,) of int32
+            Row numbers: the training rows, then the validation rows.
+        n_train : int
+            Number of training rows.
+
+        Returns
+        -------
+        categories : Categories
+            The labels of the training rows.
+        codes : array (n,) of int32
+            The number of each row's label, in this order.
         """
-        codes = picked(self._codes.whole(), order)
+        codes = take(self._codes.finish(), order)
         labels = self._all_labels()
         seen = np.zeros(len(labels) + 1, bool)
         for part in slices(n_train):
@@ -158,45 +211,3 @@ class LabelColumn:
                              "floats of whole numbers); when reading a CSV file, "
                              f"dtype={{{self.name!r}: 'Int64'}} keeps them whole")
         return labels
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def read_numbers(column: "pd.Series[Any]", where: str = ""
-                 ) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    """A column of ratings as float32, a new array.
-
-    ValueError names the first that is no number, missing or infinite; ``where`` begins it.
-
-    >>> import pandas as pd
-    >>> read_numbers(pd.Series([4, 3]))
-    array([4., 3.], dtype=float32)
-    """
-    if column.dtype.kind not in "iufb":
-        row, value = _telling(column)
-        raise ValueError(f"{where}ratings must be numbers; column {column.name!r} holds "
-                         f"{column.dtype} (for example {value!r} in row {row!r}). Convert it with "
-                         "pd.to_numeric, or name another column with rating_name=")
-    values = np.empty(len(column), np.float32)
-    for part in slices(len(column)):
-        values[part] = column.iloc[part].to_numpy(np.float32, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        row = column.index[[bad[0]]].tolist()[0]  # Python's own number or text
-        how = ", in each piece, and give the pieces to from_pieces" if where else ""
-        raise ValueError(f"{where}column {column.name!r} has {len(bad)} missing or infinite "
-                         f"ratings (the first, {values[bad[0]]}, in row {row!r}); drop the "
-                         f"missing ones with ratings.dropna(subset=[{column.name!r}]){how}")
-    return values
-
-
-def _telling(column: "pd.Series[Any]") -> tuple[Any, Any]:
-    """Row and value of the first that is no number; if all are, of the first."""
-    present = column.dropna() if column.notna().any() else column
-    for row, value in present.items():
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            return row, value
-    return next(iter(present.items()))

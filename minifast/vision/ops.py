@@ -11,8 +11,8 @@ from math import prod
 
 import numpy as np
 
-from ..autograd.normalize import as_images, as_rows, channels_second, column_sums
-from ..autograd.primitive import primitive
+from ..nn.norm import as_images, as_rows, channels_second, column_sums
+from ..autograd import primitive
 from ..backend import Array, backend_of
 
 Pair = tuple[int, int]

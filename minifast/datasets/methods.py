@@ -1,0 +1,190 @@
+"""Class methods that this package adds to CollabDataBunch: ratings that arrive in pieces."""
+from collections.abc import Iterable
+from contextlib import closing
+from inspect import signature
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import ArrayDataset, CollabDataBunch, random_split
+from ..data.categories import check_columns
+from ..data.ratings import column_names, read_numbers
+from ..data.split import check_valid_pct
+from .files import CHUNK, csv_chunks, parquet_chunks
+from .streaming import GrowingArray, LabelColumn, take
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
+                valid_pct: float = .2, user_name: str | None = None, item_name: str | None = None,
+                rating_name: str | None = None, test: "pd.DataFrame | None" = None,
+                seed: int | None = None, path: Any = ".", bs: int = 64, val_bs: int | None = None,
+                device: str | None = None, source: str = "the ratings") -> CollabDataBunch:
+    """Make batches from frames that arrive one after the other.
+
+    The result is that of ``from_df`` with all of them in one frame, but only one piece has to be
+    in memory at a time. What stays are 12 bytes a rating.
+
+    Parameters
+    ----------
+    pieces : iterable of pandas.DataFrame
+        The ratings. The first piece decides which columns are taken.
+    valid_pct, user_name, item_name, rating_name, test, seed, path, bs, val_bs, device
+        As in ``from_df``.
+    source : str
+        What error messages call the pieces.
+
+    Returns
+    -------
+    CollabDataBunch
+        Its training and validation rows are two parts of the same three arrays.
+
+    Raises
+    ------
+    TypeError
+        If a piece is not a frame, or a column mixes types of labels.
+    UnknownColumnError, ValueError
+        As in ``from_df``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> halves = (pd.DataFrame({"user": [user] * 2, "item": ["a", "b"], "rating": [5, 3]})
+    ...           for user in (7, 3))
+    >>> CollabDataBunch.from_pieces(halves, valid_pct=0, bs=2).classes["user"].tolist()
+    ['#na#', '3', '7']
+    """
+    check_valid_pct(valid_pct)
+    ratings = _Ratings([user_name, item_name, rating_name], test, source)
+    for number, piece in enumerate(pieces, start=1):
+        ratings.append(piece, f"{source}, piece {number}: ")
+    train, valid = random_split(len(ratings), valid_pct, seed)
+    n, order = len(train), np.concatenate([train, valid])
+    del train, valid  # order has them
+    y = take(ratings.y.finish(), order)
+    categories, codes = zip(*(column.finish(order, n) for column in ratings.labels), strict=True)
+    rows = ArrayDataset(codes, y)
+    return cls.from_encoded(list(categories), ratings.names[2], ArrayDataset(*rows[:n]),
+                            ArrayDataset(*rows[n:]), test, path=path, bs=bs, val_bs=val_bs,
+                            device=device)
+
+
+OPTIONS = signature(from_pieces).parameters.keys() - {"cls", "pieces"}
+
+
+def from_csv(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> CollabDataBunch:
+    """Make batches from a CSV file, without having all of it in memory.
+
+    Parameters
+    ----------
+    file : path or file object
+        The ratings. MovieLens 25M is
+        ``CollabDataBunch.from_csv("ml-25m/ratings.csv", seed=42, bs=4096)``.
+    chunksize : int
+        Rows to read at a time.
+    **kwargs
+        Arguments of ``from_df`` and of ``pandas.read_csv``.
+
+    Returns
+    -------
+    CollabDataBunch
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    TypeError, UnknownColumnError, ValueError
+        As in ``from_pieces``; ValueError also if pandas cannot read the file.
+
+    Examples
+    --------
+    >>> from io import StringIO
+    >>> text = StringIO("1::b::5::978300760\\n1::a::3::978302109\\n2::b::4::978301968")
+    >>> names = ["userId", "movieId", "rating", "timestamp"]
+    >>> data = CollabDataBunch.from_csv(text, valid_pct=0, bs=2, sep="::", header=None,
+    ...                                 names=names, engine="python")
+    >>> data.classes["movieId"].tolist()
+    ['#na#', 'a', 'b']
+    """
+    ours = {name: kwargs.pop(name) for name in OPTIONS & kwargs.keys()}
+    with closing(csv_chunks(file, chunksize, **kwargs)) as chunks:
+        return from_pieces(cls, chunks, **{"source": _name(file), **ours})
+
+
+def from_parquet(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> CollabDataBunch:
+    """Make batches from three columns of a Parquet file, without having all of it in memory.
+
+    It needs pyarrow: ``pip install 'minifast[parquet]'``.
+
+    Parameters
+    ----------
+    file : path
+        The ratings.
+    chunksize : int
+        Rows to read at a time.
+    **kwargs
+        Arguments of ``from_df``.
+
+    Returns
+    -------
+    CollabDataBunch
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ImportError
+        If pyarrow is not installed.
+    TypeError, UnknownColumnError, ValueError
+        As in ``from_pieces``; ValueError also if pyarrow cannot read the file.
+    """
+    wanted = [kwargs.get(name) for name in ("user_name", "item_name", "rating_name")]
+    with closing(parquet_chunks(file, chunksize, wanted)) as chunks:
+        return from_pieces(cls, chunks, **{"source": _name(file), **kwargs})
+
+
+for _method in (from_pieces, from_csv, from_parquet):
+    setattr(CollabDataBunch, _method.__name__, classmethod(_method))
+
+
+def _name(file: Any) -> str:
+    """Return what errors call a file: its path, or the type of a file object."""
+    return str(file) if isinstance(file, (str, PathLike)) else f"the {type(file).__name__}"
+
+
+class _Ratings:
+    """The three columns, while they arrive."""
+
+    def __init__(self, wanted: list[str | None], test: "pd.DataFrame | None", source: str) -> None:
+        self.wanted, self.test, self.source = wanted, test, source
+        self.names: list[str] = []
+        self.labels: list[LabelColumn] = []
+        self.y = GrowingArray(np.float32)
+
+    def __len__(self) -> int:
+        if not len(self.y):
+            raise ValueError(f"{self.source} has 0 rows; look at how it was read and filtered")
+        return len(self.y)
+
+    def append(self, piece: "pd.DataFrame", where: str) -> None:
+        if not hasattr(piece, "columns"):
+            raise TypeError(f"{where}a piece is a frame, got {type(piece).__name__}; one frame "
+                            "alone goes to from_df")
+        if not len(piece):
+            return
+        if not self.names:
+            self._choose_columns(piece, where)
+        check_columns(piece.columns, self.names, where)
+        y = read_numbers(piece[self.names[2]], where)
+        for column in self.labels:
+            column.append(piece[column.name], where)
+        self.y.append(y)
+
+    def _choose_columns(self, piece: "pd.DataFrame", where: str) -> None:
+        self.names = column_names(piece.columns, self.wanted, where)
+        if self.test is not None:
+            check_columns(self.test.columns, self.names[:2])
+        self.labels = [LabelColumn(name) for name in self.names[:2]]
