@@ -7,10 +7,10 @@ import numpy as np
 
 from . import notebook_attribute
 from .autograd import Tensor, no_grad
+from .backend import generator
 from .data import CollabDataBunch
 from .nn import Embedding, Module, TabularModel, check_y_range, embedding, sigmoid_range
 from .nn.init import Seed
-from .backend import generator
 from .train import Learner
 from .train.loop import evaluating
 

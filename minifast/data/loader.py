@@ -5,8 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Array, backend_of, transfer
-from ..backend import generator
+from ..backend import Array, backend_of, generator, transfer
 
 Batch: TypeAlias = tuple[Any, Any]
 """Inputs and targets: tensors, or lists of tensors."""

@@ -13,7 +13,7 @@ from ..data import ArrayDataset, Categories, CollabDataBunch
 from ..data.categories import NA, check_columns, spellings
 from ..data.ratings import read_numbers
 from ..nn import Embedding, Module, Parameter
-from ..optim.hyper import one_per_group
+from ..optim.optimizer import one_per_group
 from ..train import Learner
 
 

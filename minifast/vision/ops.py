@@ -11,9 +11,9 @@ from math import prod
 
 import numpy as np
 
-from ..nn.norm import as_images, as_rows, channels_second, column_sums
 from ..autograd import primitive
 from ..backend import Array, backend_of
+from ..nn.norm import as_images, as_rows, channels_second, column_sums
 
 Pair = tuple[int, int]
 """(height, width), or (down, across)."""
