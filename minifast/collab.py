@@ -1,7 +1,7 @@
 """Collaborative filtering: predict ratings from the rows of users and of items."""
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from .nn import Embedding, Module, TabularModel, check_y_range, embedding, sigmo
 from .nn.init import Seed
 from .train import Learner
 from .train.loop import evaluating
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 YRange: TypeAlias = tuple[float, float] | list[float] | None
 
@@ -48,13 +45,9 @@ class EmbeddingDotBias(Module):
 
     Examples
     --------
-    >>> EmbeddingDotBias(40, 944, 1654, [0, 5.5])
-    EmbeddingDotBias(
-      (u_weight): Embedding(944, 40)
-      (i_weight): Embedding(1654, 40)
-      (u_bias): Embedding(944, 1)
-      (i_bias): Embedding(1654, 1)
-    )
+    >>> from minifast import tensor
+    >>> EmbeddingDotBias(40, 944, 1654, [0, 5.5])(tensor([1, 2]), tensor([7, 8])).shape
+    (2,)
     """
 
     def __init__(self, n_factors: int, n_users: int, n_items: int,
@@ -82,10 +75,14 @@ class EmbeddingNN(TabularModel):
         Sizes of the users' and of the items' embedding.
     layers : list of int
         Widths of the hidden layers.
-    ps, emb_drop, use_bn, bn_final
-        Dropout and normalisation; see `TabularModel`.
-    y_range, seed
-        As in `EmbeddingDotBias`.
+    ps, emb_drop : float, optional
+        Dropout of the hidden layers (or a list for each) and of the embeddings.
+    y_range : (low, high), optional
+        Range of a final sigmoid.
+    use_bn, bn_final : bool
+        Whether to normalise hidden layers, and the output.
+    seed : int or numpy.random.Generator, optional
+        Source of the initial weights and of dropout.
 
     Raises
     ------
@@ -152,8 +149,8 @@ class CollabLearner(Learner):
 
         Parameters
         ----------
-        arr, is_item
-            The items or users; see `get_idx`.
+        arr, is_item : as in `get_idx`
+            The items or users.
 
         Returns
         -------
@@ -172,8 +169,8 @@ class CollabLearner(Learner):
 
         Parameters
         ----------
-        arr, is_item
-            The items or users; see `get_idx`.
+        arr, is_item : as in `get_idx`
+            The items or users.
 
         Returns
         -------
@@ -195,9 +192,9 @@ class CollabLearner(Learner):
                                  "the dot product model (use_nn=False)")
         with no_grad():
             rows: Tensor = table(self.get_idx(arr, is_item))
-        return rows.detach().cpu()
+        return rows.cpu()
 
-    def recommend(self, user: Any, n: int = 10) -> "pd.DataFrame":
+    def recommend(self, user: Any, n: int = 10) -> Any:
         """Return the items with the highest predicted ratings, without those the user has rated.
 
         Parameters
@@ -218,12 +215,13 @@ class CollabLearner(Learner):
             If the user is unknown.
         """
         import pandas as pd
-        number, items = int(self.get_idx([user], is_item=False)[0]), self.data.categories[1]
+        users, items = self.data.categories
+        number = users.index(user)
         scores = self._scores(number)
         scores[0] = -np.inf  # the row of #na#
         for ds in (self.data.train_ds, self.data.valid_ds, *self.data.added):
-            users, rated = (Tensor(column).numpy() for column in ds.x)
-            scores[rated[users == number]] = -np.inf
+            raters, rated = (Tensor(column).numpy() for column in ds.x)
+            scores[rated[raters == number]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:n]
         best = best[np.isfinite(scores[best])]
         return pd.DataFrame({items.name: items.classes[best], "prediction": scores[best]})
@@ -255,10 +253,12 @@ def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: 
         Widths of the network's embeddings, by column.
     layers : list of int, optional
         Widths of the network's hidden layers. It needs them.
-    ps, emb_drop, use_bn, bn_final
-        Dropout and normalisation of the network; see `EmbeddingNN`.
+    ps, emb_drop : float, optional
+        Dropout of the network; see `EmbeddingNN`.
     y_range : (low, high), optional
         Range of predictions, such as [0, 5.5] for ratings of 1 to 5.
+    use_bn, bn_final : bool
+        Normalisation of the network.
     seed : int or numpy.random.Generator, optional
         Source of the initial weights.
     **learn_kwargs

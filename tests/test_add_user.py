@@ -1,4 +1,6 @@
 """A user who comes after the training: one new row, everything else as it was to the bit."""
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,19 @@ def test_a_name_of_one_s_own() -> None:
     assert first != others[0]  # the mean that the second began at has the first in it
     assert others[-1] == others[-2]
     assert learn.data.categories[0].encode(["Ann", 4, "nobody", 17]).tolist() == [5, 4, 0, 8]
+
+
+STARTS = [("import minifast.collab", False), ("import minifast.fold_in", True),
+          ("from minifast.collab import *", True)]
+
+
+@pytest.mark.cpu_only("about imports")
+@pytest.mark.parametrize(("start", "there"), STARTS)
+def test_when_a_learner_has_the_method(start: str, there: bool) -> None:
+    code = f"{start}\nfrom minifast.collab import CollabLearner\n" \
+           "print(hasattr(CollabLearner, 'add_user'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{there}\n"
 
 
 # ---------------------------------------------------------------- errors

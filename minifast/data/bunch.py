@@ -147,7 +147,13 @@ class DataBunch:
         return getattr(self.train_dl, "bs", None)
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
-        """Return the loader of a kind; ValueError if there is no test set."""
+        """Return the loader of a kind.
+
+        Raises
+        ------
+        ValueError
+            If there is no test set.
+        """
         found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
             raise ValueError("this bunch has no test set; pass test= when you make it")
@@ -160,7 +166,13 @@ class DataBunch:
         return (to_tensors(tuple(batch), self.device) for batch in dl)
 
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> Batch:
-        """Return the first batch (xb, yb) of a pass; ValueError if there is none."""
+        """Return the first batch (xb, yb) of a pass.
+
+        Raises
+        ------
+        ValueError
+            If the loader has no batch.
+        """
         for batch in self.batches(self.dl(ds_type)):
             return batch
         raise ValueError(f"the {ds_type.name} loader has no batch")
@@ -193,7 +205,19 @@ class DataBunch:
         show_table(self.batch_table(*self.one_batch(ds_type), rows=rows))
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
-        """Return the first rows of a batch as a frame."""
+        """Return the first rows of a batch as a frame.
+
+        Parameters
+        ----------
+        xb, yb : Tensor (bs, ...) or list of these
+            Inputs and targets.
+        rows : int
+            How many rows to return.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]
         table = {f"x{i}": list(x.numpy()[:rows]) for i, x in enumerate(columns)}

@@ -121,6 +121,10 @@ def to_tensors(batch: Any, device: str) -> Any:
     device : str
         Name of the device.
 
+    Returns
+    -------
+    Tensor, or list or tuple of these
+
     Examples
     --------
     >>> to_tensors((np.zeros(2), [np.ones(1)]), "cpu")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 class CollabDataBunch(DataBunch):
     """Ratings in batches: [users, items], each (bs,) of int32, and ratings (bs,) of float32.
 
-    `from_df` makes one from a frame.
-
     Attributes
     ----------
     categories : list of Categories
@@ -49,12 +47,14 @@ class CollabDataBunch(DataBunch):
         ----------
         ratings : pandas.DataFrame (n, 3 or more)
             The ratings.
-        valid_pct, seed
-            Share of rows to validate on, and the seed of the split; see `random_split`.
+        valid_pct : float
+            Share of rows to validate on, in [0, 1).
         user_name, item_name, rating_name : str, optional
             The columns; by default the first, second and third.
         test : pandas.DataFrame, optional
             Users and items to predict ratings for.
+        seed : int, optional
+            Seed of the split; see `random_split`.
         path : str or Path
             Folder for checkpoints.
         bs, val_bs : int
@@ -133,8 +133,7 @@ class CollabDataBunch(DataBunch):
         return data
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
-        """Return (rows, width) of the users' and of the items' embedding; ``sz_dict`` sets widths.
-        """
+        """Return (rows, width) of the users' and the items' embedding; ``sz_dict`` sets widths."""
         widths = sz_dict or {}
         return [(len(cats), widths.get(cats.name, emb_sz_rule(len(cats))))
                 for cats in self.categories]
@@ -226,7 +225,19 @@ def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: st
 
 
 def encode(cats: Categories, frame: "pd.DataFrame") -> "np.ndarray[Any, np.dtype[np.int32]]":
-    """Return the numbers (n,) of the labels in a frame's column."""
+    """Return the numbers of the labels in a frame's column.
+
+    Parameters
+    ----------
+    cats : Categories
+        The labels of a column.
+    frame : pandas.DataFrame (n, ...)
+        A frame that has the column.
+
+    Returns
+    -------
+    array (n,) of int32
+    """
     return cats.encode(_labels(frame[cats.name])).astype(np.int32)
 
 

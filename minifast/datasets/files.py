@@ -14,7 +14,7 @@ CHUNK = 1 << 20
 
 
 def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
-    """Yield the rows of a CSV file in chunks.
+    r"""Yield the rows of a CSV file in chunks.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
     Examples
     --------
     >>> from io import StringIO
-    >>> [chunk.shape for chunk in csv_chunks(StringIO("a,b\\n1,2\\n3,4\\n5,6"), rows=2)]
+    >>> [chunk.shape for chunk in csv_chunks(StringIO("a,b\n1,2\n3,4\n5,6"), rows=2)]
     [(2, 2), (1, 2)]
     """
     import pandas as pd

@@ -32,7 +32,7 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     ----------
     pieces : iterable of pandas.DataFrame
         The ratings. The first piece decides which columns are taken.
-    valid_pct, user_name, item_name, rating_name, test, seed, path, bs, val_bs, device
+    valid_pct, user_name, item_name, rating_name, test, seed, path, bs, val_bs, device : optional
         As in ``from_df``.
     source : str
         What error messages call the pieces.
@@ -76,7 +76,7 @@ OPTIONS = signature(from_pieces).parameters.keys() - {"cls", "pieces"}
 
 
 def from_csv(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> CollabDataBunch:
-    """Make batches from a CSV file, without having all of it in memory.
+    r"""Make batches from a CSV file, without having all of it in memory.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def from_csv(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> Coll
     Examples
     --------
     >>> from io import StringIO
-    >>> text = StringIO("1::b::5::978300760\\n1::a::3::978302109\\n2::b::4::978301968")
+    >>> text = StringIO("1::b::5::978300760\n1::a::3::978302109\n2::b::4::978301968")
     >>> names = ["userId", "movieId", "rating", "timestamp"]
     >>> data = CollabDataBunch.from_csv(text, valid_pct=0, bs=2, sep="::", header=None,
     ...                                 names=names, engine="python")

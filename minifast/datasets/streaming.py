@@ -44,6 +44,10 @@ def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
     rows : array (m,) of int32
         Row numbers, all in range.
 
+    Returns
+    -------
+    array (m,)
+
     Examples
     --------
     >>> take(np.array([5., 6., 7.]), np.array([2, 0], np.int32))
@@ -124,7 +128,7 @@ class LabelColumn:
         self._kind = ""
 
     def append(self, column: "pd.Series[Any]", where: str = "") -> None:
-        """Number the labels of a chunk.
+        """Assign numbers to the labels of a chunk.
 
         Parameters
         ----------

@@ -1,7 +1,6 @@
 """Fold in a user who comes after training, from a few ratings."""
 from collections.abc import Hashable
 from copy import deepcopy
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,13 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import Array, device
 from ..collab import CollabLearner
-from ..data import ArrayDataset, Categories, CollabDataBunch
-from ..data.categories import NA, check_columns, spellings
+from ..data import ArrayDataset, CollabDataBunch
+from ..data.categories import check_columns
 from ..data.ratings import read_numbers
 from ..nn import Embedding, Module, Parameter
 from ..optim.optimizer import one_per_group
 from ..train import Learner
+from .label import append_label, check_new, unused_label
 
 
 def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, epochs: int = 40,
@@ -28,6 +28,8 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
 
     Parameters
     ----------
+    learn : CollabLearner
+        The learner that gets the user.
     ratings : mapping, sequence of pairs, or pandas.DataFrame
         Items and their ratings. A frame has the columns of the training data.
     name : label, optional
@@ -82,7 +84,7 @@ CollabLearner.add_user = add_user  # type: ignore[attr-defined]
 
 
 def read_ratings(data: CollabDataBunch, ratings: Any) -> tuple[Array, Array]:
-    """Return one user's ratings as numbers of items (n,) and ratings (n,), on the host.
+    """Return one user's ratings as arrays.
 
     Parameters
     ----------
@@ -90,6 +92,11 @@ def read_ratings(data: CollabDataBunch, ratings: Any) -> tuple[Array, Array]:
         The data whose items are rated.
     ratings : mapping, sequence of pairs, or pandas.DataFrame
         Items and their ratings; see `add_user`.
+
+    Returns
+    -------
+    items, y : array (n,)
+        Numbers of the items, and the ratings, on the host.
 
     Raises
     ------
@@ -156,6 +163,10 @@ def user_tables(model: Any) -> list[Embedding]:
     ----------
     model : Module
         A model of users and items.
+
+    Returns
+    -------
+    list of Embedding
 
     Raises
     ------
@@ -241,51 +252,3 @@ def _wd_of(learn: Learner, table: Embedding) -> float:
     return next(wd for group, wd in zip(groups, one_per_group("wd", learn.wd, len(groups)),
                                         strict=True)
                 if any(p is table.weight for p in group.parameters()))
-
-
-# ---------------------------------------------------------------- the label
-
-
-def unused_label(cats: Categories) -> Any:
-    """Return a new label: the next whole number, or 'new 1', 'new 2' beside other labels."""
-    if cats.labels.dtype.kind in "iu":
-        return int(cats.labels.max()) + 1
-    return next(label for i in count(1) if (label := f"new {i}") not in cats.numbers)
-
-
-def check_new(cats: Categories, label: Hashable) -> None:
-    """Raise ValueError if ``label`` is one of the categories, or #na#."""
-    if str(label) == NA or label in cats.numbers or str(label) in cats.numbers:
-        raise ValueError(f"{label!r} is among the {len(cats)} values of {cats.name!r} "
-                         "already; choose another label")
-
-
-def append_label(cats: Categories, label: Hashable) -> int:
-    """Give a new label the highest number; the others keep theirs.
-
-    Parameters
-    ----------
-    cats : Categories
-        They change in place.
-    label : hashable
-        The new label.
-
-    Returns
-    -------
-    int
-        Its number.
-
-    Examples
-    --------
-    >>> cats = Categories("user", [7, 3])
-    >>> append_label(cats, 5), cats.index("5"), cats.classes.tolist()
-    (3, 3, ['#na#', '3', '7', '5'])
-    """
-    import pandas as pd
-    shown = np.array([str(label)]) if cats.classes.dtype.kind == "U" \
-        else np.array([label], dtype=object)
-    number = len(cats)
-    cats.labels = cats.labels.append(pd.Index([label]))
-    cats.classes = np.concatenate([cats.classes, shown])
-    cats.numbers |= dict.fromkeys(spellings(label), number)
-    return number
