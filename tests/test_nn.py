@@ -128,7 +128,7 @@ def test_embeddings_gradient(ids: Any, device: str) -> None:
     assert gradcheck(f, layer.weight)
 
 
-unwaited = pytest.mark.cpu_only("a GPU's ids are not checked in each step, which would wait for the "
+unwaited = pytest.mark.cpu_only("a GPU's ids are not checked in each step, which waits for the "
                                 "device; a learner checks its data once (test_fakecuda.py)")
 
 
