@@ -128,8 +128,8 @@ def test_embeddings_gradient(ids: Any, device: str) -> None:
     assert gradcheck(f, layer.weight)
 
 
-unwaited = pytest.mark.cpu_only("a GPU's ids are not checked in each step, which waits for the "
-                                "device; a learner checks its data once (test_fakecuda.py)")
+unwaited = pytest.mark.cpu_only("ids on a GPU are not checked in each step, to avoid a wait; "
+                                "a learner checks its data once (test_fakecuda.py)")
 
 
 @unwaited
