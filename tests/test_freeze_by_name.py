@@ -1,4 +1,4 @@
-"""model.freeze('layer1', 'layer2.weight'): freezing by name, while an optimizer lives."""
+"""model.freeze('layer1', 'layer2.weight'): freezing by name, before and during training."""
 import numpy as np
 import pytest
 from test_train_frozen import model_bytes, warm
@@ -89,7 +89,7 @@ def one_step(learn: Learner) -> None:
 
 
 def moments(learn: Learner, name: str) -> list[bytes]:
-    """The state that the optimizer keeps of a parameter; empty if it keeps none."""
+    """Return the optimizer's state of a parameter as bytes; empty if there is none."""
     p = dict(learn.model.named_parameters())[name]
     return [host(place(whole)).tobytes() for arena in learn.opt.arenas if arena is not None
             for q, place in arena.spans() if q is p for whole in arena.state.values()]
@@ -103,11 +103,11 @@ def test_the_optimizer_notices_and_keeps_the_momentum_of_the_others() -> None:
     kept = {name: moments(learn, name) for name, _ in learn.model.named_parameters()}
     assert all(len(state) == 2 for state in kept.values())  # average and average square
     learn.model.freeze(*names)
-    opt.state_dict()  # looks at what is trainable
+    opt.state_dict()  # looks up what is trainable
     for name, state in kept.items():
         assert moments(learn, name) == ([] if name in frozen else state)
     one_step(learn)
-    one_step(twin)  # which has frozen nothing: the first step of the others is the same, to the bit
+    one_step(twin)  # nothing is frozen: the same step of the other parameters, to the bit
     after, others = model_bytes(learn), model_bytes(twin)
     assert learn.opt is opt
     for name in after:
@@ -144,7 +144,7 @@ def test_a_whole_group_and_back() -> None:
 
 
 def test_freezing_groups_sets_all_parameters_anew() -> None:
-    """So names come after it: freeze_to forgets what was frozen by name."""
+    """freeze_to sets all parameters, so freezing by name comes after it."""
     learn = three_groups(train_bn=False)
     learn.model.freeze("7.bias")
     learn.freeze()

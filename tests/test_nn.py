@@ -58,7 +58,7 @@ def grid(*shape: int, seed: int = 1) -> Array:
 
 
 class DotBias(Module):
-    """fastai's EmbeddingDotBias, as far as its tree is concerned."""
+    """The tree of modules of fastai's EmbeddingDotBias."""
 
     def __init__(self) -> None:
         self.y_range = [0, 5.5]
@@ -128,14 +128,14 @@ def test_embeddings_gradient(ids: Any, device: str) -> None:
     assert gradcheck(f, layer.weight)
 
 
-unwaited = pytest.mark.cpu_only("a GPU's ids are not looked at in each step, which would wait for "
-                                "it; a learner checks its data once (test_fakecuda.py)")
+unwaited = pytest.mark.cpu_only("ids on a GPU are not checked in each step, to avoid a wait; "
+                                "a learner checks its data once (test_fakecuda.py)")
 
 
 @unwaited
 @pytest.mark.parametrize("ids", [[0, 5], [-1, 0], [-6], [2**40], np.array([-1])], ids=repr)
 def test_embedding_refuses_ids_out_of_range(ids: Any) -> None:
-    """A negative id would silently be the last row."""
+    """NumPy would take the id -1 for the last row."""
     wrong = next(i for i in ids if not 0 <= i < 5)
     with pytest.raises(IndexError, match=rf"id {wrong} is out of range for an Embedding of 5 rows "
                                          rf"\(0 to 4\); 1 of {len(ids)} ids are"):
@@ -151,14 +151,14 @@ def test_embedding_refuses_what_is_no_id(ids: Tensor) -> None:
 @unwaited
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
 def test_negative_ids_of_every_integer_type_are_refused(dtype: type) -> None:
-    """Of 70 000 rows: seen as unsigned, -1 in one or two bytes would be a valid row."""
+    """As an unsigned number of one or two bytes, -1 would be a valid row of 70 000."""
     with pytest.raises(IndexError, match="id -1 is out of range"):
         Embedding(70_000, 1)(tensor([5, -1], dtype))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16])
 def test_ids_of_every_integer_type_are_looked_up(dtype: type) -> None:
-    """Also where the number of rows does not fit into the type."""
+    """Some of these types cannot hold the number of rows."""
     layer = Embedding(70_000, 1, seed=0)
     table = host(layer.weight)
     for ids in (tensor([0, 100], dtype), tensor([[1, 2], [3, 4]], dtype).t()):
@@ -201,7 +201,7 @@ def normalised(x: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
 
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (1, 3, 5), (2, 3)])
 def test_batch_norm_while_training(shape: tuple[int, ...]) -> None:
-    """The output uses the biased variance, the running one the unbiased, as in torch."""
+    """The output uses the biased variance, running_var the unbiased one, as in torch."""
     layer, x = BatchNorm1d(3), grid(*shape) * 3 + 7
     set_to(layer.weight, 1, 2, 3)
     set_to(layer.bias, 4, 5, 6)
@@ -267,7 +267,7 @@ def test_batch_norm_refuses_to_train_on_one_value() -> None:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(4, 2), (4, 1), (3,), (2, 1, 3), (2, 3, 4, 4)])
 def test_batch_norm_refuses_other_features(shape: tuple[int, ...], training: bool) -> None:
-    """One feature would broadcast; and running statistics must not be half changed."""
+    """A single feature would broadcast. A refused batch leaves the running statistics unchanged."""
     layer = BatchNorm1d(3).train(training)
     layer.running_mean.data += 1
     with pytest.raises(ShapeError, match=r"batch norm of 3 features needs \(bs, 3\)"):
@@ -282,7 +282,7 @@ def test_batch_norms_parameters_are_spared_by_decay() -> None:
 # ------------------------------------------------------------------------------------------ dropout
 
 def test_dropout_drops_and_scales() -> None:
-    """Of 40 000 each kept with probability 0.7, five standard deviations are 460."""
+    """40 000 elements are kept with probability 0.7: five standard deviations are 460."""
     layer, x = Dropout(.3, seed=0), tensor(np.ones((200, 200), np.float32))
     y = host(layer(x))
     kept = y != 0
@@ -450,7 +450,7 @@ def test_huge_scores_neither_overflow_nor_warn() -> None:
 
 
 def test_flattened_losses_do_not_mind_extra_axes() -> None:
-    """Unflattened, (bs, 1) against (bs,) broadcasts to (bs, bs) in many a library."""
+    """Without flattening, (bs, 1) and (bs,) would broadcast to (bs, bs)."""
     pred, target = grid(6, 1), grid(6, seed=2)
     expected = ((pred[:, 0] - target) ** 2).mean()
     for p, t in ((pred, target), (pred[:, 0], target), (pred, target[:, None]),
@@ -548,7 +548,7 @@ def big() -> Parameter:
         "kaiming uniform", "kaiming uniform a", "xavier", "xavier uniform"])
 def test_initial_weights(fill: Callable[[Tensor], Tensor], std: float,
                          bound: float | None) -> None:
-    """120 000 draws: their spread is known to 0.2 %, their mean to 0.3 % of it (one sigma)."""
+    """Of 120 000 draws the deviation is known to 0.2 %, the mean to 0.3 % of it (one sigma)."""
     t = big()
     assert fill(t) is t
     assert t.dtype == np.float32
@@ -560,7 +560,7 @@ def test_initial_weights(fill: Callable[[Tensor], Tensor], std: float,
 
 
 def test_truncation_wraps_around() -> None:
-    """fmod keeps the sign and brings 2.3 to 0.3: more mass near 0 than a true truncation has."""
+    """fmod keeps the sign and turns 2.3 into 0.3."""
     drawn = np.random.default_rng(0).normal(size=(300, 400))
     t = trunc_normal_(big(), mean=5, std=.5, seed=0)
     np.testing.assert_allclose(host(t), np.fmod(drawn, 2) * .5 + 5, rtol=1e-6)
@@ -601,7 +601,7 @@ EmbeddingDotBias(
 
 
 def test_repr_of_a_tree() -> None:
-    """As torch printed it in v1's time; torch 2.13 adds ``inplace=False``, ``bias=True``."""
+    """The text is that of torch at the time of fastai v1."""
 
     class Net(Module):
         def __init__(self) -> None:
@@ -631,7 +631,7 @@ Net(
 
 
 class Tower(Module):
-    """Parameters of its own before and after its children."""
+    """A module that sets parameters before and after its children."""
 
     def __init__(self) -> None:
         self.scale = Parameter(np.ones(2, np.float32))
@@ -642,7 +642,7 @@ class Tower(Module):
 
 
 def test_names_and_their_order() -> None:
-    """torch's order: what a module owns, then its children, depth first."""
+    """The order is torch's: a module's own tensors, then its children, depth first."""
     net = Tower()
     assert list(net.state_dict()) == [
         "scale", "shift", "seen", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias",
@@ -779,7 +779,7 @@ def test_parameters_themselves_can_be_loaded() -> None:
 
 
 def misfit(change: Callable[[dict[str, Array]], Any], strict: bool = True) -> str:
-    """The message of a refused load, having checked that nothing was changed."""
+    """Return the message of a refused load; check that nothing has changed."""
     net = Tower()
     before, state = net.state_dict(), {k: v + 1 for k, v in net.state_dict().items()}
     change(state)
@@ -813,7 +813,7 @@ def test_a_lenient_load_reports_what_it_left() -> None:
 # ------------------------------------------------------------------------------------- one training
 
 def test_a_small_network_fits_and_stays_float32() -> None:
-    """By hand, without an optimizer: 60 steps of gradient descent on a line."""
+    """Fit a line in 60 steps of gradient descent, without an optimizer."""
     net = Sequential(Linear(1, 8, seed=0), ReLU(), BatchNorm1d(8), Linear(8, 1, seed=1))
     x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
     y, loss = tensor(2 * x[:, 0] + 1), MSELossFlat()

@@ -62,7 +62,7 @@ def people_data(df: pd.DataFrame | None = None, dep_var: str = "price", **kwargs
 
 def arrays(data: TabularDataBunch, ds_type: DatasetType = DatasetType.Fix
            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All ids, numbers and targets of a loader."""
+    """Return all ids, numbers and targets of a loader."""
     ds: Any = data.dl(ds_type).dataset  # type: ignore[attr-defined]
     return host(ds.x[0]), host(ds.x[1]), host(ds.y)
 
@@ -292,7 +292,7 @@ def test_a_step_that_is_missing(steps: Callable[[TabularList], TabularList], mis
 
 
 def planted(n: int = 800, seed: int = 0) -> pd.DataFrame:
-    """A value that needs the group, the number and the gap: its sign turns with the group.
+    """Targets that depend on group, number and gap; the group decides the sign.
 
     No part of the range is rare, so that what a model answers there does not hang on rounding.
     """
@@ -506,7 +506,7 @@ def test_bad_arguments() -> None:
 
 
 def run_example(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The example as a program, from a folder, without a display."""
+    """Run the example as a program, in another folder, without a display."""
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "MPLBACKEND")}
     program = [sys.executable, "-W", "error", str(ROOT / "examples/tabular.py"), *options]
     return subprocess.run(program, cwd=folder, env={**env, "MINIFAST_DEVICE": "cpu"}, check=False,
@@ -524,7 +524,7 @@ def test_the_example(tmp_path: Path) -> None:
     scores = [tuple(map(float, found)) for found in
               re.findall(r"^\d +(-?[\d.]+) +(-?[\d.]+) +-?[\d.]+$", out, re.M)]
     assert len(scores) == 5
-    assert scores[0][0] == pytest.approx(float(last), abs=2e-3)  # the same training, done again
+    assert scores[0][0] == pytest.approx(float(last), abs=2e-3)  # the same training, repeated
     for network, linear in scores:
         assert .3 < linear < .6
         assert network > linear - .15
