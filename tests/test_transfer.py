@@ -17,7 +17,6 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.cpu_only("a long training; tests/test_vision.py trains on the other device")
 def test_it_says_what_each_phase_has_moved(
         example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example.main(["--seeds", "1", "--first", "3", "--out", str(tmp_path)])
