@@ -10,7 +10,7 @@ import pytest
 from tiny import batches, host, ratings, ratings_data, ratings_learner, rows
 
 from minifast import Tensor, backend
-from minifast.autograd import notebook, tensor
+from minifast.autograd import display, tensor
 from minifast.data import (
     ArrayDataset,
     Categories,
@@ -454,8 +454,8 @@ def test_a_batch_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_batch_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture[str]) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(notebook, "in_notebook", lambda: True)
-    monkeypatch.setattr(notebook, "show_html", shown.append)
+    monkeypatch.setattr(display, "in_notebook", lambda: True)
+    monkeypatch.setattr(display, "show_html", shown.append)
     ratings_data(bs=6).show_batch()
     (table,) = shown
     assert table.startswith("<table")
@@ -495,8 +495,8 @@ class TerminalInteractiveShell:
 def test_where_output_goes(shell: Any, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class IPython:
         get_ipython = staticmethod(lambda: shell)
-    monkeypatch.setitem(notebook.sys.modules, "IPython", IPython)
-    assert notebook.in_notebook() is expected
+    monkeypatch.setitem(display.sys.modules, "IPython", IPython)
+    assert display.in_notebook() is expected
 
 
 # ------------------------------------------------------------------------------------- MovieLens
