@@ -446,8 +446,8 @@ def test_a_batch_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_batch_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture[str]) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(notebook, "in_notebook", lambda: True)
-    monkeypatch.setattr(notebook, "show_html", shown.append)
+    monkeypatch.setattr(display, "in_notebook", lambda: True)
+    monkeypatch.setattr(display, "show_html", shown.append)
     ratings_data(bs=6).show_batch()
     (table,) = shown
     assert table.startswith("<table")
@@ -487,8 +487,8 @@ class TerminalInteractiveShell:
 def test_where_output_goes(shell: Any, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class IPython:
         get_ipython = staticmethod(lambda: shell)
-    monkeypatch.setitem(notebook.sys.modules, "IPython", IPython)
-    assert notebook.in_notebook() is expected
+    monkeypatch.setitem(display.sys.modules, "IPython", IPython)
+    assert display.in_notebook() is expected
 
 
 # ------------------------------------------------------------------------------------- MovieLens
