@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.collab import CollabLearner, collab_learner
