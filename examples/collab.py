@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-import minifast.fold_in  # noqa: F401  (adds learn.add_user)
+import minifast.fold_in
+import minifast.inspect  # noqa: F401  (these two add methods to the learner)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.collab import CollabLearner, collab_learner

@@ -26,6 +26,7 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.data import DatasetType, random_split

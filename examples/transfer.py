@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
 
+import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.inspect.group_table import group_table

@@ -9,7 +9,7 @@ import pytest
 from tiny import batches, host, ratings, ratings_data, ratings_learner, rows
 
 from minifast import Tensor
-from minifast.autograd import notebook, tensor
+from minifast.autograd import display, tensor
 from minifast.data import (
     ArrayDataset,
     Categories,

@@ -1,5 +1,9 @@
 """The training loop: its events, what callbacks can change, rates, groups, one cycle."""
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -383,6 +387,41 @@ def test_train_end_comes_in_any_case(error: type[BaseException], event: str) -> 
         fit(line_learner(), callbacks=[Spy(hear)])
     # v1 tells callbacks of errors, not of the user's own interruption
     assert [type(e) for e in ends] == ([MadeUpError] if error is MadeUpError else [bool])
+
+
+def test_a_fit_runs_inside_the_fast_path_and_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All handlers run inside; ``learn.fast = False`` does not enter."""
+    events: list[Any] = []
+
+    @contextmanager
+    def accelerate(model: Module, optimizer: Any, callbacks: Any) -> Iterator[None]:
+        assert (model, optimizer) == (learn.model, learn.opt)
+        assert [type(cb) for cb in callbacks] == [*learn.callback_fns, Spy]
+        events.append("enter")
+        try:
+            yield
+        finally:
+            events.append("leave")
+    fast: Any = ModuleType("minifast.fast")
+    fast.accelerate, fast.__spec__ = accelerate, ModuleSpec("minifast.fast", None)
+    monkeypatch.setitem(sys.modules, "minifast.fast", fast)
+    learn = line_learner(1, 0)
+    learn.fast = True
+    fit(learn, callbacks=[Spy(lambda event, state: events.append(event))])
+    assert events == ["enter", "train_begin", "epoch_begin", *TRAINED, "epoch_end", "train_end",
+                      "leave"]
+    events.clear()
+    with pytest.raises(MadeUpError):
+        fit(learn, callbacks=[Spy(lambda event, state: fail(event))])
+    assert events == ["enter", "leave"]
+    learn.fast = False
+    fit(learn)
+    assert events == ["enter", "leave"]
+
+
+def fail(event: str) -> None:
+    if event == "step_end":
+        raise MadeUpError
 
 
 def test_train_end_hears_that_nothing_went_wrong() -> None:

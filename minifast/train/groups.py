@@ -162,29 +162,6 @@ class BnFreeze(LearnerCallback):
 # ---------------------------------------------------------------- rates
 
 
-def even_mults(start: float, stop: float, n: int) -> list[float]:
-    """Return numbers with equal ratios.
-
-    Parameters
-    ----------
-    start, stop : float
-        The first and the last number.
-    n : int
-        How many; ``[stop]`` for 1.
-
-    Returns
-    -------
-    list of float
-        The ``n`` numbers.
-
-    Examples
-    --------
-    >>> even_mults(1., 100., 3)
-    [1.0, 10.0, 100.0]
-    """
-    return [stop] if n == 1 else [start * (stop / start) ** (i / (n - 1)) for i in range(n)]
-
-
 def lr_range(lr: Any, n: int) -> Any:
     """Return the learning rates of layer groups; fastai v1's ``Learner.lr_range``.
 
@@ -224,4 +201,5 @@ def lr_range(lr: Any, n: int) -> Any:
     if not lr.start > 0:
         raise ValueError(f"slice({lr.start}, {lr.stop}): rates in equal ratios cannot start at "
                          f"{lr.start}; write slice({lr.stop}) or a small positive start")
-    return even_mults(lr.start, lr.stop, n)
+    ratio = lr.stop / lr.start
+    return [lr.start * ratio ** (i / (n - 1)) for i in range(n)] if n > 1 else [lr.stop]
