@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import Array
 from .future import Hypers
-from .quadrature import MOST, fewest, gauss
+from .quadrature import ACCURACY, fewest, gauss
 
 Rule = tuple[list[float], list[float]]
 """Weights and nodes of a sum ``sum_i weight_i / (x + node_i)``."""
@@ -63,6 +63,8 @@ class SGDCoefficients:
         For Adam: nodes of each rule; None takes the fewest that are accurate enough.
     length : int, optional
         For how many steps coefficients are needed, by default as far as ``hypers`` allow.
+    dtype : str
+        Type of the weights, which says how accurate is enough.
 
     Attributes
     ----------
@@ -75,8 +77,9 @@ class SGDCoefficients:
     """Whether the optimizer counts its updates."""
 
     def __init__(self, hypers: Hypers, count: int = 0, nodes: int | None = None,
-                 length: int | None = None) -> None:
+                 length: int | None = None, dtype: str = "float32") -> None:
         self.hypers, self.count, self.nodes = hypers, count, nodes
+        self.error, self.most = ACCURACY.get(dtype, ACCURACY["float32"])
         self.lr, self.mom, self.n = hypers["lr"], hypers["mom"], len(hypers["lr"])
         self.shrink = 1 - self.lr * hypers["wd"]
         self.factors = list(zip(self.mom.tolist(), self.shrink.tolist(), strict=True))
@@ -172,12 +175,14 @@ class AdamCoefficients(SGDCoefficients):
         every = min(EVERY, window)
         ends = np.unique([0, *range(self.length, 0, -every)])
         terms = self._terms(ends[:, None], np.arange(window))
-        n = np.full(len(ends), self.nodes) if self.nodes else fewest(*terms)
+        n = np.full(len(ends), self.nodes) if self.nodes else \
+            fewest(*terms, self.error, self.most)
         k, j = np.ogrid[:self.length + 1, :every]
         end = np.searchsorted(ends, k[:, 0])
         gap = ends[end] - k[:, 0]
         later = (factor[:, None] * rule[end] for factor, rule in
-                 zip(self._decay(k[:, 0], gap), gauss(*terms, self.nodes or MOST), strict=True))
+                 zip(self._decay(k[:, 0], gap), gauss(*terms, self.nodes or self.most),
+                     strict=True))
         weights, nodes = (np.concatenate(both, 1) for both in
                           zip(self._terms(k, j), later, strict=True))
         weights[:, :every] *= j < gap[:, None]

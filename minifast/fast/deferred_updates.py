@@ -103,7 +103,8 @@ class DeferredUpdates:
         if not known or rest != rows[:len(rest)]:
             self.materialize()
         self.rows, self.first, self.count = rows, number, count
-        self.coefficients = self.kind(hypers, count, self.nodes, self.length)
+        dtype = self.tables[0].store.dtype.name
+        self.coefficients = self.kind(hypers, count, self.nodes, self.length, dtype)
         return 0
 
 

@@ -135,6 +135,8 @@ class FlatParameters:
             chunks += [Chunk(self, slice(at, min(at + size, where.start)))
                        for at in range(start, where.start, size)]
             start = where.stop
+        if not n:
+            chunks = [Chunk(self, slice(0))]  # parameters without elements have state, too
         self.chunks, threads = chunks, min(n_threads(), max(len(chunks), 1))
         self.runs = [chunks[i::threads] for i in range(threads)]  # dealt out: the last is short
 
