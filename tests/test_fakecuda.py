@@ -22,6 +22,7 @@ from minifast.devices.fakecuda import BACKEND
 from minifast.devices.fakecuda.array import FakeArray
 from minifast.devices.fakecuda.counting import ForbiddenError, count, forbid, room
 from minifast.devices.fakecuda.rules import API
+from minifast.fast import accelerate
 from minifast.nn import (
     BatchNorm1d,
     BatchNorm2d,
@@ -441,9 +442,27 @@ class Steps:
         learn = self.learn
         train_batch(learn.model, *next(self.batches), learn.loss_func, learn.optimizer, self.on)
 
+    def __enter__(self) -> "Steps":
+        self.fast = accelerate(self.learn.model, self.learn.optimizer)
+        self.fast.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.fast.__exit__(None, None, None)
+
 
 @pytest.mark.parametrize(("make", "launches"), [(collab, 60), (mlp, 140), (cnn, 180)])
 def test_a_step_moves_nothing_and_waits_for_nothing(make: Any, launches: int) -> None:
+    with Steps(make) as step:
+        step()
+        with count() as counts, forbid("transfers", "synchronizations"):
+            step()
+    assert counts.transfers == counts.synchronizations == 0
+    assert counts.launches <= launches
+
+
+@pytest.mark.parametrize(("make", "launches"), [(collab, 102), (mlp, 226), (cnn, 264)])
+def test_nor_does_a_step_of_the_plain_path(make: Any, launches: int) -> None:
     step = Steps(make)
     step()
     with count() as counts, forbid("transfers", "synchronizations"):

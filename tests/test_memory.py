@@ -9,7 +9,7 @@ PROGRAM = """
 import resource, sys
 import numpy as np
 if sys.argv[1] == "with":
-    from minifast.memory import keep_memory
+    from minifast.fast.accelerator import keep_memory
     keep_memory()
 
 def step():

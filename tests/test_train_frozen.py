@@ -23,7 +23,7 @@ def warm(learn: Learner) -> Learner:
     """Ten steps with everything trainable: momentum is there, for all of it."""
     with learn.no_logging():
         learn.fit(1, 1e-2)
-    moments = [whole for arena in learn.opt.arenas for whole in arena.state.values()]
+    moments = [array for state in learn.opt.state.values() for array in state.values()]
     assert moments
     assert all((np.abs(m) > 0).any() for m in moments)
     return learn

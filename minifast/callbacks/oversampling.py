@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import backend_of, transfer
+from ..backend import Array, backend_of, transfer
 from ..data import DataLoader
 from ..train.callback import LearnerCallback
 
@@ -37,10 +37,9 @@ class WeightedLoader(DataLoader):
     def __len__(self) -> int:
         return self.n // self.bs if self.drop_last else -(-self.n // self.bs)
 
-    def _order(self) -> Any:
+    def _shuffled(self) -> Array:
         rows = self.rng.choice(len(self.chances), self.n, p=self.chances)
-        rows = backend_of(self.dataset.y).from_host(rows)
-        return lambda start, stop: rows[start:stop]
+        return backend_of(self.dataset.y).from_host(rows)
 
 
 class OverSamplingCallback(LearnerCallback):

@@ -7,7 +7,7 @@ arrays, ordinary classes, ordinary optimizer state.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copyreg import __newobj__ as new_object  # type: ignore[attr-defined]
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -168,7 +168,7 @@ class AcceleratedOptimizer(Optimizer):
         self.accelerator.zero_grad()
 
     @property
-    def state(self) -> dict[Parameter, State]:  # type: ignore[override]
+    def state(self) -> dict[Parameter, State]:
         """The State of each parameter that was updated."""
         self.accelerator.leave()
         return self.accelerator.states
@@ -185,7 +185,6 @@ class AcceleratedOptimizer(Optimizer):
         return new_object, (self.accelerator.plain,), own
 
 
-@cache
 def _accelerated(plain: type[Optimizer]) -> type[Optimizer]:
     """The optimizer's class with the methods of AcceleratedOptimizer in front."""
     bases = (AcceleratedOptimizer,) if plain is Optimizer else (AcceleratedOptimizer, plain)

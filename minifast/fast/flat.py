@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backend import Array
 from ..nn import Parameter
+from ..optim.optimizer import check_replacement
 from ..optim.steps import State
 from .deferred_table import CHUNK
 from .deferred_updates import KINDS, DeferredUpdates
@@ -86,8 +87,10 @@ class FlatParameters:
 
     def _fill(self, states: dict[Parameter, State]) -> None:
         for p, place in self.places.items():
+            if (state := states.get(p)) is not None:
+                check_replacement(state.device, state.kind[1], p.data)
             place(self.data)[...] = p.data
-            for name, array in states.get(p, {}).items():
+            for name, array in (state or {}).items():
                 place(self.whole(name))[...] = array
 
     def _adopt(self, states: dict[Parameter, State], owner: Any) -> None:
@@ -241,7 +244,7 @@ def _release(p: Any, view: Array, grad_view: Array) -> None:
     data = data.copy() if data is view else data
     grad = grad.copy() if grad is grad_view else grad
     if isinstance(p, FlatParameter):
-        p.__class__ = Parameter
+        p.__class__ = Parameter  # type: ignore[assignment]
         for name in ("owner", "grad_view", "store", "view", "sparse", "leaf"):
             vars(p).pop(name, None)
     p.data, p.grad = data, grad

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import ShapeError, Tensor
-from ..backend import Array, DeviceError, backend_of
+from ..autograd import Tensor
+from ..backend import Array, backend_of
 from ..nn import Parameter
+from ..optim.optimizer import check_replacement
 from .sparse_grad import SparseGrad
 
-_data: Any = Tensor.data
-_grad: Any = Tensor.grad
+_data: Any = vars(Tensor)["data"]  # where a tensor keeps its array, behind the properties below
+_grad: Any = vars(Tensor)["grad"]
 
 
 class FlatParameter(Parameter):
@@ -60,7 +61,7 @@ class EmbeddingWeight(FlatParameter):
         return _data.__get__(self) is self.view
 
     @property
-    def data(self) -> Array:  # type: ignore[override]
+    def data(self) -> Array:
         """The array, up to date."""
         self.store.materialize()
         return _data.__get__(self)
@@ -73,7 +74,7 @@ class EmbeddingWeight(FlatParameter):
         _data.__set__(self, array)
 
     @property
-    def grad(self) -> Array | None:  # type: ignore[override]
+    def grad(self) -> Array | None:
         """The gradient as an array, or None."""
         self.store.distribute()
         for part in self.sparse:
@@ -129,27 +130,6 @@ class EmbeddingWeight(FlatParameter):
 
 
 def copy_in(data: Array, place: Array) -> None:
-    """Copy an array that has replaced a parameter's into flat storage.
-
-    Parameters
-    ----------
-    data : array
-        The new array.
-    place : array
-        The parameter's place.
-
-    Raises
-    ------
-    DeviceError
-        If it is on another device.
-    ShapeError
-        If it has another shape.
-    """
-    here, there = backend_of(place).name, backend_of(data).name
-    if here != there:
-        raise DeviceError(f"a parameter was moved from {here} to {there} behind the optimizer's "
-                          "back; move it with learn.to(device), which takes the optimizer along")
-    if data.shape != place.shape:
-        raise ShapeError(f"a parameter's data of shape {place.shape} was replaced by {data.shape}; "
-                         "make a new optimizer for another shape")
+    """Copy an array that has replaced a parameter's into its place in flat storage."""
+    check_replacement(backend_of(place).name, place.shape, data)
     place[...] = data

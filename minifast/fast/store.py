@@ -21,7 +21,7 @@ class RowRange(NamedTuple):
 
     first: int
     n: int
-    tables: ColumnGroup
+    tables: Sequence[Any]
 
 
 class TableLeaf:
@@ -174,9 +174,9 @@ class EmbeddingStore:
             return self.pending[0]
         found = [part.unscaled() for part in self.pending]
         for row_range in self.ranges:
-            lookups: dict[tuple[int, int], list[tuple[Parameter, SparseGrad]]] = {}
+            lookups: dict[tuple[int, int], list[tuple[Any, SparseGrad]]] = {}
             for table in row_range.tables:
-                for turn, part in enumerate(table.sparse):  # type: ignore[attr-defined]
+                for turn, part in enumerate(table.sparse):
                     lookups.setdefault((turn, id(part.rows)), []).append((table, part.unscaled()))
             found += [self._side_by_side(parts) for parts in lookups.values()]
         found = found or [SparseGrad(np.zeros(0, np.intp), self.data[:0], self.shape)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
-from ..backend import Array, backend_of
+from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
     State,
@@ -170,16 +170,15 @@ class Optimizer:
 
         Raises
         ------
-        ShapeError
-            If the parameter's shape has changed since its last update.
+        ShapeError, DeviceError
+            If the parameter's array was replaced by one of another shape, or on another device.
         """
         data, grad = p.data, p.grad
         state = self.state.get(p)
         if state is None:
             state = self.state[p] = State(p)
-        if state.shape != data.shape:
-            raise ShapeError(f"a parameter's data of shape {state.shape} was replaced by "
-                             f"{data.shape}; make a new optimizer for another shape")
+        if state.kind != (type(data), data.shape):
+            check_replacement(state.device, state.kind[1], data)
         if grad is None:
             p.grad = np.zeros_like(data)
         if p.no_wd and not self.bn_wd:
@@ -266,6 +265,33 @@ class Optimizer:
                 wrong.append(key)
         return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
                "parameters" if wrong else ""
+
+
+def check_replacement(device: str, shape: tuple[int, ...], data: Array) -> None:
+    """Check an array that has replaced the one of a parameter (``p.data = ...``).
+
+    Parameters
+    ----------
+    device : str
+        Where the old array lies.
+    shape : tuple of int
+        Its shape.
+    data : array
+        The new array.
+
+    Raises
+    ------
+    DeviceError
+        If it lies on another device.
+    ShapeError
+        If it has another shape.
+    """
+    if (there := backend_of(data).name) != device:
+        raise DeviceError(f"a parameter was moved from {device} to {there} behind the optimizer's "
+                          "back; move it with learn.to(device), which takes the optimizer along")
+    if data.shape != shape:
+        raise ShapeError(f"a parameter's data of shape {shape} was replaced by {data.shape}; "
+                         "make a new optimizer for another shape")
 
 
 def _like(value: Any, data: Array) -> Array:

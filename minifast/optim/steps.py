@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, backend_of
 
 Target: TypeAlias = Any
 """A Parameter with its gradient, or anything else that has arrays ``data`` and ``grad``."""
@@ -39,7 +39,8 @@ class State(dict[str, Array]):
 
     def __init__(self, p: Target) -> None:
         super().__init__()
-        self.p, self.shape, self.count = p, p.data.shape, 0
+        self.p, self.count = p, 0
+        self.device, self.kind = backend_of(p.data).name, (type(p.data), p.data.shape)
 
     def __missing__(self, name: str) -> Array:
         self[name] = zeros = np.zeros_like(self.p.data)
