@@ -36,6 +36,9 @@ THIRD_PERSON = {
     "Opens", "Prints", "Puts", "Raises", "Reads", "Registers", "Removes", "Returns", "Runs",
     "Saves", "Sends", "Sets", "Shows", "Starts", "Stops", "Stores", "Takes", "Tells", "Trains",
     "Turns", "Updates", "Writes"}
+SHARED = {"minifast.optim.steps": ["p", "state"],
+          "minifast.optim.schedule": ["start", "end", "pct"]}
+"""Arguments that all functions of a module have: its own docstring explains them once."""
 Problem = tuple[str, str, str]
 """Where, the code of the check, and what is wrong."""
 
@@ -220,6 +223,10 @@ def missing(doc: Validator, thing: Any) -> set[str]:
 def needed_sections(thing: Any) -> Iterator[str]:
     """Yield the sections that a docstring needs."""
     args, errors = arguments(thing), exceptions(thing)
+    shared = SHARED.get(thing.__module__ if hasattr(thing, "__module__") else "", [])
+    if shared and args[:len(shared)] == shared and all(
+            f"``{name}``" in sys.modules[thing.__module__].__doc__ for name in shared):
+        return
     if len(args) > 1 + has_keywords(thing) or errors:
         if args:
             yield "Parameters"

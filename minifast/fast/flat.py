@@ -40,7 +40,15 @@ class Chunk(dict[str, Array]):
         return part
 
     def step(self, steps: Sequence[Step], hypers: Mapping[str, float]) -> None:
-        """Apply the optimizer's steps to this chunk."""
+        """Apply the optimizer's steps to this chunk.
+
+        Parameters
+        ----------
+        steps : sequence of callable
+            The steps.
+        hypers : mapping of str to float
+            The hyper-parameters.
+        """
         self.grad = self.flat.grad[self.where]  # a step may have put another array there
         for step in steps:
             step(self, self, **hypers)

@@ -130,6 +130,14 @@ class EmbeddingWeight(FlatParameter):
 
 
 def copy_in(data: Array, place: Array) -> None:
-    """Copy an array that has replaced a parameter's into its place in flat storage."""
+    """Copy an array that has replaced a parameter's into its place in flat storage.
+
+    Parameters
+    ----------
+    data : array
+        The new array.
+    place : array
+        Where it belongs, a view of the same shape.
+    """
     check_replacement(backend_of(place).name, place.shape, data)
     place[...] = data

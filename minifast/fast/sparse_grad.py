@@ -37,7 +37,15 @@ class SparseGrad(NamedTuple):
         return self.values.dtype  # type: ignore[no-any-return]
 
     def add_to(self, table: Array, factor: float = 1.) -> None:
-        """Add the gradient times ``factor`` to ``table`` (n_rows, width), in place."""
+        """Add the gradient to a table, in place.
+
+        Parameters
+        ----------
+        table : array (n_rows, width)
+            The table.
+        factor : float
+            A factor for the whole gradient.
+        """
         scale: Any = factor if self.scale is None else \
             self.scale if factor == 1 else self.scale * factor
         scatter_add(table, self.rows, self.values, scale)

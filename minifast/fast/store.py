@@ -17,7 +17,15 @@ from .sparse_grad import SparseGrad
 
 
 class RowRange(NamedTuple):
-    """The rows of a store that hold one column group."""
+    """The rows of a store that hold one column group.
+
+    Parameters
+    ----------
+    first, n : int
+        The first row, and how many there are.
+    tables : sequence of Parameter
+        The tables that lie side by side there.
+    """
 
     first: int
     n: int
@@ -25,7 +33,15 @@ class RowRange(NamedTuple):
 
 
 class TableLeaf:
-    """A table as the leaf of a graph: gradients of its lookups go to the weight as they are."""
+    """A table as the leaf of a graph: gradients of its lookups go to the weight as they are.
+
+    Parameters
+    ----------
+    weight : EmbeddingWeight
+        The table.
+    n_rows : int
+        Rows of the whole store, by which the gradients are numbered.
+    """
 
     node = None
 
@@ -89,11 +105,6 @@ class EmbeddingStore:
         """Return the store's part (rows, width) of an array of the flat storage."""
         return flat[self.where].reshape(-1, self.width)
 
-    def part(self, table: Parameter, matrix: Array) -> Array:
-        """Return the rows and columns of ``matrix`` (rows, width) that are the table's."""
-        found = self._range[table]
-        return matrix[found.first:found.first + found.n, self.columns[table]]
-
     # ---- reading
 
     def materialize(self) -> None:
@@ -108,10 +119,24 @@ class EmbeddingStore:
             else self.deferred.look_up(rows)
 
     def read(self, table: Parameter, ids: Array) -> tuple[Array, Array]:
-        """Return the store's rows (n,) for ids (n,) of a table, and what they hold (n, width).
+        """Return the rows of the store for ids of a table, and their present values.
 
         Tables side by side are mostly read with the same ids, so while values are deferred the
         last rows of each range are kept until the next step.
+
+        Parameters
+        ----------
+        table : Parameter
+            The table.
+        ids : array (n,) of int
+            Its rows.
+
+        Returns
+        -------
+        rows : array (n,)
+            Rows of the store.
+        values : array (n, width)
+            Their values, in all columns.
         """
         found = self._range[table]
         check_ids(ids, found.n, "an Embedding of {n} rows")
@@ -150,7 +175,17 @@ class EmbeddingStore:
                     table.sparse.append(SparseGrad(some, part, (len(self.data), part.shape[1])))
 
     def add_part(self, table: Parameter, part: SparseGrad, grad: Array) -> None:
-        """Add a table's gradient, whose rows are the store's, to its array ``grad``."""
+        """Add the gradient of a table's lookups to its gradient as an array.
+
+        Parameters
+        ----------
+        table : Parameter
+            The table.
+        part : SparseGrad
+            The gradient; its rows are those of the store.
+        grad : array
+            In the shape of the table, changed in place.
+        """
         found = self._range[table]
         whole = part._replace(rows=part.rows - found.first, shape=table.shape).dense()
         grad += whole

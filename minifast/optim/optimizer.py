@@ -351,12 +351,14 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
     ----------
     groups : iterable of Parameter, or of iterables of Parameter
         The parameters, or one list of them for each layer group.
-    lr, mom, wd : float or sequence of float
-        Learning rate, momentum and weight decay: one number, or one for each group.
+    lr, mom : float or sequence of float
+        Learning rate and momentum: one number, or one for each group.
     beta : float
         Decay of the mean square, torch's ``alpha``.
     eps : float
         Added to the root.
+    wd : float or sequence of float
+        Weight decay.
     true_wd : bool
         Whether weight decay is decoupled from the gradient; False is the classic L2 penalty.
     bn_wd : bool
@@ -385,13 +387,15 @@ def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  #
     ----------
     groups : iterable of Parameter, or of iterables of Parameter
         The parameters, or one list of them for each layer group.
-    lr, wd : float or sequence of float
-        Learning rate and weight decay: one number, or one for each group.
+    lr : float or sequence of float
+        Learning rate: one number, or one for each group.
     mom, beta : float
         Decay of the means of the gradient and of its square: torch's two betas. fastai's second
         one is 0.99.
     eps : float
         Added to the root.
+    wd : float or sequence of float
+        Weight decay: one number, or one for each group.
     true_wd : bool
         Whether weight decay is decoupled from the gradient; False is the classic L2 penalty.
     bn_wd : bool

@@ -1,15 +1,20 @@
-"""Schedules: plain functions of the position in training."""
+"""Schedules: plain functions of the position in training.
+
+An annealer is called as ``annealer(start, end, pct)``: it returns the value on the way from
+``start`` to ``end`` after the fraction ``pct`` of the steps, all floats, ``pct`` from 0 to 1. Their names are fastai v1's.
+"""
 from collections.abc import Callable, Sequence
 from math import cos, pi
 from typing import TypeAlias
 
 Annealer: TypeAlias = Callable[[float, float, float], float]
-"""``annealer(start, end, pct)``: the value after the fraction ``pct`` of the way."""
 
 
 def annealing_no(start: float, end: float, pct: float) -> float:
-    """No annealing.
+    """Return ``start``: no annealing.
 
+    Examples
+    --------
     >>> annealing_no(1., 0., .25)
     1.0
     """
@@ -17,8 +22,10 @@ def annealing_no(start: float, end: float, pct: float) -> float:
 
 
 def annealing_linear(start: float, end: float, pct: float) -> float:
-    """A straight line.
+    """Interpolate along a straight line.
 
+    Examples
+    --------
     >>> annealing_linear(1., 0., .25)
     0.75
     """
@@ -26,8 +33,10 @@ def annealing_linear(start: float, end: float, pct: float) -> float:
 
 
 def annealing_exp(start: float, end: float, pct: float) -> float:
-    """Equal ratios: a straight line on a logarithmic scale.
+    """Interpolate in equal ratios: a straight line on a logarithmic scale.
 
+    Examples
+    --------
     >>> annealing_exp(1., 16., .25)
     2.0
     """
@@ -35,8 +44,10 @@ def annealing_exp(start: float, end: float, pct: float) -> float:
 
 
 def annealing_cos(start: float, end: float, pct: float) -> float:
-    """Half a cosine: slow at both ends.
+    """Interpolate along half a cosine, which is flat at both ends.
 
+    Examples
+    --------
     >>> round(annealing_cos(1., 0., .25), 6)
     0.853553
     """
@@ -44,8 +55,10 @@ def annealing_cos(start: float, end: float, pct: float) -> float:
 
 
 def annealing_poly(degree: float) -> Annealer:
-    """A power of what is left: steep first for a degree above 1.
+    """Return an annealer that follows a power of the steps that remain.
 
+    Examples
+    --------
     >>> annealing_poly(2)(1., 0., .5)
     0.25
     """
@@ -53,8 +66,19 @@ def annealing_poly(degree: float) -> Annealer:
 
 
 class Phase:
-    """``length`` steps from ``start`` to ``end``, at least one; fastai v1's ``Scheduler``.
+    """A function of the step that goes from one value to another; fastai v1's ``Scheduler``.
 
+    Parameters
+    ----------
+    length : int
+        Number of steps; below 1 it counts as 1.
+    start, end : float
+        The values at both ends.
+    annealer : callable
+        How to go from one to the other.
+
+    Examples
+    --------
     >>> Phase(4, 0., 1., annealing_linear)(1)
     0.25
     """
@@ -68,8 +92,10 @@ class Phase:
 
 
 def in_turn(phases: Sequence[Phase]) -> Callable[[int], float]:
-    """One phase after the other, as one function of the step; after the last, its end.
+    """Return one function of the step for several phases; after the last, its end.
 
+    Examples
+    --------
     >>> ramp = in_turn([Phase(2, 0., 1.), Phase(2, 1., 0.)])
     >>> [ramp(i) for i in range(6)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
@@ -86,12 +112,38 @@ def in_turn(phases: Sequence[Phase]) -> Callable[[int], float]:
 def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85),
               div_factor: float = 25., pct_start: float = .3, final_div: float | None = None
               ) -> tuple[Callable[[int], float], Callable[[int], float]]:
-    """Learning rate and momentum of the one-cycle policy (Smith 2018), as fastai v1 has it.
+    """Return learning rate and momentum of the one-cycle policy, as fastai v1 has it.
 
-    The rate rises by a cosine from lr_max/div_factor to lr_max in the first ``pct_start`` of
-    ``n_steps``, then falls to lr_max/final_div; momentum mirrors it. Step i is the value for
-    batch i; step n_steps is what is left in the optimizer at the end.
+    The rate rises from ``lr_max / div_factor`` to ``lr_max``, then falls to
+    ``lr_max / final_div``, both along a cosine. Momentum does the opposite.
 
+    Parameters
+    ----------
+    n_steps : int
+        Number of batches.
+    lr_max : float
+        The highest learning rate.
+    moms : tuple of float
+        Momentum at both ends, and at the highest rate.
+    div_factor : float
+        The first rate is ``lr_max / div_factor``.
+    pct_start : float
+        The fraction of the steps in which the rate rises.
+    final_div : float, optional
+        The last rate is ``lr_max / final_div``, by default ``lr_max / (div_factor * 1e4)``.
+
+    Returns
+    -------
+    lr, mom : callable
+        Functions of the step. Step i is the value for batch i; step ``n_steps`` is what remains
+        in the optimizer at the end.
+
+    References
+    ----------
+    Smith 2018, "A disciplined approach to neural network hyper-parameters".
+
+    Examples
+    --------
     >>> lr, mom = one_cycle(10, 1., pct_start=.3)
     >>> round(lr(0), 9), lr(3), mom(3)
     (0.04, 1.0, 0.85)

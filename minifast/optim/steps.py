@@ -1,8 +1,9 @@
 """The small steps that optimizers are lists of.
 
-A step changes one parameter in place. It is called as ``step(p, state, **hypers)``: the parameter
-with its gradient ``p.grad``, the state that the optimizer keeps for it, and the hyper-parameters
-of its group, of which it names those that it needs.
+A step changes one parameter in place. It is called as ``step(p, state, **hypers)``: ``p`` is the
+parameter with its array ``p.data`` and its gradient ``p.grad``, of any shape; ``state`` is what the
+optimizer keeps for it, a State; and of its group's hyper-parameters a step names those that it
+needs: ``lr``, ``wd``, ``mom``, ``beta``, ``eps``. Nothing is returned.
 
 References
 ----------
