@@ -188,7 +188,7 @@ def concatenate(*arrays: Array, axis: int) -> Array:
 
 def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     """Zeros, plus ``g`` at ``index``; an index that occurs twice gets both gradients."""
-    total = np.zeros_like(a)
+    total = np.zeros(a.shape, a.dtype, like=a)
     backend_of(a).scatter_add(total, index, g)
     return total
 

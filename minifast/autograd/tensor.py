@@ -631,7 +631,7 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype == np.float64:
+    if output.dtype == _FLOAT64:
         output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and recording.get():
@@ -640,9 +640,12 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     return result
 
 
+_FLOAT64 = np.dtype(np.float64)
+
+
 def _narrow(output: Array, arrays: list[Any]) -> Array:
     """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
-    wide = any(getattr(a, "dtype", "") == np.float64 and not isinstance(a, float) for a in arrays)
+    wide = any(getattr(a, "dtype", "") == _FLOAT64 and not isinstance(a, float) for a in arrays)
     return output if wide else output.astype(np.float32)
 
 

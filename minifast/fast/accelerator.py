@@ -53,6 +53,7 @@ class Accelerator:
         self.plain = type(opt)
         self.flats: list[list[tuple[FlatParameters, bool]]] = []
         self.layers: list[Module] = []
+        self.frozen: list[Parameter] = []
         self.active = False
         self.taken = self.age = self.wait = 0
 
@@ -72,6 +73,7 @@ class Accelerator:
         try:
             self.flats = []
             self.trainable = self._flags()
+            self.frozen = [p for group in self.opt.groups for p in group if not p.requires_grad]
             weights = {layer.weight for layer in self.model.modules() if type(layer) is Embedding}
             for group in self.opt.groups:
                 self.flats.append([])
@@ -143,15 +145,14 @@ class Accelerator:
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        if not self.active or self.trainable != self._flags():
+        if not self.active:
             self.plain.zero_grad(self.opt)
             return
-        for flat, _ in (pair for flats in self.flats for pair in flats):
-            flat.zero_grad()
-        for group in self.opt.groups:
-            for p in group:
-                if not p.requires_grad:
-                    p.grad = None
+        for flats in self.flats:
+            for flat, _ in flats:
+                flat.zero_grad()
+        for p in self.frozen:
+            p.grad = None
 
 
 class AcceleratedOptimizer(Optimizer):

@@ -208,12 +208,16 @@ class FlatParameters:
             self._cut()
         self._collect()
 
+        if self.chunks:
+            self._step_chunks(steps, hypers)
+        elif self.deferred is not None and self.deferred.kind.counts:
+            self._count += 1
+
+    def _step_chunks(self, steps: Sequence[Step], hypers: Mapping[str, float]) -> None:
         def run(chunks: list[Chunk]) -> None:
             for chunk in chunks:
                 chunk.step(steps, hypers)
         for_each(self.runs, run)
-        if not self.chunks and self.deferred is not None and self.deferred.kind.counts:
-            self._count += 1
 
     def _collect(self) -> None:
         """Bring data and gradients to their places before a dense step.

@@ -196,8 +196,9 @@ class EmbeddingStore:
 
     def _parts(self) -> list[SparseGrad]:
         """All gradients of lookups, here and in the tables."""
-        own = [] if self.only_pending else [part for t in self.tables for part in t.sparse]
-        return [*self.pending, *own]
+        if self.only_pending:
+            return self.pending
+        return [*self.pending, *(part for table in self.tables for part in table.sparse)]
 
     def share(self) -> float:
         """Return at most how large a part of the store has a gradient."""
@@ -205,8 +206,8 @@ class EmbeddingStore:
 
     def gradient(self) -> SparseGrad:
         """Return the sum of all gradients of lookups, for the rows of the whole matrix."""
-        if len(self.pending) == len(self._parts()) == 1:
-            return self.pending[0]
+        if len(parts := self._parts()) == len(self.pending) == 1:
+            return parts[0]
         found = [part.unscaled() for part in self.pending]
         for row_range in self.ranges:
             lookups: dict[tuple[int, int], list[tuple[Any, SparseGrad]]] = {}

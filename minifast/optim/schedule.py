@@ -1,7 +1,8 @@
 """Schedules: plain functions of the position in training.
 
 An annealer is called as ``annealer(start, end, pct)``: it returns the value on the way from
-``start`` to ``end`` after the fraction ``pct`` of the steps, all floats, ``pct`` from 0 to 1. Their names are fastai v1's.
+``start`` to ``end`` after the fraction ``pct`` of the steps. All are floats, ``pct`` from 0 to 1.
+The names are fastai v1's.
 """
 from collections.abc import Callable, Sequence
 from math import cos, pi
