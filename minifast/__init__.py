@@ -24,10 +24,11 @@ from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
 
-# names from other libraries that fastai v1's modules re-export, with their modules
+# other names that fastai v1's modules re-export, with their modules
 _OTHERS = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn",
            "Path": "pathlib", "itemgetter": "operator", "attrgetter": "operator",
-           "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas"}
+           "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas",
+           "defaults": "minifast.defaults"}
 
 
 @cache
@@ -76,9 +77,7 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
     """
     if name == "__all__":
         names = [name for package in _packages() for name in public_names(package)]
-        return list(dict.fromkeys([*public_names(module), *_OTHERS, "defaults", *names]))
-    if name == "defaults":
-        return defaults
+        return list(dict.fromkeys([*public_names(module), *_OTHERS, *names]))
     if name in _OTHERS:
         found = import_module(_OTHERS[name])
         return found if name in ("np", "pd", "plt", "nn") else getattr(found, name)

@@ -174,8 +174,7 @@ class Optimizer:
             If the parameter's array was replaced by one of another shape, or on another device.
         """
         data, grad = p.data, p.grad
-        state = self.state.get(p)
-        if state is None:
+        if (state := self.state.get(p)) is None:
             state = self.state[p] = State(p)
         if state.kind != (type(data), data.shape):
             check_replacement(state.device, state.kind[1], data)
