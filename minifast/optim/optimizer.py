@@ -248,7 +248,8 @@ class Optimizer:
                 if name == "count":
                     own.count = int(value)
                 else:
-                    own[name] = _like(value, p.data)
+                    host = np.array(value, p.data.dtype)
+                    own[name] = backend_of(p.data).from_host(host)
         self.state = dict(loaded.values())
 
     def misfit(self, state: Mapping[str, Any]) -> str:
@@ -291,11 +292,6 @@ def check_replacement(device: str, shape: tuple[int, ...], data: Array) -> None:
     if data.shape != shape:
         raise ShapeError(f"a parameter's data of shape {shape} was replaced by {data.shape}; "
                          "make a new optimizer for another shape")
-
-
-def _like(value: Any, data: Array) -> Array:
-    """A copy of the array ``value`` in the type and on the device of ``data``."""
-    return backend_of(data).from_host(np.array(value, data.dtype))
 
 
 def _as_groups(groups: Groups) -> list[list[Parameter]]:
