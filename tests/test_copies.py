@@ -1,28 +1,36 @@
-"""Copies of models with their optimizers, and of learners: they train on like what they are of."""
+"""Copies of models with their optimizers, and of learners: they train on like the original."""
 import copy
 import pickle
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny import fit_quietly, host
+from fast_training import assert_plain
+from tiny import Spy, fit_quietly, host
 
 from minifast.autograd import tensor
 from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import CollabDataBunch
 from minifast.datasets import planted_ratings
+from minifast.fast import accelerate
 from minifast.nn import Embedding, Linear, Module, ReLU, Sequential
-from minifast.optim import SGD, Adam, Optimizer
+from minifast.optim import SGD, Adam, Optimizer, RMSProp
 
 Both = tuple[Module, Optimizer]
 MAKERS: dict[str, Callable[[Any], Optimizer]] = {
     "SGD": lambda groups: SGD(groups, lr=.1, mom=.9, wd=.1),
     "Adam": lambda groups: Adam(groups, lr=.01, wd=.1),
-    "SGD, lazy": lambda groups: SGD(groups, lr=.1, mom=.9, wd=.1, lazy=True),
-    "Adam, lazy": lambda groups: Adam(groups, lr=.01, wd=.1, lazy=True)}
+    "RMSProp": lambda groups: RMSProp(groups, lr=.01, mom=.9, wd=.1)}
 WAYS: dict[str, Callable[[Both], Both]] = {
     "copy": copy.deepcopy, "pickle": lambda both: pickle.loads(pickle.dumps(both))}
+MODELS: dict[str, Callable[[], Module]] = {
+    "linear": lambda: net(), "ratings": lambda: EmbeddingDotBias(4, 30, 20, seed=0),
+    "table": lambda: Sequential(Embedding(30, 3, seed=0), net())}
+PATHS: dict[str, Callable[..., Any]] = {
+    "plain": lambda model, opt: nullcontext(), "fast": accelerate,
+    "deferred": lambda model, opt: accelerate(model, opt, always=True)}
 
 
 def net() -> Sequential:
@@ -51,25 +59,29 @@ def steps(both: Both, first: int, n: int) -> list[Any]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("kind", ["linear", "pairs", "table"])
-def test_a_copy_trains_on_like_the_original(kind: str, maker: str, way: str) -> None:
-    model: Module = {"linear": net, "pairs": lambda: EmbeddingDotBias(4, 30, 20, seed=0),
-                     "table": lambda: Sequential(Embedding(30, 3, seed=0), net())}[kind]()
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_copy_trains_on_like_the_original(path: str, kind: str, maker: str, way: str) -> None:
+    """Copied in the middle of an accelerated training, it is an ordinary model."""
+    model = MODELS[kind]()
     both = model, MAKERS[maker]([model.parameters()])
     before = [host(p.data).copy() for p in model.parameters()]
-    steps(both, 0, 3)
-    backward(model, 3)  # a gradient waits
-    twin = WAYS[way](both)
-    ours = steps(both, 4, 5)
-    theirs = steps(twin, 4, 5)
-    for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(our, their, rtol=1e-6, atol=1e-8)
-    for p, start in zip(twin[0].parameters(), before, strict=True):
-        assert not np.array_equal(host(p.data), start)
-    mine = [np.array(array) for array in ours]
-    steps(twin, 9, 2)
-    for now, then in zip(steps(both, 0, 0), mine, strict=True):
-        np.testing.assert_array_equal(now, then)  # the copy has nothing of the original's
+    with PATHS[path](*both):
+        steps(both, 0, 3)
+        backward(model, 3)  # a gradient waits
+        twin = WAYS[way](both)
+        assert_plain(*twin)
+        ours = steps(both, 4, 20)
+        theirs = steps(twin, 4, 20)
+        for our, their in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(our, their, rtol=1e-5, atol=1e-7)
+        for p, start in zip(twin[0].parameters(), before, strict=True):
+            assert not np.array_equal(host(p.data), start)
+        mine = [np.array(array) for array in ours]
+        steps(twin, 24, 2)
+        for now, then in zip(steps(both, 0, 0), mine, strict=True):
+            np.testing.assert_array_equal(now, then)  # the copy shares nothing with the original
+    assert_plain(*both)
 
 
 @pytest.fixture
@@ -90,6 +102,24 @@ def test_a_copy_of_a_learner(learn: CollabLearner) -> None:
     for ours, theirs in zip(learn.model.parameters(), twin.model.parameters(), strict=True):
         np.testing.assert_allclose(host(ours.data), host(theirs.data), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(twin.recorder.val_losses, learn.recorder.val_losses, rtol=1e-6)
+
+
+def test_a_copy_of_a_learner_in_the_middle_of_a_fit(learn: CollabLearner) -> None:
+    copies: list[Any] = []
+
+    def look(event: str, state: Any) -> None:
+        if event == "step_end" and state["iteration"] == 5:
+            copies.append(copy.deepcopy((learn.model, learn.opt)))
+            copies.append([host(p.data).copy() for p in learn.model.parameters()])
+    fit_quietly(learn, 1, callbacks=[Spy(look)])
+    (model, opt), weights = copies
+    assert_plain(model, opt)
+    for p, was in zip(model.parameters(), weights, strict=True):
+        np.testing.assert_array_equal(host(p.data), was)
+    learn.model, learn.opt = model, opt
+    learn.layer_groups = [Sequential(*model.children())]
+    fit_quietly(learn, 1)
+    assert not np.array_equal(host(model.parameters()[0].data), weights[0])
 
 
 def test_a_copy_of_a_frozen_group_and_of_an_unused_optimizer() -> None:

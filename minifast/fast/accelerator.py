@@ -6,7 +6,6 @@ arrays, ordinary classes, ordinary optimizer state.
 """
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from copyreg import __newobj__ as new_object  # type: ignore[attr-defined]
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..train.scheduler import Scheduler
 from .deferred_table import PATIENCE
 from .flat import FlatParameters
 from .future import Schedules
-from .interrupts import interrupts_wait, uninterrupted
+from .interrupts import interrupted, interrupts_wait, uninterrupted
 from .layers import CLASSES
 
 ELEMENTWISE = {steps.weight_decay, steps.l2_reg, steps.momentum, steps.average_grad,
@@ -183,7 +182,7 @@ class AcceleratedOptimizer(Optimizer):
         """For copies and pickles: as the ordinary optimizer."""
         self.accelerator.leave()
         own = {name: value for name, value in vars(self).items() if name != "accelerator"}
-        return new_object, (self.accelerator.plain,), own
+        return object.__new__, (self.accelerator.plain,), own
 
 
 def _accelerated(plain: type[Optimizer]) -> type[Optimizer]:
@@ -251,7 +250,8 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
         fast.__class__ = _accelerated(accelerator.plain)
         try:
             accelerator.enter()
-            yield
+            with interrupted():
+                yield
         finally:
             accelerator.leave()
             fast.__class__ = accelerator.plain

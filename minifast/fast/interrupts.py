@@ -7,11 +7,17 @@ from types import FrameType
 
 
 class _Local(threading.local):
-    busy = 0
+    busy = False
     waiting = False
 
 
 _local = _Local()
+
+
+def _raise_waiting() -> None:
+    if _local.waiting and not _local.busy:
+        _local.waiting = False
+        raise KeyboardInterrupt
 
 
 class uninterrupted:  # noqa: N801  (reads as a statement: with uninterrupted():)
@@ -21,13 +27,22 @@ class uninterrupted:  # noqa: N801  (reads as a statement: with uninterrupted():
     """
 
     def __enter__(self) -> None:
-        _local.busy += 1
+        self._before, _local.busy = _local.busy, True
 
     def __exit__(self, *error: object) -> None:
-        _local.busy -= 1
-        if _local.waiting and not _local.busy:
-            _local.waiting = False
-            raise KeyboardInterrupt
+        _local.busy = self._before
+        _raise_waiting()
+
+
+class interrupted:  # noqa: N801
+    """Within this, Ctrl-C does not wait, whatever is around it."""
+
+    def __enter__(self) -> None:
+        _local.busy = False
+        _raise_waiting()
+
+    def __exit__(self, *error: object) -> None:
+        _local.busy = True
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
@@ -38,17 +53,21 @@ def _handle(signum: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Install the handler that makes Ctrl-C wait in ``uninterrupted``, until the end.
+    """Install the handler that makes Ctrl-C wait, here and in ``uninterrupted``, until the end.
 
-    Nothing is installed in a thread other than the main one, or where Python's own handler was
-    replaced already.
+    Only within ``interrupted`` it does not wait. Nothing is installed in a thread other than the
+    main one, or where Python's own handler was replaced already.
     """
-    if threading.current_thread() is not threading.main_thread() \
-            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _handle)
+    install = threading.current_thread() is threading.main_thread() \
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
+        _local.busy = True
+        if install:
+            signal.signal(signal.SIGINT, _handle)
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _local.busy = True
+        if install:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        _local.busy = False
+        _raise_waiting()

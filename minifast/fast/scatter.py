@@ -40,10 +40,11 @@ def scatter_add(target: Array, rows: Array, values: Array, scale: float | Array 
         return
     n = len(rows)
     ends, ones = _one_hot(n, rows.dtype.char, target.dtype.char)
-    if isinstance(scale, np.ndarray):
+    if isinstance(scale, np.ndarray) and scale.shape == rows.shape:
         factors = np.ascontiguousarray(scale, target.dtype)
     else:
-        factors = ones if scale == 1 else np.multiply(ones, scale, dtype=target.dtype)
+        factors = ones if np.ndim(scale) == 0 and scale == 1 \
+            else np.multiply(ones, scale, dtype=target.dtype)
     product(len(target), n, target.shape[1], ends, rows, factors, values.reshape(-1),
             target.reshape(-1))
 
@@ -77,7 +78,8 @@ def _fits_product(target: Array, rows: Array, values: Array) -> bool:
     """Whether SciPy's product takes these arrays as they are."""
     return (type(target) is np.ndarray and target.flags.c_contiguous
             and target.dtype.char in "fd" and target.dtype.isnative
-            and values.dtype == target.dtype and rows.dtype.char in "ilq")
+            and values.dtype == target.dtype and values.shape == (len(rows), target.shape[1])
+            and rows.dtype.char in "ilq")
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ import numpy as np
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.embedding import check_ids
+from .interrupts import uninterrupted
 from .layout import ColumnGroup, Place
 from .parameters import EmbeddingWeight
 from .sparse_grad import SparseGrad
@@ -110,7 +111,8 @@ class EmbeddingStore:
     def materialize(self) -> None:
         """Write down the present values, if they are deferred."""
         if self.deferred is not None:
-            self.deferred.materialize()
+            with uninterrupted():
+                self.deferred.materialize()
         self.last_reads = {}
 
     def look_up(self, rows: Array) -> Array:
@@ -171,7 +173,7 @@ class EmbeddingStore:
                                         values.reshape(len(self.ranges), -1, self.width),
                                         strict=True):
                 for table in found.tables:
-                    part = np.ascontiguousarray(its[:, self.columns[table]])
+                    part = its[:, self.columns[table]].copy()
                     table.sparse.append(SparseGrad(some, part, (len(self.data), part.shape[1])))
 
     def add_part(self, table: Parameter, part: SparseGrad, grad: Array) -> None:
