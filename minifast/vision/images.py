@@ -75,6 +75,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         ImageDataBunch
+            The bunch.
 
         Raises
         ------
@@ -138,6 +139,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         ImageDataBunch
+            The bunch.
 
         Raises
         ------
@@ -231,6 +233,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         Tensor (1, c, h, w)
+            The batch, on the device of the data.
 
         Raises
         ------
@@ -293,6 +296,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         matplotlib.figure.Figure
+            The figure.
         """
         import matplotlib.pyplot as plt
         images = self.denormalized(x)

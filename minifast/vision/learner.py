@@ -8,19 +8,10 @@ import numpy as np
 from ..autograd import ShapeError, Tensor, no_grad
 from ..backend import generator
 from ..data import DataBunch, DatasetType
-from ..nn import (
-    BatchNorm,
-    BatchNorm1d,
-    Flatten,
-    Module,
-    ReLU,
-    Sequential,
-    StateDictError,
-    bn_drop_lin,
-    kaiming_normal_,
-)
+from ..nn import BatchNorm, BatchNorm1d, Flatten, Module, ReLU, Sequential, kaiming_normal_
 from ..nn.init import Seed
-from ..nn.tabular_model import one_dropout_each
+from ..nn.module import StateDictError
+from ..nn.tabular_model import bn_drop_lin, one_dropout_each
 from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn
@@ -56,6 +47,7 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
     Returns
     -------
     Module
+        The body.
 
     Raises
     ------
@@ -113,6 +105,7 @@ def num_features_model(body: Module, n_in: int = 3, size: Sequence[int] = (64, 6
     Returns
     -------
     int
+        The number of channels.
 
     Raises
     ------
@@ -170,6 +163,7 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
     Returns
     -------
     Sequential
+        The head.
 
     Raises
     ------
@@ -319,6 +313,7 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     Returns
     -------
     Learner
+        The learner.
 
     Raises
     ------
@@ -350,7 +345,7 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     if init is not None:
         apply_init(head, init, rng)
     learn = Learner(data, Sequential(body, head), **learn_kwargs)
-    learn.split(_default_split(base_arch) if split_on is None else split_on)
+    learn.split(_group_starts(base_arch, body, head) if split_on is None else split_on)
     if pretrained is not False:
         learn.freeze()
     return learn
@@ -375,9 +370,6 @@ def _check_head(model: Module, image_shape: Sequence[int], c: int | None) -> Non
                          f"but data.c={c} classes need (1, {c})")
 
 
-def _default_split(arch: Arch) -> Callable[[Module], list[Module]]:
-    def split(model: Any) -> list[Module]:
-        body, head = model[0], model[1]
-        second = MODEL_META[arch][1] if arch in MODEL_META else 0
-        return [body[second], head] if 0 < second < len(list(body.children())) else [head]
-    return split
+def _group_starts(arch: Arch, body: Module, head: Module) -> list[Module]:
+    second = list(body.children())[MODEL_META[arch][1]:] if arch in MODEL_META else []
+    return [*second[:1], head]
