@@ -1,5 +1,4 @@
 """Callbacks that can be passed to a fit, or to a learner as ``callback_fns``."""
-from . import methods as methods
 from .accumulate import AccumulateScheduler as AccumulateScheduler
 from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
 from .general_sched import GeneralScheduler as GeneralScheduler

@@ -50,12 +50,8 @@ class AccumulateScheduler(LearnerCallback):
         loss = self.learn.loss_func
         self.reduction = getattr(loss, "reduction", None)
         if self.reduction not in ("mean", "sum"):
-            raise ValueError(f"cannot accumulate gradients of the loss {loss!r}: it does not say "
-                             "whether it is a mean or a sum over rows. Set its attribute, "
-                             "loss_func.reduction = 'mean' or 'sum'")
-
-    def on_epoch_begin(self) -> None:
-        self.total = 0
+            raise ValueError(f"the loss {loss!r} does not say whether it is a mean or a sum over "
+                             "rows; set loss_func.reduction = 'mean' or 'sum'")
 
     def on_batch_begin(self, last_target: Any) -> None:
         self.rows = batch_rows(last_target)
@@ -79,6 +75,7 @@ class AccumulateScheduler(LearnerCallback):
     def on_epoch_end(self) -> None:
         if self.total:  # the epoch ended between two steps
             self.learn.model.zero_grad()
+            self.total = 0
 
     def on_train_end(self) -> None:
         self.on_epoch_end()

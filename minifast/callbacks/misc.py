@@ -1,5 +1,6 @@
 """Small callbacks: stop on NaN or after a few batches, clip gradients, write a log file."""
 import csv
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,32 @@ class GradientClipping(LearnerCallback):
             scale = np.minimum(self.clip / (norm + 1e-6), 1.)  # stays on the device: no wait
             for g in grads:
                 g *= scale.astype(g.dtype)
+
+
+def clip_grad(learn: Learner, clip: float = .1) -> Learner:
+    """Clip gradients in all fits from now on.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to change.
+    clip : float
+        The largest norm of all gradients together.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    See Also
+    --------
+    GradientClipping : The callback that does it.
+    """
+    learn.callback_fns = [*learn.callback_fns, partial(GradientClipping, clip=clip)]
+    return learn
+
+
+setattr(Learner, clip_grad.__name__, clip_grad)
 
 
 class CSVLogger(LearnerCallback):

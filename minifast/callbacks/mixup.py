@@ -1,5 +1,6 @@
 """Mixup: training on weighted means of two rows each."""
 from copy import copy
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -42,8 +43,7 @@ class MixUpLoss:
         self.own = hasattr(crit, "reduction")
         if not self.own and "reduction" not in signature(crit).parameters:
             raise TypeError(f"mixup needs the loss of each row, and {crit!r} gives one number "
-                            "for all; let it take reduction='none', or use a loss of minifast.nn "
-                            "such as CrossEntropyFlat()")
+                            "for all; let it take reduction='none', or use one of minifast.nn")
         self.crit, self.reduction = crit, getattr(crit, "reduction", "mean")
         self.activation = getattr(crit, "activation", None)
 
@@ -159,8 +159,35 @@ def _take(x: Tensor, rows: Array) -> Tensor:
 def _mix(x: Tensor, other: Tensor, share: Array) -> Tensor:
     """Return ``share * x + (1 - share) * other``, row by row; ``share`` is (bs,)."""
     if x.dtype.kind != "f":
-        raise TypeError(f"a batch of {x.dtype} cannot be mixed: the mean of two class numbers or "
-                        "ids has no meaning. Give inputs as floats, or pass stack_x=True for "
-                        "inputs, stack_y=True for targets")
+        raise TypeError(f"a batch of {x.dtype} cannot be mixed: a mean of ids has no meaning. Give "
+                        "floats, or pass stack_x=True for inputs, stack_y=True for targets")
     weight = share.reshape(-1, *[1] * (x.ndim - 1))
     return Tensor(x.data * weight + other.data * (1 - weight))
+
+
+def mixup(learn: Learner, alpha: float = .4, stack_x: bool = False, stack_y: bool = True
+          ) -> Learner:
+    """Mix rows of each training batch in all fits from now on.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to change.
+    alpha, stack_x, stack_y : float, bool, bool
+        The arguments of ``MixUpCallback``.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    See Also
+    --------
+    MixUpCallback : The callback that does it.
+    """
+    mix = partial(MixUpCallback, alpha=alpha, stack_x=stack_x, stack_y=stack_y)
+    learn.callback_fns = [*learn.callback_fns, mix]
+    return learn
+
+
+setattr(Learner, mixup.__name__, mixup)

@@ -114,8 +114,7 @@ def class_weights(labels: "np.ndarray[Any, Any]") -> Weights:
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise TypeError(f"oversampling needs one class number per row, got targets of shape "
-                        f"{labels.shape} and type {labels.dtype}; pass weights= with one number "
-                        "per row")
+                        f"{labels.shape} and type {labels.dtype}; pass weights= instead")
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Weights = (1 / counts)[places]
     return weights
