@@ -25,7 +25,8 @@ def group_table(learn: Learner) -> Text:
 
 
 def _rows(learn: Learner) -> Iterator[tuple[str, ...]]:
-    groups, names = list(learn.layer_groups), _names(learn.model)
+    groups, model = list(learn.layer_groups), learn.model
+    names = {id(part): name for name, part in [*model.named_parameters(), *model.named_modules()]}
     columns = [column if len(column) == len(groups) else ["-"] * len(groups)
                for column in (_rates(learn), _wds(learn), *_measured(learn))]
     for i, (group, *cells) in enumerate(zip(groups, *columns, strict=True)):
@@ -48,11 +49,6 @@ def _state(group: Module) -> str:
     norms = {id(p) for leaf in flatten_model(group) if isinstance(leaf, BatchNorm)
              for p in leaf.parameters()}
     return "frozen" if not trainable else "partly (bn)" if trainable == norms else "partly"
-
-
-def _names(model: Module) -> dict[int, str]:
-    """Return the names of modules and parameters by their identity."""
-    return {id(part): name for name, part in [*model.named_parameters(), *model.named_modules()]}
 
 
 def _layers(leaves: list[Module], names: dict[int, str]) -> str:
