@@ -220,9 +220,8 @@ def read_image(file: str | Path, size: Size = None, grey: bool = False) -> Pixel
         with pil.open(file) as image:
             return pillow_array(image, size, grey)
     except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{file} cannot be read as an image ({error}); repair or remove "
-                                   "it, or skip such files: from_folder(..., "
-                                   "skip_unreadable=True)") from error
+        raise UnreadableImageError(f"{file} cannot be read as an image ({error}); repair it, or "
+                                   "pass skip_unreadable=True to from_folder") from error
 
 
 def read_folders(folders: Iterable[Path], size: Size = None, grey: bool = False,
