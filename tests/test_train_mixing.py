@@ -10,7 +10,6 @@ from minifast import Tensor, gradcheck
 from minifast.autograd import tensor
 from minifast.backend import default_device
 from minifast.callbacks import (
-    LabelSmoothingCrossEntropy,
     MixUpCallback,
     MixUpLoss,
     OverSamplingCallback,
@@ -28,6 +27,7 @@ from minifast.nn import (
 )
 from minifast.optim import SGD
 from minifast.train import Learner
+from minifast.vision import LabelSmoothingCrossEntropy
 
 
 def class_learner(counts: Any = (40, 8, 16), bs: int = 8, **kwargs: Any) -> Learner:
@@ -86,7 +86,8 @@ def test_a_mixture_s_loss_leaves_the_loss_it_was_made_from() -> None:
         loss(tensor([[0., 1.]]), tensor([0, 1]), tensor([1, 0]), tensor([.5, .5]))
     assert crit.reduction == "mean"
     loss.reduction = "sum"
-    assert crit.reduction == "sum"
+    assert float(loss(tensor([[0., 0.]] * 2), tensor([0, 1]))) == pytest.approx(2 * np.log(2))
+    assert crit.reduction == "mean"
     assert loss.activation is softmax
     assert repr(loss) == "MixUpLoss of FlattenedLoss of CrossEntropyLoss()"
     with pytest.raises(TypeError, match="gives one number for all; let it take reduction='none'"):

@@ -1,11 +1,8 @@
 """Callbacks that can be passed to a fit, or to a learner as ``callback_fns``."""
-from . import methods as methods
 from .accumulate import AccumulateScheduler as AccumulateScheduler
 from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
 from .general_sched import GeneralScheduler as GeneralScheduler
 from .general_sched import TrainingPhase as TrainingPhase
-from .label_smoothing import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
-from .label_smoothing import label_smoothing_cross_entropy as label_smoothing_cross_entropy
 from .misc import CSVLogger as CSVLogger
 from .misc import GradientClipping as GradientClipping
 from .misc import StopAfterNBatches as StopAfterNBatches

@@ -1,13 +1,11 @@
 """Gradient accumulation: one optimizer step for several batches."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..train.callback import Changes, LearnerCallback
+from ..train import Learner, LearnerCallback
+from ..train.callback import Changes
 from ..train.loop import batch_rows
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
 
 
 class AccumulateScheduler(LearnerCallback):
@@ -42,33 +40,28 @@ class AccumulateScheduler(LearnerCallback):
 
     _order = -5  # before callbacks that use the gradients, such as GradientClipping
 
-    def __init__(self, learn: "Learner", n_step: int = 1, drop_last: bool = False) -> None:
+    def __init__(self, learn: Learner, n_step: int = 1, drop_last: bool = False) -> None:
         super().__init__(learn)
         if not isinstance(n_step, (int, np.integer)) or n_step < 1:
             raise ValueError(f"a step is taken every n_step batches, 1 or more, got {n_step!r}")
         self.n_step, self.drop_last, self.rows, self.total = n_step, drop_last, 0, 0
 
-    def on_train_begin(self, **state: Any) -> None:
+    def on_train_begin(self) -> None:
         loss = self.learn.loss_func
         self.reduction = getattr(loss, "reduction", None)
         if self.reduction not in ("mean", "sum"):
-            raise ValueError(f"cannot accumulate gradients of the loss {loss!r}: it does not say "
-                             "whether it is a mean or a sum over rows. Set its attribute, "
-                             "loss_func.reduction = 'mean' or 'sum'")
+            raise ValueError(f"the loss {loss!r} does not say whether it is a mean or a sum over "
+                             "rows; set loss_func.reduction = 'mean' or 'sum'")
 
-    def on_epoch_begin(self, **state: Any) -> None:
-        self.total = 0
-
-    def on_batch_begin(self, last_target: Any = None, **state: Any) -> None:
+    def on_batch_begin(self, last_target: Any) -> None:
         self.rows = batch_rows(last_target)
         self.unit = self.rows if self.reduction == "mean" else 1
 
-    def on_backward_begin(self, **state: Any) -> None:
+    def on_backward_begin(self) -> None:
         if self.total:  # express the mean so far in units of this batch's gradient
             self._scale(self.total / self.unit)
 
-    def on_backward_end(self, num_batch: int = 0, skip_bwd: bool = False,
-                        **state: Any) -> Changes:
+    def on_backward_end(self, num_batch: int, skip_bwd: bool) -> Changes:
         self.total += 0 if skip_bwd else self.rows
         if self.total:
             self._scale(self.unit / self.total)  # the mean over all rows so far
@@ -79,11 +72,12 @@ class AccumulateScheduler(LearnerCallback):
         self.total = 0
         return {"skip_step": True} if discard else None
 
-    def on_epoch_end(self, **state: Any) -> None:
+    def on_epoch_end(self) -> None:
         if self.total:  # the epoch ended between two steps
             self.learn.model.zero_grad()
+            self.total = 0
 
-    def on_train_end(self, **state: Any) -> None:
+    def on_train_end(self) -> None:
         self.on_epoch_end()
 
     def _scale(self, factor: float) -> None:

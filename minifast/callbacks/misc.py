@@ -1,17 +1,13 @@
 """Small callbacks: stop on NaN or after a few batches, clip gradients, write a log file."""
 import csv
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..train.callback import Callback, Changes, LearnerCallback
-from ..train.recorder import format_cell
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ..train.learner import Learner
+from ..train import Callback, Learner, LearnerCallback
+from ..train.callback import Changes
 
 STOP: dict[str, Any] = {"stop_epoch": True, "stop_training": True, "skip_validate": True}
 """The changes that end training after the present batch."""
@@ -23,8 +19,7 @@ class TerminateOnNaNCallback(Callback):
     The step of that batch is skipped, so the weights stay finite.
     """
 
-    def on_backward_begin(self, last_loss: Any = None, epoch: int = 0, num_batch: int = 0,
-                          **state: Any) -> Changes:
+    def on_backward_begin(self, last_loss: Any, epoch: int, num_batch: int) -> Changes:
         loss = float(last_loss)
         self.bad = not np.isfinite(loss)
         if not self.bad:
@@ -33,7 +28,7 @@ class TerminateOnNaNCallback(Callback):
               "A lower learning rate usually helps: see learn.lr_find().")
         return {"skip_bwd": True, "skip_step": True}
 
-    def on_batch_end(self, train: bool = True, **state: Any) -> Changes:
+    def on_batch_end(self, train: bool) -> Changes:
         return STOP if train and self.bad else None
 
 
@@ -61,7 +56,7 @@ class StopAfterNBatches(Callback):
             raise ValueError(f"training stops after n_batches of 1 or more, got {n_batches!r}")
         self.n_batches = n_batches
 
-    def on_batch_end(self, iteration: int = 0, train: bool = True, **state: Any) -> Changes:
+    def on_batch_end(self, iteration: int, train: bool = True) -> Changes:
         return STOP if train and iteration + 1 >= self.n_batches else None
 
 
@@ -87,20 +82,46 @@ class GradientClipping(LearnerCallback):
     torch.nn.utils.clip_grad_norm_ : The same formula.
     """
 
-    def __init__(self, learn: "Learner", clip: float = .1) -> None:
+    def __init__(self, learn: Learner, clip: float = .1) -> None:
         super().__init__(learn)
         if not clip > 0:
             raise ValueError(f"gradients are clipped to a positive norm, got {clip}")
         self.clip = clip
 
-    def on_backward_end(self, skip_step: bool = False, **state: Any) -> None:
-        found = [p.grad for p in self.learn.model.parameters() if p.requires_grad]
-        grads = [g for g in found if g is not None]
+    def on_backward_end(self, skip_step: bool = False) -> None:
+        grads: list[Any] = [p.grad for p in self.learn.model.parameters()
+                            if p.requires_grad and p.grad is not None]
         if grads and not skip_step:
             norm = np.sqrt(sum((g * g).sum() for g in grads))
             scale = np.minimum(self.clip / (norm + 1e-6), 1.)  # stays on the device: no wait
             for g in grads:
                 g *= scale.astype(g.dtype)
+
+
+def clip_grad(learn: Learner, clip: float = .1) -> Learner:
+    """Clip gradients in all fits from now on.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to change.
+    clip : float
+        The largest norm of all gradients together.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    See Also
+    --------
+    GradientClipping : The callback that does it.
+    """
+    learn.callback_fns = [*learn.callback_fns, partial(GradientClipping, clip=clip)]
+    return learn
+
+
+setattr(Learner, clip_grad.__name__, clip_grad)
 
 
 class CSVLogger(LearnerCallback):
@@ -116,25 +137,22 @@ class CSVLogger(LearnerCallback):
         Add to an existing file instead of replacing it.
     """
 
-    def __init__(self, learn: "Learner", filename: str = "history", append: bool = False) -> None:
+    def __init__(self, learn: Learner, filename: str = "history", append: bool = False) -> None:
         super().__init__(learn)
         self.path, self.append = Path(learn.path) / f"{filename}.csv", append
 
-    def on_train_begin(self, **state: Any) -> None:
+    def on_train_begin(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.append:
             self.path.unlink(missing_ok=True)
 
-    def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
-                     **state: Any) -> None:
-        names = self.learn.recorder.names[:-1 if self.learn.add_time else None]
-        values = [epoch, *(None if v is None else float(v) for v in [smooth_loss, *last_metrics])]
-        values += [None] * (len(names) - len(values))
-        head = [] if self.path.exists() else [names]
+    def on_epoch_end(self) -> None:
+        head, *_, last = self.learn.recorder.table.rows
+        rows = [last] if self.path.exists() else [head, last]
         with self.path.open("a", newline="") as file:
-            csv.writer(file).writerows([*head, [format_cell(v) for v in values]])
+            csv.writer(file).writerows(row[:-1] if self.learn.add_time else row for row in rows)
 
-    def read_logged_file(self) -> "pd.DataFrame":
+    def read_logged_file(self) -> Any:
         """Return the file as a frame."""
         import pandas as pd
         return pd.read_csv(self.path)

@@ -1,16 +1,17 @@
 """Mixup: training on weighted means of two rows each."""
-import inspect
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from functools import partial
+from inspect import signature
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor
 from ..backend import Array, backend_of, generator
-from ..train.callback import Changes, LearnerCallback
+from ..nn.losses import reduce_losses
+from ..train import Learner, LearnerCallback
+from ..train.callback import Changes, listify
 from ..train.loop import LossFunction
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
 
 
 class MixUpLoss:
@@ -39,60 +40,32 @@ class MixUpLoss:
     """
 
     def __init__(self, crit: LossFunction) -> None:
-        self.crit: Any = crit if hasattr(crit, "reduction") else _Reducible(crit)
-
-    @property
-    def reduction(self) -> str:
-        """The wrapped loss's reduction: ``'mean'``, ``'sum'`` or ``'none'``."""
-        return str(self.crit.reduction)
-
-    @reduction.setter
-    def reduction(self, reduction: str) -> None:
-        self.crit.reduction = reduction
-
-    @property
-    def activation(self) -> Any:
-        """The function that turns the model's output into predictions."""
-        return getattr(self.crit, "activation", None)
+        self.own = hasattr(crit, "reduction")
+        if not self.own and "reduction" not in signature(crit).parameters:
+            raise TypeError(f"mixup needs the loss of each row, and {crit!r} gives one number "
+                            "for all; let it take reduction='none', or use one of minifast.nn")
+        self.crit, self.reduction = crit, getattr(crit, "reduction", "mean")
+        self.activation = getattr(crit, "activation", None)
 
     def __call__(self, output: Any, target: Tensor, partner: Tensor | None = None,
                  share: Tensor | None = None) -> Tensor:
         if partner is None or share is None:
-            return self.crit(output, target)  # type: ignore[no-any-return]
+            return self._reduced(self.reduction, output, target)
         weight = share.reshape(-1, 1)  # (bs, 1): a row may have several losses
-        losses = self._row_losses(output, target) * weight \
-            + self._row_losses(output, partner) * (1 - weight)
-        return losses.mean() if self.reduction == "mean" \
-            else losses.sum() if self.reduction == "sum" else losses.flatten()
+        losses = [self._reduced("none", output, y).reshape(len(y), -1) for y in (target, partner)]
+        return reduce_losses((losses[0] * weight + losses[1] * (1 - weight)).flatten(),
+                             self.reduction)
 
-    def _row_losses(self, output: Any, target: Tensor) -> Tensor:
-        """Return the losses of each row, (bs, losses per row)."""
-        before, self.crit.reduction = self.crit.reduction, "none"
-        try:
-            losses: Tensor = self.crit(output, target)
-        finally:
-            self.crit.reduction = before
-        return losses.reshape(len(target), -1)
+    def _reduced(self, reduction: str, output: Any, target: Tensor) -> Tensor:
+        """Return the wrapped loss with another reduction, without changing it."""
+        if not self.own:
+            return self.crit(output, target, reduction=reduction)
+        crit: Any = copy(self.crit)
+        crit.reduction = reduction
+        return crit(output, target)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"MixUpLoss of {self.crit!r}"
-
-
-class _Reducible:
-    """A loss function whose argument ``reduction`` has become an attribute."""
-
-    def __init__(self, func: LossFunction) -> None:
-        if "reduction" not in inspect.signature(func).parameters:
-            raise TypeError(f"mixup needs the loss of each row, and {func!r} gives one number "
-                            "for all; let it take reduction='none', or use a loss of minifast.nn "
-                            "such as CrossEntropyFlat()")
-        self.func, self.reduction = func, "mean"
-
-    def __call__(self, output: Any, target: Tensor) -> Tensor:
-        return self.func(output, target, reduction=self.reduction)
-
-    def __repr__(self) -> str:
-        return repr(self.func)
 
 
 class MixUpCallback(LearnerCallback):
@@ -136,7 +109,7 @@ class MixUpCallback(LearnerCallback):
 
     _order = -30  # restores the loss before another callback's on_train_end can fail
 
-    def __init__(self, learn: "Learner", alpha: float = .4, stack_x: bool = False,
+    def __init__(self, learn: Learner, alpha: float = .4, stack_x: bool = False,
                  stack_y: bool = True, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(learn)
         if not 0 < alpha < float("inf"):
@@ -145,7 +118,7 @@ class MixUpCallback(LearnerCallback):
         self.alpha, self.stack_x, self.stack_y, self.seed = alpha, stack_x, stack_y, seed
         self.replaced: Any = None
 
-    def on_train_begin(self, **state: Any) -> None:
+    def on_train_begin(self) -> None:
         self.rng = generator(self.seed)
         loss = self.learn.loss_func
         if isinstance(loss, MixUpLoss):
@@ -154,12 +127,11 @@ class MixUpCallback(LearnerCallback):
         if self.stack_y:
             self.learn.loss_func, self.replaced = MixUpLoss(loss), loss
 
-    def on_train_end(self, **state: Any) -> None:
+    def on_train_end(self) -> None:
         if self.replaced is not None:
             self.learn.loss_func, self.replaced = self.replaced, None
 
-    def on_batch_begin(self, last_input: Any = None, last_target: Any = None, train: bool = True,
-                       **state: Any) -> Changes:
+    def on_batch_begin(self, last_input: Any, last_target: Any, train: bool) -> Changes:
         if not train:
             return None
         n, backend = len(last_target), backend_of(last_target.data)
@@ -172,7 +144,7 @@ class MixUpCallback(LearnerCallback):
                 else _mix(last_target, other, share)}
 
     def _inputs(self, xb: Any, partners: Array, share: Array) -> Any:
-        columns = list(xb) if isinstance(xb, (list, tuple)) else [xb]
+        columns = listify(xb)
         others = [_take(x, partners) for x in columns]
         if self.stack_x:
             return [*columns, *others, Tensor(share)]
@@ -187,8 +159,35 @@ def _take(x: Tensor, rows: Array) -> Tensor:
 def _mix(x: Tensor, other: Tensor, share: Array) -> Tensor:
     """Return ``share * x + (1 - share) * other``, row by row; ``share`` is (bs,)."""
     if x.dtype.kind != "f":
-        raise TypeError(f"a batch of {x.dtype} cannot be mixed: the mean of two class numbers or "
-                        "ids has no meaning. Give inputs as floats, or pass stack_x=True for "
-                        "inputs, stack_y=True for targets")
+        raise TypeError(f"a batch of {x.dtype} cannot be mixed: a mean of ids has no meaning. Give "
+                        "floats, or pass stack_x=True for inputs, stack_y=True for targets")
     weight = share.reshape(-1, *[1] * (x.ndim - 1))
     return Tensor(x.data * weight + other.data * (1 - weight))
+
+
+def mixup(learn: Learner, alpha: float = .4, stack_x: bool = False, stack_y: bool = True
+          ) -> Learner:
+    """Mix rows of each training batch in all fits from now on.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to change.
+    alpha, stack_x, stack_y : float, bool, bool
+        The arguments of ``MixUpCallback``.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    See Also
+    --------
+    MixUpCallback : The callback that does it.
+    """
+    mix = partial(MixUpCallback, alpha=alpha, stack_x=stack_x, stack_y=stack_y)
+    learn.callback_fns = [*learn.callback_fns, mix]
+    return learn
+
+
+setattr(Learner, mixup.__name__, mixup)

@@ -1,14 +1,11 @@
 """Oversampling: a training loader that draws rows of rare classes more often."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, backend_of, transfer
 from ..data import DataLoader
-from ..train.callback import LearnerCallback
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
+from ..train import Learner, LearnerCallback
 
 Weights = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -70,12 +67,12 @@ class OverSamplingCallback(LearnerCallback):
 
     _order = -30  # before schedulers, which count batches
 
-    def __init__(self, learn: "Learner", weights: Any = None) -> None:
+    def __init__(self, learn: Learner, weights: Any = None) -> None:
         super().__init__(learn)
         self.weights = weights
         self.loader: DataLoader | None = None  # the learner's own, during a fit
 
-    def on_train_begin(self, **state: Any) -> None:
+    def on_train_begin(self) -> None:
         data, dl = self.learn.data, self.learn.data.train_dl
         if not isinstance(dl, DataLoader) or isinstance(dl, WeightedLoader):
             raise TypeError(f"oversampling draws rows of a DataLoader, once; the training loader "
@@ -87,7 +84,7 @@ class OverSamplingCallback(LearnerCallback):
         data.train_dl = WeightedLoader(dl, weights, len(counts) * int(counts.max()))
         self.loader = dl
 
-    def on_train_end(self, **state: Any) -> None:
+    def on_train_end(self) -> None:
         if self.loader is not None:
             self.learn.data.train_dl, self.loader = self.loader, None
 
@@ -117,8 +114,7 @@ def class_weights(labels: "np.ndarray[Any, Any]") -> Weights:
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise TypeError(f"oversampling needs one class number per row, got targets of shape "
-                        f"{labels.shape} and type {labels.dtype}; pass weights= with one number "
-                        "per row")
+                        f"{labels.shape} and type {labels.dtype}; pass weights= instead")
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Weights = (1 / counts)[places]
     return weights

@@ -1,13 +1,11 @@
 """Callbacks that monitor a value from epoch to epoch."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from warnings import warn
 
 import numpy as np
 
-from ..train.callback import Changes, LearnerCallback
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
+from ..train import Learner, LearnerCallback
+from ..train.callback import Changes
 
 
 class TrackerCallback(LearnerCallback):
@@ -29,7 +27,7 @@ class TrackerCallback(LearnerCallback):
         If ``mode`` is none of these.
     """
 
-    def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto") -> None:
+    def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto") -> None:
         super().__init__(learn)
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"mode is 'auto', 'min' or 'max', got {mode!r}")
@@ -97,17 +95,16 @@ class PatientCallback(TrackerCallback):
         Epochs without improvement that are tolerated.
     """
 
-    def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
+    def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",
                  min_delta: float = 0., patience: int = 0) -> None:
         super().__init__(learn, monitor, mode)
         self.min_delta, self.patience, self.wait = min_delta, patience, 0
 
     def on_train_begin(self, **state: Any) -> None:
         self.wait = 0
-        super().on_train_begin(**state)
+        super().on_train_begin()
 
-    def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
-                     **state: Any) -> Changes:
+    def on_epoch_end(self, epoch: int, last_metrics: Any, smooth_loss: Any = None) -> Changes:
         value = self.value(smooth_loss, last_metrics)
         if value is None:
             return None
@@ -153,7 +150,7 @@ class SaveModelCallback(TrackerCallback):
 
     _order = 10
 
-    def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
+    def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",
                  every: str = "improvement", name: str = "bestmodel") -> None:
         super().__init__(learn, monitor, mode)
         if every not in ("improvement", "epoch"):
@@ -162,10 +159,9 @@ class SaveModelCallback(TrackerCallback):
 
     def on_train_begin(self, **state: Any) -> None:
         self.saved = False
-        super().on_train_begin(**state)
+        super().on_train_begin()
 
-    def on_epoch_end(self, epoch: int = 0, smooth_loss: Any = None, last_metrics: Any = (),
-                     **state: Any) -> None:
+    def on_epoch_end(self, epoch: int, last_metrics: Any, smooth_loss: Any = None) -> None:
         if self.every == "epoch":
             self.learn.save(f"{self.name}_{epoch}")
             return
@@ -175,7 +171,7 @@ class SaveModelCallback(TrackerCallback):
             self.learn.save(self.name)
             self.saved = True
 
-    def on_train_end(self, **state: Any) -> None:
+    def on_train_end(self) -> None:
         if self.saved:
             self.learn.load(self.name)
 
@@ -197,7 +193,7 @@ class ReduceLROnPlateauCallback(PatientCallback):
         Rates are not lowered below this.
     """
 
-    def __init__(self, learn: "Learner", monitor: str = "valid_loss", mode: str = "auto",
+    def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",
                  patience: int = 0, factor: float = .2, min_delta: float = 0.,
                  min_lr: float = .001) -> None:
         super().__init__(learn, monitor, mode, min_delta, patience)

@@ -1,17 +1,14 @@
 """Callbacks that hook layers during a fit: statistics of their outputs."""
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor
 from ..backend import transfer
 from ..nn import Module, Parameter
-from ..train.callback import LearnerCallback
+from ..train import Learner, LearnerCallback
 from .hooks import Hooks
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
 
 NEAR_ZERO = .05
 """Activations smaller than this count as near zero."""
@@ -49,7 +46,7 @@ class HookCallback(LearnerCallback):
 
     _order = -30  # removes hooks before another callback's on_train_end can fail
 
-    def __init__(self, learn: "Learner", modules: Iterable[Module] | None = None,
+    def __init__(self, learn: Learner, modules: Iterable[Module] | None = None,
                  do_remove: bool = True) -> None:
         super().__init__(learn)
         self.modules = list(modules or with_parameters(learn.model))
@@ -130,7 +127,7 @@ class ActivationStats(HookCallback):
     (2, 1, 10)
     """
 
-    def __init__(self, learn: "Learner", modules: Iterable[Module] | None = None,
+    def __init__(self, learn: Learner, modules: Iterable[Module] | None = None,
                  do_remove: bool = True) -> None:
         super().__init__(learn, modules, do_remove)
         names = {id(module): name for name, module in learn.model.named_modules()}
@@ -148,9 +145,9 @@ class ActivationStats(HookCallback):
 
     def on_train_begin(self, **state: Any) -> None:
         self._set_stats([])
-        super().on_train_begin(**state)
+        super().on_train_begin()
 
-    def on_batch_begin(self, **state: Any) -> None:
+    def on_batch_begin(self) -> None:
         for hook in self.hooks:
             hook.stored = self.unknown
 
@@ -162,12 +159,12 @@ class ActivationStats(HookCallback):
         near_zero = (np.abs(a) < NEAR_ZERO).mean(dtype=np.float32)
         return np.stack([a.mean(dtype=np.float32), spread, near_zero])
 
-    def on_batch_end(self, train: bool = True, **state: Any) -> None:
+    def on_batch_end(self, train: bool) -> None:
         if train:
             self.batches.append(np.stack(self.hooks.stored))
 
     def on_train_end(self, **state: Any) -> None:
-        super().on_train_end(**state)
+        super().on_train_end()
         self._set_stats(self.batches)
 
     def plot(self, return_fig: bool = False) -> Any:

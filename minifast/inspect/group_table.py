@@ -1,21 +1,18 @@
 """A table of the layer groups: what trains, at which rate, and how far the last step went."""
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..nn import BatchNorm, Module
-from ..train.groups import ParameterModule, flatten_model
+from ..train import Learner, Recorder, flatten_model
+from ..train.groups import ParameterModule
 from .text_table import Text, text_table
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
-    from ..train.recorder import Recorder
 
 HEAD = ("#", "Layers", "State", "Trains", "lr", "wd", "Gradient", "Update")
 MAX_LAYERS = 30
 """Characters for the layers of a group."""
 
 
-def group_table(learn: "Learner") -> Text:
+def group_table(learn: Learner) -> Text:
     """Return a table of the layer groups as they are now.
 
     A group is shown by its first and last layer, under the names that ``model.freeze`` takes,
@@ -27,16 +24,21 @@ def group_table(learn: "Learner") -> Text:
     return Text(f"Layer groups\n{text_table(HEAD, _rows(learn))}")
 
 
-def _rows(learn: "Learner") -> Iterator[tuple[str, ...]]:
-    groups, names = list(learn.layer_groups), _names(learn.model)
+def _rows(learn: Learner) -> Iterator[tuple[str, ...]]:
+    groups, model = list(learn.layer_groups), learn.model
+    names = {id(part): name for name, part in [*model.named_parameters(), *model.named_modules()]}
     columns = [column if len(column) == len(groups) else ["-"] * len(groups)
                for column in (_rates(learn), _wds(learn), *_measured(learn))]
     for i, (group, *cells) in enumerate(zip(groups, *columns, strict=True)):
-        own = group.parameters()
-        total, trainable = (sum(p.numel() for p in some)
-                            for some in (own, [p for p in own if p.requires_grad]))
+        total, trainable = count_parameters(group)
         yield (str(i), _layers(flatten_model(group), names), _state(group),
                f"{trainable:,} of {total:,}", *cells)
+
+
+def count_parameters(module: Module) -> tuple[int, int]:
+    """Return the numbers of parameters, and of trainable ones."""
+    own = module.parameters()
+    return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
 
 
 def _state(group: Module) -> str:
@@ -47,11 +49,6 @@ def _state(group: Module) -> str:
     norms = {id(p) for leaf in flatten_model(group) if isinstance(leaf, BatchNorm)
              for p in leaf.parameters()}
     return "frozen" if not trainable else "partly (bn)" if trainable == norms else "partly"
-
-
-def _names(model: Module) -> dict[int, str]:
-    """Return the names of modules and parameters by their identity."""
-    return {id(part): name for name, part in [*model.named_parameters(), *model.named_modules()]}
 
 
 def _layers(leaves: list[Module], names: dict[int, str]) -> str:
@@ -67,13 +64,13 @@ def _layers(leaves: list[Module], names: dict[int, str]) -> str:
 # ---------------------------------------------------------------- columns, empty where unknown
 
 
-def _last_fit(learn: "Learner") -> "Recorder | None":
+def _last_fit(learn: Learner) -> Recorder | None:
     """Return the recorder of the last fit if that fit used the present optimizer."""
     recorder: Any = getattr(learn, "recorder", None)
     return recorder if recorder and learn.opt and recorder.opt is learn.opt else None
 
 
-def _rates(learn: "Learner") -> list[str]:
+def _rates(learn: Learner) -> list[str]:
     """Return the range of each group's rates in the last fit, or the optimizer's present rate."""
     if learn.opt is None:
         return []
@@ -83,7 +80,7 @@ def _rates(learn: "Learner") -> list[str]:
     return ["..".join(dict.fromkeys(map(_short, ends))) for ends in ranges]
 
 
-def _wds(learn: "Learner") -> list[str]:
+def _wds(learn: Learner) -> list[str]:
     """Return the optimizer's weight decay of each group, or before the first fit the learner's."""
     wd: Any = learn.wd
     wds = [wd] * len(learn.layer_groups) if isinstance(wd, (int, float)) else list(wd)
@@ -92,7 +89,7 @@ def _wds(learn: "Learner") -> list[str]:
     return ["-" if wd is None else f"{wd:.2g}" for wd in wds]
 
 
-def _measured(learn: "Learner") -> tuple[list[str], list[str]]:
+def _measured(learn: Learner) -> tuple[list[str], list[str]]:
     """Return the gradient norms and update ratios of the last fit."""
     last, fit = getattr(learn, "last_update", None), _last_fit(learn)
     if last is None or fit is None or last.recorder is not fit:

@@ -1,5 +1,5 @@
 """Interpretation of a classifier: its confusions, and the rows with the largest losses."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -7,11 +7,7 @@ from ..autograd import Tensor
 from ..autograd.display import show_table
 from ..backend import backend_of
 from ..data import ArrayDataset, DatasetType
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ..train.learner import Learner
+from ..train import Learner
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 HEADING = "prediction / actual / loss / probability"
@@ -34,7 +30,7 @@ class ClassificationInterpretation:
         The loader that the rows come from, in its order.
     """
 
-    def __init__(self, learn: "Learner", preds: Tensor, y_true: Tensor, losses: Tensor,
+    def __init__(self, learn: Learner, preds: Tensor, y_true: Tensor, losses: Tensor,
                  ds_type: DatasetType = DatasetType.Valid) -> None:
         self.learn, self.data, self.ds_type = learn, learn.data, ds_type
         self.preds, self.y_true, self.losses = preds.cpu(), y_true.cpu(), losses.cpu()
@@ -44,7 +40,7 @@ class ClassificationInterpretation:
         self.classes: list[Any] = list(known if named else range(n))
 
     @classmethod
-    def from_learner(cls, learn: "Learner", ds_type: DatasetType = DatasetType.Valid
+    def from_learner(cls, learn: Learner, ds_type: DatasetType = DatasetType.Valid
                      ) -> "ClassificationInterpretation":
         """Predict all rows of one kind.
 
@@ -76,8 +72,7 @@ class ClassificationInterpretation:
         """Return counts (classes, classes): actual classes in rows, predicted ones in columns."""
         n = len(self.classes)
         cells = self.y_true.numpy() * n + self.pred_class.numpy()
-        counts: Counts = np.bincount(cells, minlength=n * n).reshape(n, n).astype(np.int64)
-        return counts
+        return np.bincount(cells, minlength=n * n).reshape(n, n).astype(np.int64)
 
     def most_confused(self, min_val: int = 1) -> list[tuple[Any, Any, int]]:
         """Return (actual, predicted, count) of confusions, the most frequent first.
@@ -190,14 +185,17 @@ class ClassificationInterpretation:
         results, batch = self._results(rows), self._batch(rows)
         show_items = getattr(self.data, "show_items", None)
         if show_items is None or batch is None:
-            show_table(results if batch is None else results.join(self._inputs(*batch)))
+            if batch is not None:
+                inputs = self.data.batch_table(batch[0], batch[1], k)
+                results = results.join(inputs.drop(columns="target", errors="ignore"))
+            show_table(results)
             return None
         titles = [f"{predicted} / {actual} / {loss:.2f} / {p:.2f}"
                   for _, predicted, actual, loss, p in results.itertuples(index=False)]
         figure = show_items(batch[0], titles, HEADING, figsize)
         return figure if return_fig else None
 
-    def _results(self, rows: Counts) -> "pd.DataFrame":
+    def _results(self, rows: Counts) -> Any:
         """Return the row numbers, and what ``HEADING`` says of each row."""
         import pandas as pd
         predicted, actual = self.pred_class.numpy()[rows], self.y_true.numpy()[rows]
@@ -212,17 +210,11 @@ class ClassificationInterpretation:
             return None
         return next(iter(self.data.batches([dataset[backend_of(dataset.y).from_host(rows)]])))
 
-    def _inputs(self, xb: Any, yb: Tensor) -> Any:
-        table = self.data.batch_table(xb, yb, rows=len(yb))
-        return table.drop(columns="target", errors="ignore")
-
 
 def _check_targets(yb: Any) -> None:
-    kind = yb.dtype if isinstance(yb, Tensor) else type(yb).__name__
     if not isinstance(yb, Tensor) or yb.ndim != 1 or yb.dtype.kind not in "iu":
-        shape = f" of shape {yb.shape}" if isinstance(yb, Tensor) else ""
-        raise TypeError(f"a classifier needs one class number per row; these targets are "
-                        f"{kind}{shape}")
+        found = f"{yb.dtype} of shape {yb.shape}" if isinstance(yb, Tensor) else type(yb).__name__
+        raise TypeError(f"a classifier needs one class number per row; these targets are {found}")
 
 
 def _write_in(axes: Any, values: Any, form: str) -> None:

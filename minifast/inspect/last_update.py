@@ -1,15 +1,12 @@
 """LastUpdate: how far the last step of an epoch moved each layer group."""
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array
 from ..nn import Parameter
-from ..train.callback import LearnerCallback
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
+from ..train import Learner, LearnerCallback
 
 
 class LastUpdate(LearnerCallback):
@@ -40,29 +37,29 @@ class LastUpdate(LearnerCallback):
 
     _order = 20  # gradients are measured after they were clipped
 
-    def __init__(self, learn: "Learner") -> None:
+    def __init__(self, learn: Learner) -> None:
         super().__init__(learn)
         self._before: list[tuple[list[Parameter], list[Array], Any]] = []
         self._norms: list[tuple[Any, Any, Any] | None] = []
 
-    def on_train_begin(self, **state: Any) -> None:
+    def on_train_begin(self) -> None:
         self.recorder, self._norms = getattr(self.learn, "recorder", None), []
 
-    def on_backward_end(self, num_batch: int = 0, **state: Any) -> None:
+    def on_backward_end(self, num_batch: int) -> None:
         if num_batch == len(self.learn.data.train_dl) - 1:
             groups = [[p for p in group if p.requires_grad]
                       for group in self.learn.optimizer.groups]
             self._before = [(group, [p.data.copy() for p in group], _norm(p.grad for p in group))
                             for group in groups]
 
-    def on_step_end(self, **state: Any) -> None:
+    def on_step_end(self) -> None:
         if self._before:
             self._norms = [(gradient, _norm(p.data - a for p, a in zip(group, before, strict=True)),
                             _norm(before)) if group else None
                            for group, before, gradient in self._before]
             self._before = []
 
-    def on_train_end(self, **state: Any) -> None:
+    def on_train_end(self) -> None:
         self._before = []
 
     @property

@@ -60,12 +60,12 @@ def plot_losses(recorder: Recorder, skip_start: int = 0, skip_end: int = 0,
     """
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots()
-    axes.set(xlabel="Batches processed", ylabel="Loss")
     losses = _cut(recorder.losses, skip_start, skip_end)
     axes.plot(np.arange(len(losses)) + skip_start, losses, label="Train")
-    points = _of_epochs(recorder, recorder.val_losses, skip_start, skip_end)
-    if points:
-        axes.plot(*zip(*points, strict=True), label="Validation", marker="o", markersize=4)
+    ends, values = _of_epochs(recorder, recorder.val_losses, skip_start, skip_end)
+    if ends:
+        axes.plot(ends, values, "o-", markersize=4, label="Validation")
+    axes.set(xlabel="Batches processed", ylabel="Loss")
     axes.legend()
     return figure if return_fig else None
 
@@ -94,16 +94,15 @@ def plot_metrics(recorder: Recorder, skip_start: int = 0, skip_end: int = 0,
         If there are no metrics.
     """
     import matplotlib.pyplot as plt
-    points = _of_epochs(recorder, recorder.metrics, skip_start, skip_end)
-    if not points:
+    ends, rows = _of_epochs(recorder, recorder.metrics, skip_start, skip_end)
+    if not ends:
         raise ValueError("there are no metrics to plot; make the learner with metrics=[...] and "
                          "train with a validation set")
-    n = len(points[0][1])
+    n = len(rows[0])
     figure, grid = plt.subplots(n, 1, squeeze=False, figsize=(6, 4 * n))
-    for i, axes in enumerate(grid[:, 0]):
-        axes.plot([at for at, _ in points], [row[i] for _, row in points], marker="o",
-                  markersize=4)
-        axes.set(xlabel="Batches processed", ylabel=recorder.names[3 + i])
+    for axes, name, values in zip(grid[:, 0], recorder.names[3:], np.transpose(rows), strict=False):
+        axes.plot(ends, values, "o-", markersize=4)
+        axes.set(xlabel="Batches processed", ylabel=name)
     return figure if return_fig else None
 
 
@@ -112,12 +111,12 @@ def _cut(values: Sequence[Any], skip_start: int, skip_end: int) -> Numbers:
 
 
 def _of_epochs(recorder: Recorder, values: Sequence[Any], skip_start: int, skip_end: int
-               ) -> list[tuple[int, Any]]:
-    """Return the number of batches and the value of each epoch that has one."""
-    last = len(recorder.losses) - skip_end
-    return [(int(at), value) for at, value in
-            zip(np.cumsum(recorder.nb_batches), values, strict=True)
-            if value not in (None, []) and skip_start <= at <= last]
+               ) -> tuple[list[int], list[Any]]:
+    """Return the last batches of the epochs that have a value, and the values."""
+    ends, last = np.cumsum(recorder.nb_batches), len(recorder.losses) - skip_end
+    kept = [i for i, value in enumerate(values)
+            if value not in (None, []) and skip_start <= ends[i] <= last]
+    return ends[kept].tolist(), [values[i] for i in kept]
 
 
 # ---------------------------------------------------------------- suggestions

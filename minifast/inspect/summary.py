@@ -1,58 +1,40 @@
-"""A table of a model's layers: output shapes and parameters."""
-from typing import TYPE_CHECKING, Any
+"""A table of a model's layers, output shapes and parameters, and one of its layer groups."""
+from typing import Any
 
 from ..autograd import Tensor, no_grad
 from ..data import DatasetType
 from ..nn import Module
-from ..train.groups import flatten_model
+from ..train import Learner, flatten_model
 from ..train.loop import evaluating, forward
+from .group_table import count_parameters, group_table
 from .hooks import Hooks
-from .text_table import text_table
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
+from .text_table import Text, text_table
 
 
-def model_summary(learn: "Learner") -> str:
-    """Return a table of the model's layers, and the numbers of parameters.
+def summary(learn: Learner) -> Text:
+    """Return a table of the model's layers, output shapes and parameters, and one of its groups.
 
     Output shapes are those of one training row without its batch axis. The row comes from the
     unshuffled loader, so the order of training is left alone.
-
-    Parameters
-    ----------
-    learn : Learner
-        The learner whose model is shown.
-
-    Returns
-    -------
-    str
-        The table, then the optimizer and the loss.
     """
     rows: list[tuple[str, ...]] = []
 
     def note(module: Module, inputs: Any, output: Any) -> None:
         shape = list(output.shape[1:]) if isinstance(output, Tensor) else "?"
-        total, trainable = _count(module)
+        total, trainable = count_parameters(module)
         rows.append((type(module).__name__, str(shape), f"{total:,}", str(trainable > 0)))
     xb, _ = learn.data.one_batch(DatasetType.Fix)
     one_row = [x[:1] for x in xb] if isinstance(xb, (list, tuple)) else xb[:1]
     with Hooks(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
         forward(learn.model, one_row)
-    total, trainable = _count(learn.model)
+    total, trainable = count_parameters(learn.model)
     opt_func: Any = learn.opt_func
     opt_func = getattr(opt_func, "func", opt_func)  # of a functools.partial
-    return "\n".join([
+    return Text("\n".join([
         type(learn.model).__name__,
         text_table(["Layer (type)", "Output Shape", "Param #", "Trainable"], rows), "",
         f"Total params: {total:,}", f"Total trainable params: {trainable:,}",
         f"Total non-trainable params: {total - trainable:,}",
         f"Optimizer: {getattr(opt_func, '__name__', opt_func)}, weight decay {learn.wd} "
         f"({'decoupled' if learn.true_wd else 'coupled'})",
-        f"Loss: {learn.loss_func}"])
-
-
-def _count(module: Module) -> tuple[int, int]:
-    """Return the numbers of parameters, and of trainable ones."""
-    own = module.parameters()
-    return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
+        f"Loss: {learn.loss_func}", "", group_table(learn)]))

@@ -3,12 +3,9 @@ from collections.abc import Iterable
 from copy import copy
 from importlib.util import find_spec
 from textwrap import indent
-from typing import TYPE_CHECKING
 
-from ..train.callback import Callback
-
-if TYPE_CHECKING:
-    from ..train.learner import Learner
+from ..train import Callback, Learner
+from ..train.callback import EVENTS, handles
 
 LOOP = """\
 on_train_begin
@@ -38,24 +35,21 @@ for epoch in range(epochs):
 on_train_end"""
 
 
-def training_loop(learn: "Learner") -> str:
-    """Return the loop with the path that a fit takes and the callbacks that handle each event."""
+def show_training_loop(learn: Learner) -> None:
+    """Print the loop with the path that a fit takes and the callbacks that handle each event."""
     twin = copy(learn)  # callbacks set attributes of their learner
     callbacks = sorted([*learn.callbacks, *(make(twin) for make in learn.callback_fns)],
                        key=lambda cb: cb._order)
     loop = "\n".join(_line(line, callbacks) for line in LOOP.splitlines())
-    if not getattr(learn, "fast", False):
-        return f"# plain path: learn.fast is False\n{loop}"
-    if find_spec("..fast", __package__) is None:
-        return f"# plain path: there is no minifast.fast\n{loop}"
-    return "with fast.accelerate(model, opt):   # learn.fast = False takes the plain path\n" \
-        + indent(loop, "    ")
+    if not learn.fast or find_spec("minifast.fast") is None:
+        why = "there is no minifast.fast" if learn.fast else "learn.fast is False"
+        print(f"# plain path: {why}\n{loop}")
+    else:
+        print("with fast.accelerate(model, opt):   # learn.fast = False takes the plain path")
+        print(indent(loop, "    "))
 
 
 def _line(line: str, callbacks: Iterable[Callback]) -> str:
-    event = line.strip()
-    if not event.startswith("on_"):
-        return line
-    names = [type(cb).__name__ for cb in callbacks
-             if getattr(type(cb), event, None) is not getattr(Callback, event, None)]
+    event = line.strip().removeprefix("on_")
+    names = [type(cb).__name__ for cb in callbacks if event in EVENTS and handles(cb, event)]
     return f"{line:<30}{', '.join(names)}".rstrip()

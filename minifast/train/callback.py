@@ -101,6 +101,8 @@ class LearnerCallback(Callback):
 def snake_case(name: str) -> str:
     """Return a class name in snake case; v1's ``camel2snake``.
 
+    Examples
+    --------
     >>> snake_case("OneCycleScheduler"), snake_case("LRFinder"), snake_case("CSVLogger")
     ('one_cycle_scheduler', 'lr_finder', 'csv_logger')
     """
@@ -111,6 +113,8 @@ def snake_case(name: str) -> str:
 def listify(x: Any) -> list[Any]:
     """Return the items of a list, tuple or set, no items for None, and else ``x`` alone.
 
+    Examples
+    --------
     >>> listify(None), listify("mae"), listify(("a", "b"))
     ([], ['mae'], ['a', 'b'])
     """
@@ -180,6 +184,20 @@ class CallbackHandler:
 def handles(callback: Callback, event: str) -> bool:
     """Return whether the class of a callback has a handler of its own for an event.
 
+    Parameters
+    ----------
+    callback : Callback
+        The callback.
+    event : str
+        One of ``EVENTS``.
+
+    Returns
+    -------
+    bool
+        Whether it has one.
+
+    Examples
+    --------
     >>> handles(Callback(), "batch_end")
     False
     """

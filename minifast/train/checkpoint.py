@@ -89,6 +89,8 @@ def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
 
     Names without the prefixes ``model.`` and ``opt.`` are all taken for a model's.
 
+    Examples
+    --------
     >>> part_state({"w": np.zeros(1)})[1] is None
     True
     """

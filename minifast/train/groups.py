@@ -35,6 +35,8 @@ def flatten_model(model: Module) -> list[Module]:
 
     A parameter that a module with children owns directly becomes a leaf of its own.
 
+    Examples
+    --------
     >>> from minifast.nn import Linear, ReLU
     >>> len(flatten_model(Sequential(Linear(1, 1), Sequential(ReLU(), Linear(1, 1)))))
     3

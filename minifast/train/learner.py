@@ -172,7 +172,13 @@ class Learner:
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer; RuntimeError before the first fit."""
+        """The optimizer.
+
+        Raises
+        ------
+        RuntimeError
+            Before the first fit.
+        """
         if self.opt is None:
             raise RuntimeError("there is no optimizer yet; it is made at the first fit, and made "
                                "anew after freezing")

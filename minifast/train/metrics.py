@@ -90,6 +90,8 @@ class EpochMetric(Metric):
 def as_metric(metric: Any) -> Callback:
     """Return a metric made from a function, a class or an object.
 
+    Examples
+    --------
     >>> as_metric(accuracy).name
     'accuracy'
     """

@@ -49,7 +49,7 @@ class Recorder(LearnerCallback):
         self.nb_batches: list[int] = []
         self.min_grad_lr: float | None = None
         self._metric_names: list[str] = []
-        self._table: Any = None
+        self.table: Any = None
 
     @property
     def names(self) -> list[str]:
@@ -67,8 +67,8 @@ class Recorder(LearnerCallback):
 
     def on_epoch_begin(self) -> None:
         self._start = monotonic()
-        if self._table is None:  # not earlier: other callbacks add columns
-            self._table = GrowingTable(self.names, self.learn.silent_table)
+        if self.table is None:  # not earlier: other callbacks add columns
+            self.table = GrowingTable(self.names, self.learn.silent_table)
 
     def on_backward_begin(self, smooth_loss: Any) -> None:
         last = self._hypers[-1]
@@ -86,7 +86,7 @@ class Recorder(LearnerCallback):
         self.metrics.append([v for v in values[2:] if v is not None])
         time = [format_time(monotonic() - self._start)] * self.learn.add_time
         missing = [None] * (len(self.names) - 1 - len(values) - len(time))
-        self._table.write([epoch, *values, *missing, *time])
+        self.table.write([epoch, *values, *missing, *time])
 
     plot = lr_find.plot_lr_find
 
@@ -97,6 +97,8 @@ class Recorder(LearnerCallback):
 def format_time(seconds: float) -> str:
     """Return a duration as MM:SS, or as H:MM:SS from an hour on.
 
+    Examples
+    --------
     >>> format_time(65), format_time(3661)
     ('01:05', '1:01:01')
     """
@@ -108,6 +110,8 @@ def format_time(seconds: float) -> str:
 def format_cell(value: Any) -> str:
     """Return the text of a cell: six decimals, ``#na#`` for a missing value, as in fastai.
 
+    Examples
+    --------
     >>> format_cell(3), format_cell(.81707), format_cell(None)
     ('3', '0.817070', '#na#')
     """

@@ -16,6 +16,8 @@ from .learner import create_body as create_body
 from .learner import create_head as create_head
 from .learner import load_body as load_body
 from .learner import num_features_model as num_features_model
+from .losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from .losses import label_smoothing_cross_entropy as label_smoothing_cross_entropy
 from .pixels import UnreadableImageError as UnreadableImageError
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AdaptiveConcatPool2d as AdaptiveConcatPool2d

@@ -35,6 +35,7 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
     Returns
     -------
     Sequential
+        The layers.
 
     Notes
     -----
@@ -110,6 +111,7 @@ def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
     Returns
     -------
     Sequential
+        The network.
 
     Raises
     ------

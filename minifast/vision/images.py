@@ -13,8 +13,6 @@ from .pixels import Images, Size, image_array, on_host, pillow_array, read_folde
 
 Self = TypeVar("Self", bound="ImageDataBunch")
 Stats = tuple[Images, Images]
-CHUNK = 1024
-"""Images that are converted to float64 at a time."""
 
 
 class ImageDataBunch(DataBunch):
@@ -75,6 +73,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         ImageDataBunch
+            The bunch.
 
         Raises
         ------
@@ -104,9 +103,8 @@ class ImageDataBunch(DataBunch):
             rows, held = random_split(len(x), valid_pct, seed)
             x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
             seed = None  # the split has seeded NumPy's generator, which now orders the batches
-        unlabelled = None if test is None \
-            else ArrayDataset(test_x, np.zeros(len(test_x), np.int64))
-        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), unlabelled, bs,
+        test_ds = ArrayDataset(test_x, np.zeros(len(test_x), np.int64)) if len(test_x) else None
+        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, bs,
                           val_bs, seed, device, path=path, classes=classes)
 
     @classmethod
@@ -138,6 +136,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         ImageDataBunch
+            The bunch.
 
         Raises
         ------
@@ -231,6 +230,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         Tensor (1, c, h, w)
+            The batch, on the device of the data.
 
         Raises
         ------
@@ -269,8 +269,7 @@ class ImageDataBunch(DataBunch):
         if rows < 1:
             raise ValueError(f"show_batch draws rows x rows images, got rows={rows}")
         xb, yb = self.one_batch(ds_type)
-        codes = yb.numpy()[:rows * rows].tolist()
-        titles = [str(code if self.classes is None else self.classes[code]) for code in codes]
+        titles = [str(self.decode(y)) for y in yb[:rows * rows]]
         self.show_items(xb[:rows * rows], titles, figsize=figsize)
 
     def show_items(self, x: Any, titles: Sequence[str], heading: str | None = None,
@@ -293,6 +292,7 @@ class ImageDataBunch(DataBunch):
         Returns
         -------
         matplotlib.figure.Figure
+            The figure.
         """
         import matplotlib.pyplot as plt
         images = self.denormalized(x)
@@ -360,8 +360,7 @@ def _class_numbers(names: list[Any], classes: list[Any]) -> "np.ndarray[Any, Any
     for i, name in enumerate(names):
         if name not in number:
             raise ValueError(f"label {name!r} of image {i} is not one of the classes {classes}; "
-                             "labels are classes, not their numbers: if yours are numbers, pass "
-                             "[classes[i] for i in labels]")
+                             "if your labels are numbers of classes, pass [classes[i] for i in y]")
     return np.array([number[name] for name in names], np.int64)
 
 
@@ -369,12 +368,10 @@ def _class_numbers(names: list[Any], classes: list[Any]) -> "np.ndarray[Any, Any
 
 
 def _channel_stats(x: Array) -> tuple[Any, Any]:
-    """Return mean and standard deviation of each channel, summed in float64 by chunks."""
-    chunks = [x[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
-    n = x.size // x.shape[1]
-    mean = sum(chunk.sum((0, 2, 3), dtype=np.float64) for chunk in chunks) / n
-    var = sum(((chunk - mean[:, None, None]) ** 2).sum((0, 2, 3)) for chunk in chunks) / n
-    return on_host(mean), on_host(var ** .5)
+    """Return mean and standard deviation of each channel, computed in float64."""
+    channels = [x[:, i] for i in range(x.shape[1])]  # one at a time takes less memory
+    return ([float(channel.mean(dtype=np.float64)) for channel in channels],
+            [float(channel.std(dtype=np.float64)) for channel in channels])
 
 
 def _checked_stats(stats: Any, channels: int) -> Stats:

@@ -8,19 +8,10 @@ import numpy as np
 from ..autograd import ShapeError, Tensor, no_grad
 from ..backend import generator
 from ..data import DataBunch, DatasetType
-from ..nn import (
-    BatchNorm,
-    BatchNorm1d,
-    Flatten,
-    Module,
-    ReLU,
-    Sequential,
-    StateDictError,
-    bn_drop_lin,
-    kaiming_normal_,
-)
+from ..nn import BatchNorm, BatchNorm1d, Flatten, Module, ReLU, Sequential, kaiming_normal_
 from ..nn.init import Seed
-from ..nn.tabular_model import one_dropout_each
+from ..nn.module import StateDictError
+from ..nn.tabular_model import bn_drop_lin, one_dropout_each
 from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn
@@ -56,6 +47,7 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
     Returns
     -------
     Module
+        The body.
 
     Raises
     ------
@@ -113,6 +105,7 @@ def num_features_model(body: Module, n_in: int = 3, size: Sequence[int] = (64, 6
     Returns
     -------
     int
+        The number of channels.
 
     Raises
     ------
@@ -124,20 +117,19 @@ def num_features_model(body: Module, n_in: int = 3, size: Sequence[int] = (64, 6
     >>> num_features_model(create_body(resnet10), 3, (8, 8))
     64
     """
-    shape = _blank_output(body, (n_in, *size))
+    shape: tuple[int, ...] = _blank_output(body, (n_in, *size))
     if len(shape) != 4:
         raise ShapeError(f"a body returns (bs, channels, height, width); this one returned {shape} "
                          f"for an image of {n_in} x {size[0]} x {size[1]}: cut earlier")
     return shape[1]
 
 
-def _blank_output(model: Module, image_shape: Sequence[int]) -> tuple[int, ...]:
+def _blank_output(model: Module, image_shape: Sequence[int]) -> Any:
     """Return the shape of a model's output for one blank image (c, h, w)."""
     devices = [p.device for p in model.parameters()] or ["cpu"]
     blank = Tensor(np.zeros((1, *image_shape), np.float32)).to(devices[0])
     with no_grad(), evaluating(model):
-        shape: tuple[int, ...] = model(blank).shape
-    return shape
+        return model(blank).shape
 
 
 # ---------------------------------------------------------------- head
@@ -170,6 +162,7 @@ def create_head(nf: int, nc: int, lin_ftrs: Sequence[int] | None = None,
     Returns
     -------
     Sequential
+        The head.
 
     Raises
     ------
@@ -261,8 +254,7 @@ def load_body(body: Module, file: str | Path, strict: bool = True) -> None:
         body.load_state_dict(_body_weights(weights, body), strict)
     except StateDictError as error:
         raise StateDictError(f"{path} holds the weights of another body; use the architecture, cut "
-                             f"and number of channels that they were trained with: {error}"
-                             ) from None
+                             f"and number of channels of its training: {error}") from None
 
 
 def _body_weights(weights: Arrays, body: Module) -> Arrays:
@@ -319,6 +311,7 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     Returns
     -------
     Learner
+        The learner.
 
     Raises
     ------
@@ -346,11 +339,14 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
         head: Module = create_head(nf, int(data.c or 0), lin_ftrs, ps, concat_pool, bn_final, rng)
     else:
         head = custom_head
-        _check_head(Sequential(body, head), image_shape, data.c)
+        shape = _blank_output(Sequential(body, head), image_shape)
+        if shape != (1, data.c):
+            raise ValueError(f"this custom_head does not fit data.c: for one image it returns "
+                             f"{shape}, but data.c={data.c} classes need (1, {data.c})")
     if init is not None:
         apply_init(head, init, rng)
     learn = Learner(data, Sequential(body, head), **learn_kwargs)
-    learn.split(_default_split(base_arch) if split_on is None else split_on)
+    learn.split(_group_starts(base_arch, body, head) if split_on is None else split_on)
     if pretrained is not False:
         learn.freeze()
     return learn
@@ -368,16 +364,6 @@ def _image_shape(data: DataBunch) -> tuple[int, ...]:
     return x.shape[1:]
 
 
-def _check_head(model: Module, image_shape: Sequence[int], c: int | None) -> None:
-    shape = _blank_output(model, image_shape)
-    if shape != (1, c):
-        raise ValueError(f"this custom_head does not fit data.c: for one image it returns {shape}, "
-                         f"but data.c={c} classes need (1, {c})")
-
-
-def _default_split(arch: Arch) -> Callable[[Module], list[Module]]:
-    def split(model: Any) -> list[Module]:
-        body, head = model[0], model[1]
-        second = MODEL_META[arch][1] if arch in MODEL_META else 0
-        return [body[second], head] if 0 < second < len(list(body.children())) else [head]
-    return split
+def _group_starts(arch: Arch, body: Module, head: Module) -> list[Module]:
+    second = list(body.children())[MODEL_META[arch][1]:] if arch in MODEL_META else []
+    return [*second[:1], head]

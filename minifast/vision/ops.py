@@ -4,9 +4,8 @@ A batch of images has shape (bs, channels, height, width). The output of a convo
 memory with the channels last: each window is then made of a few long runs, which are fast to copy,
 and the windows of the whole batch form one matrix. NumPy's functions keep this layout.
 """
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import reduce
-from itertools import repeat
 from math import prod
 
 import numpy as np
@@ -37,6 +36,7 @@ def pair(n: int | Pair, name: str, least: int = 1) -> Pair:
     Returns
     -------
     (int, int)
+        (down, across).
 
     Raises
     ------
@@ -67,6 +67,7 @@ def output_size(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pai
     Returns
     -------
     (int, int)
+        Height and width of the output.
 
     Examples
     --------
@@ -103,15 +104,6 @@ def _kernel_views(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
     for i in range(height):
         for j in range(width):
             yield x[:, :, i:i + down * rows:down, j:j + across * columns:across]
-
-
-def _fold(gradients: Iterable[Array], x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """Sum for each pixel of x the gradients of all windows that contain it."""
-    (h, w), (top, left) = x.shape[2:], padding
-    grad = _padded(np.zeros_like(x), padding)
-    for view, g in zip(_kernel_views(grad, kernel, stride), gradients, strict=True):
-        view += g
-    return grad[:, :, top:top + h, left:left + w]
 
 
 # ---------------------------------------------------------------- convolution
@@ -226,8 +218,15 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> Array:
     return reduce(np.maximum, _kernel_views(x, kernel, stride))
 
 
-@primitive(lambda g, y, x, kernel, stride, padding:
-           _fold(repeat(g / prod(kernel), prod(kernel)), x, kernel, stride, padding))
+def _to_all(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    (h, w), (top, left) = x.shape[2:], padding
+    grad, share = _padded(np.zeros_like(x), padding), g / prod(kernel)
+    for to in _kernel_views(grad, kernel, stride):
+        to += share
+    return grad[:, :, top:top + h, left:left + w]
+
+
+@primitive(_to_all)
 def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the mean of each window, padding included; torch's ``F.avg_pool2d``.
 

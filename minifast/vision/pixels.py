@@ -78,6 +78,8 @@ def _stacked(images: Any) -> Images:
 def on_host(image: Any) -> "np.ndarray[Any, Any]":
     """Return a tensor, an array of any device or a Pillow image as a NumPy array.
 
+    Examples
+    --------
     >>> on_host(Tensor(np.zeros(2)))
     array([0., 0.])
     """
@@ -140,6 +142,7 @@ def pillow() -> Any:
     Returns
     -------
     module
+        ``PIL.Image``.
 
     Raises
     ------
@@ -169,6 +172,7 @@ def pillow_array(image: Any, size: Size = None, grey: bool = False) -> Pixels:
     Returns
     -------
     ndarray of uint8
+        The pixels, (h, w) or (h, w, 3).
 
     Raises
     ------
@@ -200,6 +204,7 @@ def read_image(file: str | Path, size: Size = None, grey: bool = False) -> Pixel
     Returns
     -------
     ndarray of uint8
+        The pixels, as from ``pillow_array``.
 
     Raises
     ------
@@ -215,9 +220,8 @@ def read_image(file: str | Path, size: Size = None, grey: bool = False) -> Pixel
         with pil.open(file) as image:
             return pillow_array(image, size, grey)
     except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{file} cannot be read as an image ({error}); repair or remove "
-                                   "it, or skip such files: from_folder(..., "
-                                   "skip_unreadable=True)") from error
+        raise UnreadableImageError(f"{file} cannot be read as an image ({error}); repair it, or "
+                                   "pass skip_unreadable=True to from_folder") from error
 
 
 def read_folders(folders: Iterable[Path], size: Size = None, grey: bool = False,

@@ -2,7 +2,6 @@
 import numpy as np
 
 from ..autograd import Tensor, apply, cat
-from ..backend import Array
 from ..nn import Module
 from . import ops
 from .conv import check_images, check_window
@@ -105,13 +104,21 @@ class AdaptivePool2d(Module):
     def __init__(self, sz: int | Pair = 1) -> None:
         self.sz, self.size = sz, pair(sz, "sz")
 
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x.shape)
+        if self.size == (1, 1):
+            return self.reduce(x)
+        rows, columns = ([slice(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+                         for n, count in zip(x.shape[2:], self.size, strict=True))
+        return cat([cat([self.reduce(x[:, :, down, across]) for across in columns], axis=3)
+                    for down in rows], axis=2)
+
+    def reduce(self, x: Tensor) -> Tensor:
+        """Return one number for each channel of a region: (bs, c, h, w) to (bs, c, 1, 1)."""
+        raise NotImplementedError
+
     def extra_repr(self) -> str:
         return f"output_size={self.sz}"
-
-
-def _regions(n: int, count: int) -> list[tuple[int, int]]:
-    """Return start and stop of each of ``count`` regions of ``n`` pixels."""
-    return [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
 
 
 class AdaptiveAvgPool2d(AdaptivePool2d):
@@ -133,21 +140,8 @@ class AdaptiveAvgPool2d(AdaptivePool2d):
     tensor([[[[2.5000]]]])
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x.shape)
-        if self.size == (1, 1):
-            return x.mean((2, 3), keepdims=True)
-        down, across = (_averaging(x.data, n, count)
-                        for n, count in zip(x.shape[2:], self.size, strict=True))
-        return down @ x @ across.t()
-
-
-def _averaging(like: Array, n: int, count: int) -> Tensor:
-    """Return the matrix (count, n) whose product with ``n`` pixels is the mean of each region."""
-    matrix = np.zeros_like(like, shape=(count, n))
-    for row, (start, stop) in zip(matrix, _regions(n, count), strict=True):
-        row[start:stop] = 1 / (stop - start)
-    return Tensor(matrix)
+    def reduce(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdims=True)
 
 
 class AdaptiveMaxPool2d(AdaptivePool2d):
@@ -171,22 +165,11 @@ class AdaptiveMaxPool2d(AdaptivePool2d):
     tensor([[[[4.]]]])
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x.shape)
-        if self.size == (1, 1):
-            return _first_max(x)
-        rows, columns = (_regions(n, count)
-                         for n, count in zip(x.shape[2:], self.size, strict=True))
-        return cat([cat([_first_max(x[:, :, top:bottom, left:right]) for left, right in columns],
-                        axis=3) for top, bottom in rows], axis=2)
-
-
-def _first_max(x: Tensor) -> Tensor:
-    """Return the maximum of each image and channel (bs, c, 1, 1), taken where it comes first."""
-    bs, c, h, w = x.shape
-    flat = x.reshape(bs * c, h * w)
-    rows = np.arange(bs * c, like=x.data)
-    return flat[rows, flat.data.argmax(1)].reshape(bs, c, 1, 1)
+    def reduce(self, x: Tensor) -> Tensor:
+        bs, c, h, w = x.shape
+        flat = x.reshape(bs * c, h * w)
+        rows = np.arange(bs * c, like=x.data)
+        return flat[rows, flat.data.argmax(1)].reshape(bs, c, 1, 1)
 
 
 class AdaptiveConcatPool2d(Module):

@@ -39,9 +39,8 @@ class BasicBlock(Module):
         self.conv1, self.bn1 = conv_layer(ni, nf, 3, stride, use_activ=False, seed=rng)
         self.relu = ReLU()
         self.conv2, self.bn2 = conv_layer(nf, nf, use_activ=False, seed=rng)
-        self.downsample: Sequential | None = None
-        if stride != 1 or ni != nf:
-            self.downsample = conv_layer(ni, nf, 1, stride, use_activ=False, seed=rng)
+        self.downsample = None if stride == 1 and ni == nf \
+            else conv_layer(ni, nf, 1, stride, use_activ=False, seed=rng)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -69,6 +68,7 @@ def resnet(blocks: Sequence[int], widths: Sequence[int], n_in: int = 3, n_out: i
     Returns
     -------
     Sequential
+        The network.
 
     Examples
     --------
@@ -97,6 +97,7 @@ def resnet10(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
     Returns
     -------
     Sequential
+        The network.
 
     Examples
     --------
@@ -119,6 +120,7 @@ def resnet20(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
     Returns
     -------
     Sequential
+        The network.
 
     References
     ----------
