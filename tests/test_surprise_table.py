@@ -220,7 +220,7 @@ def test_the_table_without_surprise_counts_what_is_unknown(
     small.main(["--data", "planted", "--only", "table", "--folds", "2", "--out", "plots"])
     out = capsys.readouterr().out
     assert list(table_rows(out)) == ["dot", "both ways"]
-    assert "For Surprise's own rows, install scikit-surprise." in out
+    assert "To add Surprise's own rows, install scikit-surprise." in out
     rows, count = small_ratings(), 0
     for fold in small.make_folds(len(rows))[:2]:
         train = [i for i in range(len(rows)) if i not in set(fold)]
