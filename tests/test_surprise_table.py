@@ -227,7 +227,7 @@ def test_the_table_without_surprise_counts_what_is_unknown(
         users, items = (set(rows[c].iloc[train]) for c in ("userId", "movieId"))
         count += sum(u not in users or i not in items for u, i in
                      rows.iloc[fold][["userId", "movieId"]].itertuples(index=False))
-    assert f" of the {count} of 480 test rows whose user or item is in no training row." in out
+    assert f" on the {count} of 480 test rows whose user or item is in no training row." in out
     assert Path("plots/surprise_table.png").read_bytes().startswith(b"\x89PNG")
     assert not Path("plots/ladder.png").exists()
 
