@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from minifast import Tensor, device
 from minifast.collab import EmbeddingDotBias
 from minifast.nn import MSELossFlat, Parameter
 from minifast.optim import SGD, Adam, Optimizer
+from minifast.train import OneCycleScheduler
 
 ROWS, FACTORS, BS, MOM = (10_000, 100_000, 219_000, 1_000_000), 50, 4096, .9
 OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], float, float]] = {
@@ -61,7 +63,7 @@ def tables(rows: int, factors: int, dtype: Any = np.float32) -> list[np.ndarray]
 
 
 class Minifast:
-    """A raw training loop with minifast's model and optimizer, at constant rates.
+    """A raw training loop with minifast's model and optimizer, one cycle long.
 
     ``options`` go to ``fast.accelerate``.
     """
@@ -79,10 +81,14 @@ class Minifast:
                 embedding.weight = Parameter(table)
         more = {"eps": eps} if name == "AdamW" else {}
         self.opt = make([self.model.parameters()], lr=lr, mom=MOM, wd=wd, **more)
+        learn = SimpleNamespace(optimizer=self.opt, data=SimpleNamespace(train_dl=range(steps)))
+        self.cycle = OneCycleScheduler(learn, lr)
+        self.cycle.on_train_begin(1, 0)
         self.stack = ExitStack()
         if is_fast:
             from minifast import fast
-            self.stack.enter_context(fast.accelerate(self.model, self.opt, **options))
+            self.stack.enter_context(
+                fast.accelerate(self.model, self.opt, [self.cycle], **options))
 
     def step(self, k: int) -> None:
         """Run step number ``k``."""
@@ -91,6 +97,7 @@ class Minifast:
         self.loss_func(pred, Tensor(y.astype(self.dtype))).backward()
         self.opt.step()
         self.opt.zero_grad()
+        self.cycle.on_batch_end(True)
 
     def weights(self) -> np.ndarray:
         """Leave the fast path and return all weights in one array."""

@@ -62,10 +62,10 @@ def fail(message: object) -> NoReturn:
 
 
 def at_least(least: int) -> Any:
-    """Return an argument type for whole numbers from ``least`` on."""
+    """Return an argument type for whole numbers of at least ``least``."""
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
     return number
 
@@ -146,7 +146,7 @@ def find_rate(learn: CollabLearner, out: Path) -> Path | None:
         learn.lr_find()
     figure = learn.recorder.plot(skip_end=15, suggestion=True, return_fig=True)
     others = ", ".join(f"{k} {v:.0e}" for k, v in learn.recorder.suggestions().items())
-    print(f"Other readings: {others}. All are rough; {LR:.0e} is taken.")
+    print(f"Other suggestions: {others}. All are rough; the training uses {LR:.0e}.")
     return None if figure is None else save(figure, out / "lr_finder.png")
 
 
@@ -155,8 +155,8 @@ def train(learn: CollabLearner, epochs: int, out: Path) -> Path:
     heading(f"Training, one cycle up to {LR:.0e}")
     learn.fit_one_cycle(epochs, LR)
     final = learn.validate()[0]
-    print(f"Final validation loss {final:.4f}, that is {final ** .5:.3f} stars off (RMSE). "
-          f"The mean rating, told to everyone, gets {float(learn.data.valid_ds.y.var()):.4f}.")
+    print(f"Final validation loss {final:.4f}, an RMSE of {final ** .5:.3f} stars. Predicting the "
+          f"mean rating for everyone gives {float(learn.data.valid_ds.y.var()):.4f}.")
     return save(learn.recorder.plot_losses(return_fig=True), out / "losses.png")
 
 
@@ -230,7 +230,7 @@ def compare(learn: CollabLearner, source: Source, truth: PlantedRatings, titles:
     print(f"""\
 correlation of item biases       {correlation(learn.bias(titles), truth.item_bias[items]):.3f}
 correlation of user biases       {correlation(user_bias, truth.user_bias[users - 1]):.3f}
-correlation of scores            {correlation(learned, score):.3f}   (of the validation rows)
+correlation of scores            {correlation(learned, score):.3f}   (on the validation rows)
 mean squared error of the model  {np.square(learned - actual).mean():.4f}
 of the planted score itself      {np.square(score - actual).mean():.4f}  (the rest is noise)""")
 
@@ -244,7 +244,7 @@ def recommend(learn: CollabLearner, source: Source, truth: PlantedRatings | None
         items = pd.Index(truth.titles).get_indexer(found.index) + 1
         found["planted score"] = truth.score(user, items)
     heading(f"For user {user}, who has rated {len(rated)} titles")
-    print(f"Among the best rated: {'; '.join(rated['title'][::-1][:3])}. To be recommended:")
+    print(f"Among the best rated: {'; '.join(rated['title'][::-1][:3])}. Recommended:")
     show(found)
 
 
@@ -255,7 +255,7 @@ def recommend_to_you(learn: CollabLearner, titles: list[str]) -> None:
     you = learn.add_user(yours)
     heading(f"For you, now user {you} (change the ratings at the top of this script)")
     print(f"You gave {', '.join(f'{stars} to {title}' for title, stars in yours.items())}. "
-          "To be recommended:")
+          "Recommended:")
     show(learn.recommend(you, SHOWN).set_index("title"))
 
 
@@ -309,7 +309,7 @@ def main(argv: list[str] | None = None) -> None:
     recommend(learn, source, source.truth)
     recommend_to_you(learn, titles)
     print(f"\nPlots: {', '.join(str(plot) for plot in plots if plot)}. "
-          f"{perf_counter() - start:.1f} s in all.")
+          f"{perf_counter() - start:.1f} s in total.")
 
 
 if __name__ == "__main__":

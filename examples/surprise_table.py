@@ -274,14 +274,15 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
         errors = [[p - stars[fold] for p, fold in zip(of_seed, folds, strict=True)]
                   for of_seed in made]
         points[name] = seconds, show_row(name, errors, seconds, unknown)
-    print(f"Seconds: all folds, with preparation and predictions, on {os.cpu_count()} cores. The "
-          "folds of a dot product\nare trained side by side, to the numbers of separate trainings, "
-          "all others one by one.\n"
-          f"Unknown: RMSE of the {unknown.sum()} of {len(unknown):,} test rows whose user or item "
-          "is in no training row.\nminifast gives them row 0 of the tables, which has no gradient "
-          "and decays to zero, so the bias of the other\nside decides alone. The last digit or two "
-          "depend on the seed of weights and batches: --seeds N takes means\nover N."
-          + ("" if theirs else "\nFor Surprise's own rows, install scikit-surprise."))
+    print("+-: standard deviation over the folds, and over the seeds of weights and batches "
+          "(--seeds N).\n"
+          f"Seconds: all folds, with preparation and predictions, on {os.cpu_count()} cores. The "
+          "folds of a dot product model\nare trained side by side, with the results of separate "
+          "trainings; all others are trained one by one.\n"
+          f"Unknown: RMSE on the {unknown.sum()} of {len(unknown):,} test rows whose user or item "
+          "is in no training row.\nminifast looks up row 0 for them, which gets no gradient and "
+          "decays to zero. The prediction then depends\nonly on the bias of the known user or item."
+          + ("" if theirs else "\nTo add Surprise's own rows, install scikit-surprise."))
     return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
 
 
@@ -297,7 +298,7 @@ def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
         gain = f"{before - valid:>+9.4f}" if curves else " " * 9
         print(f"{name:<20}{train:>9.4f}{valid:>12.4f}{gain}{valid ** .5:>8.4f}", flush=True)
         curves[name] = range(1, 6), [float(x) for x in learn.recorder.val_losses if x is not None]
-    print("Mean squared errors. A step that lowers only the training loss makes the model overfit.")
+    print("Losses are mean squared errors. If only the training loss falls, the model overfits.")
     return draw(out / "ladder.png", curves, xticks=range(1, 6), xlabel="Epoch",
                 ylabel="Validation loss")
 
@@ -342,15 +343,17 @@ def fail(message: object) -> NoReturn:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the options."""
-    parser = Parser(prog="surprise_table.py", description="Surprise's benchmark with our rows.")
+    parser = Parser(prog="surprise_table.py",
+                    description="Add rows for minifast to Surprise's benchmark.")
     parser.add_argument("--data", help="folder with MovieLens's u.data and u.item, or 'planted' "
                                        "for synthetic ratings (default: MovieLens, else planted)")
     parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS,
                         help=f"how many of the {FOLDS} to run (default: all)")
     parser.add_argument("--seeds", type=int, choices=range(1, 21), default=1, metavar="N",
-                        help=f"the table is of N trainings each, from seed {SEED} on (default: 1)")
+                        help=f"means over N trainings, from seed {SEED} on (default: 1)")
     parser.add_argument("--only", choices=["table", "ladder"], help="(default: both)")
-    parser.add_argument("--svdpp", action="store_true", help="Surprise's SVD++ too: minutes")
+    parser.add_argument("--svdpp", action="store_true",
+                        help="include Surprise's SVD++, which takes minutes")
     parser.add_argument("--out", type=Path, default=Path("out"), help="for plots (default: out)")
     return parser.parse_args(argv)
 
@@ -387,7 +390,7 @@ def main(argv: list[str] | None = None) -> None:
         plots.append(run_table(ratings, folds, seeds, args.svdpp, args.out))
     if args.only != "table":
         plots.append(run_ladder(ratings, args.out))
-    print(f"\nPlots: {', '.join(map(str, plots))}. {perf_counter() - start:.1f} s in all.")
+    print(f"\nPlots: {', '.join(map(str, plots))}. {perf_counter() - start:.1f} s in total.")
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     plot = train(learn, args.epochs, out)
     ask(learn, frame, args.seed)
     compare(frame, args.epochs, args.splits, device, args.seed)
-    print(f"\nPlot: {plot}. {perf_counter() - start:.1f} s in all.")
+    print(f"\nPlot: {plot}. {perf_counter() - start:.1f} s in total.")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from sklearn.datasets import load_digits
 import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
+from minifast.inspect import LastUpdate
 from minifast.inspect.group_table import group_table
 from minifast.train import Learner, accuracy
 from minifast.vision import ImageDataBunch, cnn_learner, resnet10
@@ -75,7 +76,8 @@ class Digits:
 def make(data: ImageDataBunch, seed: int, body: Path | None = None) -> Learner:
     """Return a resnet10 with a new head of one layer; a pretrained ``body`` is frozen."""
     return cnn_learner(data, resnet10, pretrained=body or False, lin_ftrs=[], ps=0., seed=seed,
-                       train_bn=body is None, metrics=[accuracy], path=data.path)
+                       train_bn=body is None, metrics=[accuracy], callback_fns=[LastUpdate],
+                       path=data.path)
 
 
 def fit(learn: Learner, epochs: int, lr: Any) -> Learner:

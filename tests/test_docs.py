@@ -204,7 +204,7 @@ def test_the_example_compares_with_the_planted_truth(
     assert "planted score\n" in out
     new_user = len(set(planted_ratings(**SMALL).ratings["userId"])) + 1
     assert f"For you, now user {new_user} " in out
-    assert re.search(r"^You gave 5 to .*, 1 to .*\. To be recommended:$", out, re.M)
+    assert re.search(r"^You gave 5 to .*, 1 to .*\. Recommended:$", out, re.M)
     assert (plain / "out/components.png").exists()
 
 
@@ -222,9 +222,9 @@ def test_without_movielens_one_line_says_so(
     (["--data", "broken"], "cannot read MovieLens from broken: "),
     (["--device", "abacus"], "unknown device 'abacus'; known devices: cpu, cuda"),
     (["--out", "a_file"], "cannot write to --out a_file: File exists; choose another folder"),
-    (["--epochs", "0"], "argument --epochs: '0' is no whole number from 1 on"),
-    (["--factors", "1"], "argument --factors: '1' is no whole number from 2 on"),
-    (["--seed", "x"], "argument --seed: 'x' is no whole number from 0 on"),
+    (["--epochs", "0"], "argument --epochs: '0' is not a whole number of at least 1"),
+    (["--factors", "1"], "argument --factors: '1' is not a whole number of at least 2"),
+    (["--seed", "x"], "argument --seed: 'x' is not a whole number of at least 0"),
     (["--seed", str(2**32)], "Seed must be between 0 and"),
     (["--colour", "red"], "unrecognized arguments: --colour red"),
 ])
@@ -249,7 +249,7 @@ def test_the_example_on_movielens(movielens: Path, tmp_path: Path) -> None:
     assert yours.count("19") >= 5 + 6  # five titles with their years, and six recommended
     final, = re.findall(r"Final validation loss ([\d.]+)", out)
     assert .797 <= float(final) <= .812  # the band for rows in pandas' order
-    seconds, = re.findall(r"([\d.]+) s in all", out)
+    seconds, = re.findall(r"([\d.]+) s in total", out)
     assert float(seconds) < 15
 
 

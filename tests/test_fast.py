@@ -237,6 +237,7 @@ def test_fast_is_plain_on_a_device(seed: int, model: str, optimizer: str, dtype:
     compare(seed, model, optimizer, dtype, tmp_path)
 
 
+@pytest.mark.cpu_only("a GPU adds the gradients of a repeated row in any order")
 @pytest.mark.parametrize("optimizer", ["RMSProp", "L2"])
 @pytest.mark.parametrize("seed", range(6))
 def test_the_same_arithmetic_gives_the_same_bits(optimizer: str, seed: int, tmp_path: Path

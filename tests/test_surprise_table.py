@@ -220,14 +220,14 @@ def test_the_table_without_surprise_counts_what_is_unknown(
     small.main(["--data", "planted", "--only", "table", "--folds", "2", "--out", "plots"])
     out = capsys.readouterr().out
     assert list(table_rows(out)) == ["dot", "both ways"]
-    assert "For Surprise's own rows, install scikit-surprise." in out
+    assert "To add Surprise's own rows, install scikit-surprise." in out
     rows, count = small_ratings(), 0
     for fold in small.make_folds(len(rows))[:2]:
         train = [i for i in range(len(rows)) if i not in set(fold)]
         users, items = (set(rows[c].iloc[train]) for c in ("userId", "movieId"))
         count += sum(u not in users or i not in items for u, i in
                      rows.iloc[fold][["userId", "movieId"]].itertuples(index=False))
-    assert f" of the {count} of 480 test rows whose user or item is in no training row." in out
+    assert f" on the {count} of 480 test rows whose user or item is in no training row." in out
     assert Path("plots/surprise_table.png").read_bytes().startswith(b"\x89PNG")
     assert not Path("plots/ladder.png").exists()
 

@@ -528,7 +528,7 @@ def test_the_example(tmp_path: Path) -> None:
     for network, linear in scores:
         assert .3 < linear < .6
         assert network > linear - .15
-    seconds, = re.findall(r"([\d.]+) s in all", out)
+    seconds, = re.findall(r"([\d.]+) s in total", out)
     assert float(seconds) < 15
 
 

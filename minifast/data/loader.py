@@ -73,7 +73,7 @@ class DataLoader:
     drop_last : bool
         Whether to leave out a last batch of fewer than `bs` rows.
     seed : int or numpy.random.Generator, optional
-        Source of the random orders; see `minifast.random.generator`.
+        Source of the random orders; see `minifast.backend.generator`.
 
     Raises
     ------

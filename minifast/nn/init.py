@@ -40,7 +40,7 @@ def normal_(t: T, mean: float = 0., std: float = 1., seed: Seed = None) -> T:
     mean, std : float
         Mean and standard deviation.
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def uniform_(t: T, low: float = 0., high: float = 1., seed: Seed = None) -> T:
     low, high : float
         The interval [low, high).
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def trunc_normal_(t: T, mean: float = 0., std: float = 1., seed: Seed = None) ->
     mean, std : float
         Shift and scale. All numbers lie within 2 ``std`` of ``mean``.
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def kaiming_uniform_(t: T, a: float = 0., seed: Seed = None) -> T:
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def kaiming_normal_(t: T, a: float = 0., seed: Seed = None) -> T:
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def xavier_uniform_(t: T, seed: Seed = None) -> T:
     t : Tensor
         A weight of shape (n_out, n_in, *kernel).
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def xavier_normal_(t: T, seed: Seed = None) -> T:
     t : Tensor
         A weight of shape (n_out, n_in, *kernel).
     seed : int, Generator or None
-        Where the numbers come from; see ``minifast.random.generator``.
+        Where the numbers come from; see ``minifast.backend.generator``.
 
     Returns
     -------

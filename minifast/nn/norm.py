@@ -39,7 +39,7 @@ def channels_second(x: Array) -> Array:
 
 
 def column_sums(rows: Array) -> Array:
-    """Return the sums over the first axis; for many rows a matrix product is ten times faster."""
+    """Return the sums over the first axis; for many rows by a faster matrix product."""
     return rows.sum(0) if len(rows) < 1024 else np.ones_like(rows[:, 0]) @ rows
 
 
