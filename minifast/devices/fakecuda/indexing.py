@@ -72,19 +72,6 @@ def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
     return np.asarray(ids % lengths[0]) if lengths[0] else ids
 
 
-def note_lookup(what: str, n_arrays: int) -> None:
-    """Count the kernels of a lookup: one for one array, two more than arrays for several.
-
-    Parameters
-    ----------
-    what : str
-        The name of the operation.
-    n_arrays : int
-        The number of arrays in the index.
-    """
-    note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
-
-
 def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None:
     """Write or add values one by one, in an order that differs from run to run.
 
@@ -94,14 +81,14 @@ def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None
         The array to change.
     place : tuple
         The index, as ``place_of`` returns it.
-    values : ndarray
+    values : ndarray or number
         What to write there; broadcast to the shape of ``host[place]``.
     add : bool
         Whether to add instead of write.
     """
     positions = np.arange(host.size).reshape(host.shape)[place]
     with np.errstate(all="ignore"):
-        values = np.broadcast_to(values.astype(host.dtype), positions.shape).reshape(-1)
+        values = np.broadcast_to(np.asarray(values).astype(host.dtype), positions.shape).reshape(-1)
     order, flat = _order.permutation(positions.size), host.reshape(-1)
     to, values = positions.reshape(-1)[order], values[order]
     if add:
