@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..data.categories import Categories, check_columns
+from ..train.callback import listify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,7 +224,7 @@ class TabularProcessor:
 
     def __init__(self, procs: Iterable[Proc] | Proc | None, cat_names: Sequence[str],
                  cont_names: Sequence[str]) -> None:
-        self.procs = [_instance(proc) for proc in _as_list(procs)]
+        self.procs = [_instance(proc) for proc in listify(procs)]
         self.inputs = [*cat_names], [*cont_names]
         self.cat_names, self.cont_names = [*cat_names], [*cont_names]
         self.categories: dict[str, Categories] = {}
@@ -296,10 +297,6 @@ class TabularProcessor:
                 f"{labels[row]} after procs; put FillMissing in procs to fill missing numbers, "
                 "and Normalize to scale large ones")
         return [ids, numbers]
-
-
-def _as_list(procs: Any) -> list[Any]:
-    return [] if procs is None else list(procs) if isinstance(procs, (list, tuple)) else [procs]
 
 
 def _instance(proc: Any) -> TabularProc:
