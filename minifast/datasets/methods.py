@@ -94,6 +94,7 @@ def from_csv(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> Coll
     Returns
     -------
     CollabDataBunch
+        As ``from_pieces`` returns it.
 
     Raises
     ------
@@ -134,6 +135,7 @@ def from_parquet(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> 
     Returns
     -------
     CollabDataBunch
+        As ``from_pieces`` returns it.
 
     Raises
     ------

@@ -128,6 +128,7 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
     Returns
     -------
     PlantedRatings
+        The ratings and their truth.
 
     Raises
     ------
@@ -233,7 +234,6 @@ def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
 def _rows(name: str, ids: ArrayLike, count: int) -> Ints:
     """Return the rows of ids that count from 1; ValueError for others."""
     numbers = np.asarray(ids, dtype=np.int64)
-    wrong = numbers[(numbers < 1) | (numbers > count)]
-    if wrong.size:
+    if len(wrong := numbers[(numbers < 1) | (numbers > count)]):
         raise ValueError(f"{name} id {wrong[0]} does not exist; ids go from 1 to {count}.")
     return numbers - 1

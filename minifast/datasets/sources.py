@@ -68,6 +68,7 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     Returns
     -------
     Path
+        The folder that holds the files.
 
     Raises
     ------

@@ -14,7 +14,6 @@ from ..data.split import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-Codes = np.ndarray[Any, np.dtype[np.int32]]
 SLICE = 1 << 20
 """Rows in a slice."""
 NUMBERS = {"integer": "number", "floating": "number", "mixed-integer-float": "number"}
@@ -47,6 +46,7 @@ def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
     Returns
     -------
     array (m,)
+        The values in these rows.
 
     Examples
     --------
@@ -163,14 +163,13 @@ class LabelColumn:
         kind = NUMBERS.get(found, found)
         if self._kind not in ("", kind):
             row, value = first_text(column)
-            before = next(iter(self._numbers))
             raise TypeError(f"{where}column {self.name!r} holds labels of type {kind}, {value!r} "
-                            f"in row {row!r}, and of type {self._kind} before, such as {before!r}; "
-                            "convert the column to one type, when reading a CSV file with "
-                            f"dtype={{{self.name!r}: str}}")
+                            f"in row {row!r}, and of type {self._kind} before, such as "
+                            f"{next(iter(self._numbers))!r}; convert the column to one type, when "
+                            f"reading a CSV file with dtype={{{self.name!r}: str}}")
         self._kind = kind
 
-    def finish(self, order: Rows, n_train: int) -> tuple[Categories, Codes]:
+    def finish(self, order: Rows, n_train: int) -> tuple[Categories, Rows]:
         """Return the categories and all codes, and become empty.
 
         Parameters

@@ -12,7 +12,7 @@ from ..collab import CollabLearner
 from ..data import ArrayDataset, Categories, CollabDataBunch
 from ..data.categories import NA, check_columns, spellings
 from ..data.ratings import read_numbers
-from ..nn import Embedding, Module, Parameter
+from ..nn import Embedding, Parameter
 from ..optim.optimizer import one_per_group
 from ..train import Learner
 
@@ -66,7 +66,9 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
     check_within(y, getattr(learn.model, "y_range", None))
     users = learn.data.categories[0]
     label = unused_label(users) if name is None else name
-    check_new(users, label)
+    if str(label) == NA or label in users.numbers or str(label) in users.numbers:
+        raise ValueError(f"{label!r} is among the {len(users)} values of {users.name!r} already; "
+                         "choose another label")
     rows = learn_rows(learn, items, y, epochs, lr)
     for table, row in zip(user_tables(learn.model), rows, strict=True):
         table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None
@@ -167,6 +169,7 @@ def user_tables(model: Any) -> list[Embedding]:
     Returns
     -------
     list of Embedding
+        Each has a row for each user.
 
     Raises
     ------
@@ -213,12 +216,12 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
         If a row becomes infinite or NaN.
     """
     tables, decays = user_tables(learn.model), weight_decays(learn)
-    frozen = frozen_copy(learn.model).eval()
+    # a copy that shares the weights, as tensors that cannot train
+    frozen = deepcopy(learn.model, {id(p): p.detach() for p in learn.model.parameters()}).eval()
     with device(learn.data.device):
         # without row 0, which is #na#
         rows = [Parameter(table.weight.data[1:].mean(0, keepdims=True)) for table in tables]
-    copies: list[Any] = user_tables(frozen)
-    for table, row in zip(copies, rows, strict=True):
+    for table, row in zip(user_tables(frozen), rows, strict=True):
         table.weight = row
     opt = learn.opt_func([[row] for row in rows], lr=lr, true_wd=learn.true_wd,
                          wd=[decays[id(table.weight)] for table in tables], bn_wd=learn.bn_wd)
@@ -231,20 +234,6 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
         raise ValueError(f"with lr={lr} the new user's row became infinite or NaN; nothing was "
                          "changed. Lower lr")
     return [row.data for row in rows]
-
-
-def frozen_copy(model: Module) -> Any:
-    """Return a copy of a model that shares its weights, as tensors that cannot train.
-
-    Examples
-    --------
-    >>> from minifast.nn import Linear
-    >>> layer = Linear(2, 1)
-    >>> copy = frozen_copy(layer)
-    >>> copy.weight.data is layer.weight.data, copy.parameters()
-    (True, [])
-    """
-    return deepcopy(model, {id(p): p.detach() for p in model.parameters()})
 
 
 def weight_decays(learn: Learner) -> dict[int, float]:
@@ -262,26 +251,6 @@ def unused_label(cats: Categories) -> Any:
     if cats.labels.dtype.kind in "iu":
         return int(cats.labels.max()) + 1
     return next(label for i in count(1) if (label := f"new {i}") not in cats.numbers)
-
-
-def check_new(cats: Categories, label: Hashable) -> None:
-    """Check that a label is not one of the categories.
-
-    Parameters
-    ----------
-    cats : Categories
-        The known labels.
-    label : hashable
-        The new one.
-
-    Raises
-    ------
-    ValueError
-        If it is known, or is ``#na#``.
-    """
-    if str(label) == NA or label in cats.numbers or str(label) in cats.numbers:
-        raise ValueError(f"{label!r} is among the {len(cats)} values of {cats.name!r} "
-                         "already; choose another label")
 
 
 def append_label(cats: Categories, label: Hashable) -> int:
@@ -306,9 +275,7 @@ def append_label(cats: Categories, label: Hashable) -> int:
     (3, 3, ['#na#', '3', '7', '5'])
     """
     import pandas as pd
-    shown = np.array([str(label)]) if cats.classes.dtype.kind == "U" \
-        else np.array([label], dtype=object)
-    number = len(cats)
+    number, shown = len(cats), np.array([label], cats.classes.dtype.kind)  # as text, beside texts
     cats.labels = cats.labels.append(pd.Index([label]))
     cats.classes = np.concatenate([cats.classes, shown])
     cats.numbers |= dict.fromkeys(spellings(label), number)

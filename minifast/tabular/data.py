@@ -8,7 +8,7 @@ import numpy as np
 from ..data.bunch import DataBunch
 from ..data.categories import Categories, check_columns, emb_sz_rule
 from ..data.loader import ArrayDataset, to_tensors
-from ..data.split import random_split
+from ..data.split import Rows, random_split
 from .processors import Proc, TabularProcessor
 from .targets import Targets, make_targets
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Procs = Iterable[Proc] | Proc | None
-Rows: TypeAlias = "np.ndarray[Any, Any]"
+Names: TypeAlias = Sequence[str] | None
 
 
 class TabularDataBunch(DataBunch):
@@ -47,7 +47,7 @@ class TabularDataBunch(DataBunch):
     @classmethod
     def from_df(cls, path: str | Path, df: "pd.DataFrame", dep_var: str,
                 valid_idx: Iterable[int], procs: Procs = None,
-                cat_names: Sequence[str] | None = None, cont_names: Sequence[str] | None = None,
+                cat_names: Names = None, cont_names: Names = None,
                 classes: Iterable[Any] | None = None, test_df: "pd.DataFrame | None" = None,
                 label_cls: type[Any] | None = None, **kwargs: Any) -> "TabularDataBunch":
         """Make batches from a frame.
@@ -103,13 +103,11 @@ class TabularDataBunch(DataBunch):
         train, valid = _split(len(df), valid_idx)
         targets = make_targets(df[dep_var].iloc[train], label_cls, classes)
         processor = TabularProcessor(procs, cats, conts)
-
-        def dataset(x: Any, rows: Rows) -> ArrayDataset:
-            return ArrayDataset(x, targets.encode(df[dep_var].iloc[rows]))
-        train_ds = dataset(processor.fit(df.iloc[train]), train)
-        valid_ds = dataset(processor.apply(df.iloc[valid]), valid)
+        y = targets.encode(df[dep_var])
+        train_ds = ArrayDataset(processor.fit(df.iloc[train]), y[train])
+        valid_ds = ArrayDataset(processor.apply(df.iloc[valid]), y[valid])
         test_ds = None if test_df is None else ArrayDataset(
-            processor.apply(test_df), np.zeros(len(test_df), train_ds.y.dtype))
+            processor.apply(test_df), np.zeros(len(test_df), y.dtype))
         bunch = cls.create(train_ds, valid_ds, test_ds, path=path, c=targets.c,
                            classes=targets.classes, **kwargs)
         bunch.processor, bunch.targets = processor, targets
@@ -204,9 +202,8 @@ class TabularList:
         return TabularList(self.df, **{**self.chosen, **chosen})
 
     @classmethod
-    def from_df(cls, df: "pd.DataFrame", path: str | Path = ".",
-                cat_names: Sequence[str] | None = None, cont_names: Sequence[str] | None = None,
-                procs: Procs = None) -> "TabularList":
+    def from_df(cls, df: "pd.DataFrame", path: str | Path = ".", cat_names: Names = None,
+                cont_names: Names = None, procs: Procs = None) -> "TabularList":
         """Start with a frame.
 
         Parameters
@@ -307,16 +304,14 @@ def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var:
         raise TypeError(f"the targets are one column, got {dep_var!r}; give its name")
     names = [*cats, *conts, dep_var]
     check_columns(df.columns, names, have="there are")
-    twice = [name for name in names if names.count(name) > 1 or df[name].ndim > 1]
-    if twice:
+    if twice := [name for name in names if names.count(name) > 1 or df[name].ndim > 1]:
         raise ValueError(f"column {twice[0]!r} is named twice: cat_names {cats}, cont_names "
                          f"{conts}, dep_var {dep_var!r}, frame {list(df.columns)}; name it once")
     if len(names) == 1:
         raise ValueError("no column is an input; name some in cat_names or cont_names")
-    missing = np.flatnonzero(df[dep_var].isna())
-    if len(missing):
+    if len(missing := df.index[df[dep_var].isna()]):
         raise ValueError(f"{len(missing)} of {len(df)} targets in {dep_var!r} are missing (the "
-                         f"first in row {df.index[missing[0]]}); drop these rows with "
+                         f"first in row {missing[0]}); drop these rows with "
                          f"df.dropna(subset=[{dep_var!r}]), or predict them as test_df=")
 
 
@@ -326,15 +321,13 @@ def _split(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     if len(valid) and valid.dtype.kind not in "iu":
         raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
                         "into positions with np.flatnonzero(mask)")
-    wrong = valid[(valid < 0) | (valid >= n)]
-    if len(wrong):
+    if len(wrong := valid[(valid < 0) | (valid >= n)]):
         raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
                          "the frame's index says")
     valid = valid.astype(np.int64)
     times = np.bincount(valid, minlength=n)
     if times.max(initial=0) > 1:
         raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
-    train = np.flatnonzero(times == 0)
-    if not len(train):
+    if not len(train := np.flatnonzero(times == 0)):
         raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
     return train, valid

@@ -292,10 +292,9 @@ class TabularProcessor:
             ids, numbers = (np.ascontiguousarray(frame[names].to_numpy(dtype)) for names, dtype in
                             [(self.cat_names, np.int64), (self.cont_names, np.float32)])
         for row, column in np.argwhere(~np.isfinite(numbers)):
-            raise ValueError(
-                f"column {self.cont_names[column]!r} has {numbers[row, column]} in row "
-                f"{labels[row]} after procs; put FillMissing in procs to fill missing numbers, "
-                "and Normalize to scale large ones")
+            raise ValueError(f"column {self.cont_names[column]!r} has {numbers[row, column]} in "
+                             f"row {labels[row]} after procs; put FillMissing in procs to fill "
+                             "missing numbers, and Normalize to scale large ones")
         return [ids, numbers]
 
 
@@ -345,8 +344,7 @@ def to_numbers(column: "pd.Series[Any]", dtype: type[np.floating[Any]] = np.floa
                         f"{otherwise}")
     with np.errstate(over="ignore"):
         values = column.to_numpy(dtype, na_value=np.nan)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
+    if len(infinite := np.flatnonzero(np.isinf(values))):
         raise ValueError(f"column {column.name!r} has {len(infinite)} infinite values (the first, "
                          f"{values[infinite[0]]}, in row {column.index[infinite[0]]}); drop these "
                          "rows, or replace the values, with NaN if they mean missing")

@@ -86,8 +86,7 @@ class CategoryList:
         """
         import pandas as pd
         codes = np.asarray(self.labels.get_indexer(pd.Index(column.to_numpy())), np.int64)
-        unknown = column[codes < 0]
-        if len(unknown):
+        if len(unknown := column[codes < 0]):
             quantity = "; if it is a quantity, make it float: frame[name].astype(float)" \
                 if column.dtype.kind in "iu" else ""
             raise ValueError(

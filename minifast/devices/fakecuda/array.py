@@ -253,12 +253,12 @@ def _call(table: str, name: str, function: Any, /, *args: Any, owner: FakeArray 
           **kwargs: Any) -> Any:
     """Call a function of NumPy, or a method of the array ``owner``, by the rules of CuPy."""
     rules.check(table, name, args, kwargs)
-    if name in rules.JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
+    if name in rules.COSTS["joining"] and not all(isinstance(x, FakeArray) for x in args[0]):
         raise TypeError(f"cupy.{name}: only device arrays can be joined")
     inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
     if name == "repeat" and (len(inputs) > 1 or isinstance(kwargs.get("repeats"), FakeArray)):
         raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
     with np.errstate(all="ignore"):
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
-    rules.note_cost(table, name, args, "out" not in kwargs and rules.is_view(result, inputs))
-    return _outside(np.asarray(result) if name in rules.ANSWERING else result)
+    rules.note_cost(name, args, "out" not in kwargs and rules.is_view(result, inputs))
+    return _outside(np.asarray(result) if name in rules.COSTS["answering"] else result)

@@ -9,8 +9,6 @@ import numpy as np
 
 from .counting import note
 
-Host = Any
-"""The NumPy array inside a device array."""
 _order = np.random.default_rng(0)
 
 
@@ -61,7 +59,7 @@ def _axes_of(part: Any) -> int:
     return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
 
 
-def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
+def _wrapped(part: Any, lengths: tuple[int, ...]) -> Any:
     if part.dtype.kind not in "iub":
         raise IndexError("arrays used as indices must be of integer or boolean type. (actual: "
                          f"{part.dtype.type})")
@@ -72,7 +70,7 @@ def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
     return np.asarray(ids % lengths[0]) if lengths[0] else ids
 
 
-def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None:
+def scatter(host: Any, place: tuple[Any, ...], values: Any, add: bool) -> None:
     """Write or add values one by one, in an order that differs from run to run.
 
     Parameters
@@ -99,7 +97,7 @@ def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None
         host[...] = flat.reshape(host.shape)
 
 
-def fill(view: Host, value: Host) -> None:
+def fill(view: Any, value: Any) -> None:
     """Do ``a[slice] = value``.
 
     Python runs ``a[slice] += b`` as an update of the view followed by ``a[slice] = view``; the
