@@ -135,6 +135,7 @@ class CollabLearner(Learner):
         Returns
         -------
         Tensor (n,) of int64
+            The numbers.
 
         Raises
         ------
@@ -267,6 +268,7 @@ def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: 
     Returns
     -------
     CollabLearner
+        A learner whose model is not yet trained.
 
     Raises
     ------

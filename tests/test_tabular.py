@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -273,8 +272,8 @@ def test_the_steps_of_a_tabular_list_lead_to_the_same_bunch() -> None:
         for a, b in zip(arrays(data, ds_type), arrays(other, ds_type), strict=True):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(host(data.one_batch()[1]), host(other.one_batch()[1]))
-    labels = replace(items, cat_names=["town"]).split_by_rand_pct(.25, seed=42) \
-        .label_from_df("floor", FloatList)
+    labels = TabularList.from_df(df, ".", ["town"], ["height", "weight"], PROCS) \
+        .split_by_rand_pct(.25, seed=42).label_from_df("floor", FloatList)
     rows = np.random.RandomState(42).permutation(16)[:4]
     y = arrays(labels.databunch(bs=4), DatasetType.Valid)[2]
     assert y.tolist() == df["floor"].iloc[rows].tolist()

@@ -99,6 +99,7 @@ class DataBunch:
         Returns
         -------
         DataBunch
+            The training rows are in ``train_dl`` and ``fix_dl``.
 
         Raises
         ------
@@ -149,6 +150,16 @@ class DataBunch:
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """Return the loader of a kind.
 
+        Parameters
+        ----------
+        ds_type : DatasetType
+            The kind.
+
+        Returns
+        -------
+        DataLoader or sized iterable of (xb, yb)
+            The loader.
+
         Raises
         ------
         ValueError
@@ -166,7 +177,17 @@ class DataBunch:
         return (to_tensors(tuple(batch), self.device) for batch in dl)
 
     def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> Batch:
-        """Return the first batch (xb, yb) of a pass.
+        """Return the first batch of a pass.
+
+        Parameters
+        ----------
+        ds_type : DatasetType
+            The loader to take it from.
+
+        Returns
+        -------
+        xb, yb : Tensor (bs, ...) or list of these
+            Inputs and targets.
 
         Raises
         ------
@@ -216,7 +237,8 @@ class DataBunch:
 
         Returns
         -------
-        pandas.DataFrame
+        pandas.DataFrame (rows or fewer, ...)
+            A column for each input, then ``target``.
         """
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]

@@ -105,7 +105,17 @@ class Categories:
         return np.asarray(self.labels.get_indexer(pd.Index(labels)), np.int64) + 1
 
     def index(self, label: Hashable) -> int:
-        """Return the number of one label; 5 and '5' are the same.
+        """Return the number of one label.
+
+        Parameters
+        ----------
+        label : hashable
+            The label; 5 and '5' are the same.
+
+        Returns
+        -------
+        int
+            Its number, from 1.
 
         Raises
         ------

@@ -124,6 +124,7 @@ def to_tensors(batch: Any, device: str) -> Any:
     Returns
     -------
     Tensor, or list or tuple of these
+        Nested like `batch`.
 
     Examples
     --------

@@ -65,6 +65,7 @@ class CollabDataBunch(DataBunch):
         Returns
         -------
         CollabDataBunch
+            The rows of both parts, with the labels of users and items.
 
         Raises
         ------
@@ -121,6 +122,7 @@ class CollabDataBunch(DataBunch):
         Returns
         -------
         CollabDataBunch
+            The batches and the labels.
         """
         test_ds = None
         if test is not None:
@@ -151,6 +153,7 @@ class CollabDataBunch(DataBunch):
         Returns
         -------
         Tensor (n,) of int64
+            The numbers.
 
         Raises
         ------
@@ -178,7 +181,20 @@ class CollabDataBunch(DataBunch):
 
 
 def check_frame(ratings: Any) -> None:
-    """Raise TypeError unless ``ratings`` is a frame, ValueError if it has no rows."""
+    """Check that ratings are a frame with rows.
+
+    Parameters
+    ----------
+    ratings : pandas.DataFrame
+        The ratings.
+
+    Raises
+    ------
+    TypeError
+        If this is no frame.
+    ValueError
+        If it has no rows.
+    """
     if not hasattr(ratings, "columns"):
         raise TypeError(f"ratings must be a frame, got {type(ratings).__name__}; read a file with "
                         "pandas.read_csv first")
@@ -202,6 +218,7 @@ def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: st
     Returns
     -------
     list of three str
+        The names.
 
     Raises
     ------
@@ -237,6 +254,7 @@ def encode(cats: Categories, frame: "pd.DataFrame") -> "np.ndarray[Any, np.dtype
     Returns
     -------
     array (n,) of int32
+        The numbers, 0 for unknown and missing labels.
     """
     return cats.encode(_labels(frame[cats.name])).astype(np.int32)
 
@@ -260,6 +278,7 @@ def read_numbers(column: "pd.Series[Any]", where: str = ""
     Returns
     -------
     array (n,) of float32
+        The ratings.
 
     Raises
     ------

@@ -50,7 +50,18 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
 
 
 def check_valid_pct(valid_pct: float) -> None:
-    """Raise ValueError unless ``valid_pct`` is in [0, 1)."""
+    """Check that a share of validation rows is in [0, 1).
+
+    Parameters
+    ----------
+    valid_pct : float
+        The share.
+
+    Raises
+    ------
+    ValueError
+        If it is outside.
+    """
     if not 0 <= valid_pct < 1:
         raise ValueError(f"valid_pct is the share of rows to validate on, in [0, 1); "
                          f"got {valid_pct}")

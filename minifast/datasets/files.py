@@ -1,19 +1,18 @@
 """Files of ratings, read in chunks of rows as frames."""
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ..data.ratings import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Frames: TypeAlias = "Generator[pd.DataFrame]"
 CHUNK = 1 << 20
 """Rows in a chunk."""
 
 
-def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
+def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> "Generator[pd.DataFrame]":
     r"""Yield the rows of a CSV file in chunks.
 
     Parameters
@@ -24,6 +23,11 @@ def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
         Rows in a chunk.
     **kwargs
         Arguments of ``pandas.read_csv``.
+
+    Yields
+    ------
+    pandas.DataFrame
+        At most `rows` rows.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> Frames:
 
 
 def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = (None,) * 3
-                   ) -> Frames:
+                   ) -> "Generator[pd.DataFrame]":
     """Yield three columns of a Parquet file in chunks, numbered through the file.
 
     Parameters
@@ -55,6 +59,11 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
     wanted : sequence of three str or None
         Names of the columns; None stands for the first, second or third.
 
+    Yields
+    ------
+    pandas.DataFrame
+        At most `rows` rows of the three columns.
+
     Raises
     ------
     ValueError
@@ -65,7 +74,12 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
         If pyarrow is not installed.
     """
     import pandas as pd
-    parquet, hint = _parquet(), "give one Parquet file; several go to from_pieces, as frames"
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ImportError("Parquet files are read with pyarrow: pip install 'minifast[parquet]', "
+                          "or write the ratings as a CSV file for from_csv") from error
+    hint = "give one Parquet file; several go to from_pieces, as frames"
     with _named(file, hint):
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
@@ -75,15 +89,6 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
             chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
             chunk.index = pd.RangeIndex(start, start := start + len(chunk))
             yield chunk
-
-
-def _parquet() -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ImportError("Parquet files are read with pyarrow: pip install 'minifast[parquet]', "
-                          "or write the ratings as a CSV file for from_csv") from error
-    return parquet
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """Class methods that this package adds to CollabDataBunch: ratings that arrive in pieces."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from inspect import signature
 from os import PathLike
@@ -58,16 +58,19 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     ['#na#', '3', '7']
     """
     check_valid_pct(valid_pct)
-    ratings = _Ratings([user_name, item_name, rating_name], test, source)
-    for number, piece in enumerate(pieces, start=1):
-        ratings.append(piece, f"{source}, piece {number}: ")
-    train, valid = random_split(len(ratings), valid_pct, seed)
+    labels, y = (LabelColumn(), LabelColumn()), GrowingArray(np.float32)
+    for where, *columns, rating in _columns(pieces, [user_name, item_name, rating_name], test,
+                                            source):
+        y.append(read_numbers(rating, where))
+        for label, column in zip(labels, columns, strict=True):
+            label.append(column, where)
+    train, valid = random_split(len(y), valid_pct, seed)
     n, order = len(train), np.concatenate([train, valid])
     del train, valid  # order has them
-    y = take(ratings.y.finish(), order)
-    categories, codes = zip(*(column.finish(order, n) for column in ratings.labels), strict=True)
-    rows = ArrayDataset(codes, y)
-    return cls.from_encoded(list(categories), ratings.names[2], ArrayDataset(*rows[:n]),
+    ratings = take(y.finish(), order)
+    categories, codes = zip(*(label.finish(order, n) for label in labels), strict=True)
+    rows = ArrayDataset(codes, ratings)
+    return cls.from_encoded(list(categories), rating.name, ArrayDataset(*rows[:n]),
                             ArrayDataset(*rows[n:]), test, path=path, bs=bs, val_bs=val_bs,
                             device=device)
 
@@ -91,6 +94,7 @@ def from_csv(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> Coll
     Returns
     -------
     CollabDataBunch
+        As ``from_pieces`` returns it.
 
     Raises
     ------
@@ -131,6 +135,7 @@ def from_parquet(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> 
     Returns
     -------
     CollabDataBunch
+        As ``from_pieces`` returns it.
 
     Raises
     ------
@@ -155,36 +160,21 @@ def _name(file: Any) -> str:
     return str(file) if isinstance(file, (str, PathLike)) else f"the {type(file).__name__}"
 
 
-class _Ratings:
-    """The three columns, while they arrive."""
-
-    def __init__(self, wanted: list[str | None], test: "pd.DataFrame | None", source: str) -> None:
-        self.wanted, self.test, self.source = wanted, test, source
-        self.names: list[str] = []
-        self.labels: list[LabelColumn] = []
-        self.y = GrowingArray(np.float32)
-
-    def __len__(self) -> int:
-        if not len(self.y):
-            raise ValueError(f"{self.source} has 0 rows; look at how it was read and filtered")
-        return len(self.y)
-
-    def append(self, piece: "pd.DataFrame", where: str) -> None:
+def _columns(pieces: "Iterable[pd.DataFrame]", wanted: list[str | None],
+             test: "pd.DataFrame | None", source: str) -> Iterator[Any]:
+    """Yield where a piece comes from and its three columns, for each piece that has rows."""
+    names: list[str] = []
+    for number, piece in enumerate(pieces, start=1):
+        where = f"{source}, piece {number}: "
         if not hasattr(piece, "columns"):
             raise TypeError(f"{where}a piece is a frame, got {type(piece).__name__}; one frame "
                             "alone goes to from_df")
-        if not len(piece):
-            return
-        if not self.names:
-            self._choose_columns(piece, where)
-        check_columns(piece.columns, self.names, where)
-        y = read_numbers(piece[self.names[2]], where)
-        for column in self.labels:
-            column.append(piece[column.name], where)
-        self.y.append(y)
-
-    def _choose_columns(self, piece: "pd.DataFrame", where: str) -> None:
-        self.names = column_names(piece.columns, self.wanted, where)
-        if self.test is not None:
-            check_columns(self.test.columns, self.names[:2])
-        self.labels = [LabelColumn(name) for name in self.names[:2]]
+        if len(piece):
+            if not names:
+                names = column_names(piece.columns, wanted, where)
+                if test is not None:
+                    check_columns(test.columns, names[:2])
+            check_columns(piece.columns, names, where)
+            yield where, *(piece[name] for name in names)
+    if not names:
+        raise ValueError(f"{source} has 0 rows; look at how it was read and filtered")

@@ -11,9 +11,11 @@ users, the frequency of each rating, the error of a factor model.
 """
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import product
 from math import sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,21 +38,8 @@ FAME_TAIL = 1.65       # standard deviation of the items' log popularity
 ZEAL_TAIL = 1.02       # of the users' log activity
 LEAST_PER_USER = 20    # as in MovieLens, if there are enough ratings
 
-ADJECTIVES = (
-    "Amber", "Borrowed", "Brass", "Candlelit", "Careless", "Chalk", "Clockwork", "Copper",
-    "Crooked", "Distant", "Drowsy", "Eleventh", "Feathered", "Forgetful", "Frozen", "Gentle",
-    "Gilded", "Hollow", "Idle", "Inland", "Ivory", "Lopsided", "Marbled", "Midsummer", "Mossy",
-    "Nameless", "Northbound", "Obedient", "Paper", "Patient", "Pewter", "Quarrelsome", "Quilted",
-    "Reluctant", "Rusted", "Salted", "Second-Hand", "Sleepless", "Snowbound", "Tangled",
-    "Threadbare", "Unposted", "Velvet", "Wandering", "Windless")
-NOUNS = (
-    "Almanac", "Archipelago", "Balcony", "Barometer", "Beekeeper", "Bellringer", "Caravan",
-    "Cartographer", "Chandelier", "Clarinet", "Compass", "Corridor", "Dovecote", "Ferryman",
-    "Fountain", "Gardener", "Glassblower", "Greenhouse", "Haystack", "Inkwell", "Isthmus",
-    "Jeweller", "Kettle", "Lamplighter", "Lighthouse", "Locksmith", "Marionette", "Meridian",
-    "Milliner", "Observatory", "Orchard", "Pavilion", "Pendulum", "Quarry", "Regatta",
-    "Saxophone", "Signalman", "Staircase", "Telegram", "Trapeze", "Umbrella", "Viaduct",
-    "Waltz", "Weathervane", "Zeppelin")
+WORDS = json.loads(Path(__file__).with_name("titles.json").read_text())
+"""Adjectives and nouns of the titles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +128,7 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
     Returns
     -------
     PlantedRatings
+        The ratings and their truth.
 
     Raises
     ------
@@ -151,19 +141,22 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
     >>> planted_ratings().ratings.shape
     (100000, 4)
     """
+    import pandas as pd
     _check_sizes(n_users, n_items, n_ratings, n_factors)
     rng = np.random.default_rng(seed)
     fame = _skewed(rng, n_items, shape=16)
     users, items = _who_rates_what(rng, fame, n_users, n_ratings)
     user_bias = _centred(USER_SPREAD * _skewed(rng, n_users, shape=3), users)
-    item_bias = _centred(ITEM_SPREAD * _quality(rng, fame), items)
-    user_factors = _factors(rng, n_users, n_factors)
-    item_factors = _factors(rng, n_items, n_factors)
-    score = _score(users, items, user_factors, item_factors, user_bias, item_bias, MEAN)
-    stars = _stars(rng, score)
+    quality = FAME_PULL * fame + sqrt(1 - FAME_PULL**2) * _skewed(rng, n_items, shape=3)
+    item_bias = _centred(ITEM_SPREAD * quality, items)
+    factors = _factors(rng, n_users, n_factors), _factors(rng, n_items, n_factors)
+    score = _score(users, items, *factors, user_bias, item_bias, MEAN)
+    noise = NOISE_SPREAD * _skewed(rng, n_ratings, shape=2)
+    stars = np.rint(score + noise).clip(1, 5).astype(np.int64)
     titles = _titles(rng, n_items)
-    return PlantedRatings(_frame(users, items, stars, titles), titles,
-                          user_factors, item_factors, user_bias, item_bias, MEAN)
+    ratings = pd.DataFrame({"userId": users + 1, "movieId": items + 1, "rating": stars,
+                            "title": titles[items]})
+    return PlantedRatings(ratings, titles, *factors, user_bias, item_bias, MEAN)
 
 
 def _check_sizes(n_users: int, n_items: int, n_ratings: int, n_factors: int) -> None:
@@ -182,15 +175,9 @@ def _skewed(rng: Generator, size: int, shape: float) -> NDArray[np.float64]:
     return (shape - rng.gamma(shape, size=size)) / sqrt(shape)
 
 
-def _quality(rng: Generator, fame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draw the quality of items, in standard deviations; it is correlated with their fame."""
-    return FAME_PULL * fame + sqrt(1 - FAME_PULL**2) * _skewed(rng, len(fame), shape=3)
-
-
 def _centred(bias: NDArray[np.float64], rated: Ints) -> Floats:
     """Subtract the mean over the ratings from the biases, so that `mean` is the mean score."""
-    centred: Floats = (bias - bias[rated].mean()).astype(np.float32)
-    return centred
+    return (bias - bias[rated].mean()).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _factors(rng: Generator, rows: int, n_factors: int) -> Floats:
@@ -232,14 +219,9 @@ def _score(users: Ints, items: Ints, user_factors: Floats, item_factors: Floats,
     return score
 
 
-def _stars(rng: Generator, score: Floats) -> Ints:
-    noise = NOISE_SPREAD * _skewed(rng, len(score), shape=2)
-    return np.rint(score + noise).clip(1, 5).astype(np.int64)
-
-
 def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
     """Return different titles: each adjective and noun once, then sequels "2", "3" and so on."""
-    names = [" ".join(pair) for pair in product(ADJECTIVES, NOUNS)]
+    names = [" ".join(pair) for pair in product(WORDS["adjectives"], WORDS["nouns"])]
     order = rng.permutation(len(names))
     years = 1998 - rng.geometric(0.1, size=n_items).clip(max=70)
     titles = []
@@ -249,17 +231,9 @@ def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
     return np.array(titles, dtype=object)
 
 
-def _frame(users: Ints, items: Ints, stars: Ints, titles: NDArray[np.object_]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({"userId": users + 1, "movieId": items + 1, "rating": stars,
-                         "title": titles[items]})
-
-
 def _rows(name: str, ids: ArrayLike, count: int) -> Ints:
     """Return the rows of ids that count from 1; ValueError for others."""
     numbers = np.asarray(ids, dtype=np.int64)
-    wrong = numbers[(numbers < 1) | (numbers > count)]
-    if wrong.size:
+    if len(wrong := numbers[(numbers < 1) | (numbers > count)]):
         raise ValueError(f"{name} id {wrong[0]} does not exist; ids go from 1 to {count}.")
     return numbers - 1

@@ -8,10 +8,9 @@ it from GroupLens, once. `planted_ratings` makes ratings of the same shape witho
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, simplefilter
 from zipfile import BadZipFile
 
@@ -31,8 +30,7 @@ class URLs:
     ML_100k = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 
 
-@dataclass(frozen=True)
-class _Archive:
+class _Archive(NamedTuple):
     """The checksum of an archive, the folder inside it, and the files that it must have."""
 
     sha256: str
@@ -40,13 +38,9 @@ class _Archive:
     files: tuple[str, ...]
 
 
-_ARCHIVES = {
-    URLs.ML_100k: _Archive(
-        sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-        folder="ml-100k",
-        files=("u.data", "u.item"),
-    ),
-}
+_ARCHIVES = {URLs.ML_100k: _Archive(
+    "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", "ml-100k",
+    ("u.data", "u.item"))}
 
 
 class DataNotFoundError(FileNotFoundError):
@@ -74,6 +68,7 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     Returns
     -------
     Path
+        The folder that holds the files.
 
     Raises
     ------
@@ -92,17 +87,20 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     Traceback (most recent call last):
     ValueError: no checksum is known for 'https://example.org/other.zip'; ...
     """
-    archive = _known(url)
-    for root in search_path():
-        if not _missing(root / archive.folder, archive):
-            return root / archive.folder
-    target = search_path()[0] / archive.folder
+    if url not in _ARCHIVES:
+        raise ValueError(f"no checksum is known for {url!r}; untar_data gets only the addresses "
+                         f"in URLs: {', '.join(_ARCHIVES)}. Unpack other archives by hand.")
+    archive = _ARCHIVES[url]
+    folders = [root / archive.folder for root in search_path()]
+    for folder in folders:
+        if not _missing(folder, archive):
+            return folder
     try:
-        _download(url, archive, target, progress)
+        _download(url, archive, folders[0], progress)
     # OSError: the network or the disk; ValueError: pooch found a wrong checksum
     except (OSError, ValueError, BadZipFile) as error:
-        raise DataNotFoundError(_advice(url, archive, error)) from error
-    return target
+        raise DataNotFoundError(_advice(url, archive, folders, error)) from error
+    return folders[0]
 
 
 def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") -> pd.DataFrame:
@@ -140,7 +138,11 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
 
     if row_order not in ("pandas", "post"):
         raise ValueError(f"row_order={row_order!r} is unknown; use 'pandas' or 'post'.")
-    path = _movielens_folder(path)
+    path = untar_data() if path is None else Path(path)
+    if missing := _missing(path, _ARCHIVES[URLs.ML_100k]):
+        raise DataNotFoundError(
+            f"{path.absolute()} has no {missing}. Give the folder that holds them, or leave out "
+            "`path`: untar_data(URLs.ML_100k) then finds or gets it.")
     ratings = pd.read_csv(path / "u.data", sep="\t", header=None,
                           names=["userId", "movieId", "rating", "timestamp"])
     movies = pd.read_csv(path / "u.item", sep="|", header=None, encoding="latin-1",
@@ -149,25 +151,6 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
         # factorize numbers the movies in order of first appearance
         ratings = ratings.iloc[pd.factorize(ratings["movieId"])[0].argsort(kind="stable")]
     return ratings.merge(movies, on="movieId")
-
-
-def _movielens_folder(path: str | Path | None) -> Path:
-    if path is None:
-        return untar_data(URLs.ML_100k)
-    archive = _ARCHIVES[URLs.ML_100k]
-    missing = _missing(Path(path), archive)
-    if missing:
-        raise DataNotFoundError(
-            f"{Path(path).absolute()} has no {' and no '.join(missing)}. Give the folder that "
-            f"holds them, or leave out `path`: untar_data(URLs.ML_100k) then finds or gets it.")
-    return Path(path)
-
-
-def _known(url: str) -> _Archive:
-    if url not in _ARCHIVES:
-        raise ValueError(f"no checksum is known for {url!r}; untar_data gets only the addresses "
-                         f"in URLs: {', '.join(_ARCHIVES)}. Unpack other archives by hand.")
-    return _ARCHIVES[url]
 
 
 def search_path() -> list[Path]:
@@ -192,48 +175,37 @@ def _quiet_pooch() -> Any:
     return pooch
 
 
-def _missing(folder: Path, archive: _Archive) -> list[str]:
-    return [name for name in archive.files if not (folder / name).is_file()]
+def _missing(folder: Path, archive: _Archive) -> str:
+    """Return the names of the files that a folder lacks, as text."""
+    return " and no ".join(name for name in archive.files if not (folder / name).is_file())
 
 
 def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None:
     """Download and unpack in a temporary folder on the target's disk, then move into place."""
+    if target.exists() and any(target.iterdir()):  # not to be replaced
+        raise FileExistsError(f"{target} is there, but has no {_missing(target, archive)}; "
+                              "move it away")
     pooch = _quiet_pooch()
-    _refuse_occupied(target, archive)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{archive.folder}-", dir=target.parent) as tmp:
         pooch.retrieve(url, known_hash=f"sha256:{archive.sha256}", fname="archive.zip", path=tmp,
                        downloader=pooch.HTTPDownloader(progressbar=progress),
                        processor=pooch.Unzip(extract_dir="unpacked"))
-        _move(Path(tmp) / "unpacked" / archive.folder, target, archive)
+        try:
+            os.replace(Path(tmp) / "unpacked" / archive.folder, target)
+        except OSError:
+            # another process may have put the data there in the meantime
+            if _missing(target, archive):
+                raise
 
 
-def _refuse_occupied(target: Path, archive: _Archive) -> None:
-    """Raise FileExistsError if the folder holds other files, which are not to be replaced."""
-    if target.exists() and any(target.iterdir()):
-        raise FileExistsError(f"{target} is there, but has no "
-                              f"{' and no '.join(_missing(target, archive))}; move it away")
-
-
-def _move(folder: Path, target: Path, archive: _Archive) -> None:
-    try:
-        os.replace(folder, target)
-    except OSError:
-        # another process may have put the data there in the meantime
-        if _missing(target, archive):
-            raise
-
-
-def _advice(url: str, archive: _Archive, error: Exception) -> str:
-    searched = "".join(f"\n  {root / archive.folder}" for root in search_path())
-    return (
-        f"{archive.folder} (with {', '.join(archive.files)}) is in none of{searched}\n"
-        f"and could not be downloaded from {url}\n"
-        f"because of {type(error).__name__}: {error}\n"
-        f"There are three ways to go on:\n"
-        f"  1. Get and unpack the archive by hand, and put its folder {archive.folder} at one "
-        f"of the places above.\n"
-        f"  2. Set MINIFAST_HOME to a folder that holds data/{archive.folder}.\n"
-        f"  3. Work without it: minifast.datasets.planted.planted_ratings() makes ratings of the "
-        f"same shape."
-    )
+def _advice(url: str, archive: _Archive, searched: list[Path], error: Exception) -> str:
+    return "\n".join([
+        f"{archive.folder} (with {', '.join(archive.files)}) is in none of",
+        *(f"  {folder}" for folder in searched),
+        f"and could not be downloaded from {url}",
+        f"because of {type(error).__name__}: {error}",
+        "There are three ways to go on:",
+        "  1. Get and unpack the archive by hand, and put its folder at one of the places above.",
+        f"  2. Set MINIFAST_HOME to a folder that holds data/{archive.folder}.",
+        "  3. Work without it: minifast.datasets.planted.planted_ratings() makes similar ratings."])

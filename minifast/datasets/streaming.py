@@ -14,7 +14,6 @@ from ..data.split import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-Codes = np.ndarray[Any, np.dtype[np.int32]]
 SLICE = 1 << 20
 """Rows in a slice."""
 NUMBERS = {"integer": "number", "floating": "number", "mixed-integer-float": "number"}
@@ -47,6 +46,7 @@ def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
     Returns
     -------
     array (m,)
+        The values in these rows.
 
     Examples
     --------
@@ -104,24 +104,19 @@ class LabelColumn:
     Labels are numbered from 0 as they arrive. Once all are known, these numbers are replaced by
     those of the sorted labels.
 
-    Parameters
-    ----------
-    name : str
-        Name of the column.
-
     Examples
     --------
     >>> import pandas as pd
-    >>> column = LabelColumn("user")
-    >>> column.append(pd.Series([7, 3]))
-    >>> column.append(pd.Series([5, 7]))
+    >>> column = LabelColumn()
+    >>> column.append(pd.Series([7, 3], name="user"))
+    >>> column.append(pd.Series([5, 7], name="user"))
     >>> cats, codes = column.finish(np.array([0, 1, 3, 2]), n_train=3)
     >>> cats.classes.tolist(), codes.tolist()
     (['#na#', '3', '7'], [2, 1, 2, 0])
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
+        self.name: Any = None
         self._numbers: dict[Hashable, int] = {}
         self._labels: list[pd.Index[Any]] = []
         self._codes = GrowingArray(np.int32)
@@ -142,6 +137,7 @@ class LabelColumn:
         TypeError
             If a label cannot be hashed, or is of another type than those before.
         """
+        self.name = column.name
         for part in slices(len(column)):
             self._append(column.iloc[part], where)
 
@@ -167,14 +163,13 @@ class LabelColumn:
         kind = NUMBERS.get(found, found)
         if self._kind not in ("", kind):
             row, value = first_text(column)
-            before = next(iter(self._numbers))
             raise TypeError(f"{where}column {self.name!r} holds labels of type {kind}, {value!r} "
-                            f"in row {row!r}, and of type {self._kind} before, such as {before!r}; "
-                            "convert the column to one type, when reading a CSV file with "
-                            f"dtype={{{self.name!r}: str}}")
+                            f"in row {row!r}, and of type {self._kind} before, such as "
+                            f"{next(iter(self._numbers))!r}; convert the column to one type, when "
+                            f"reading a CSV file with dtype={{{self.name!r}: str}}")
         self._kind = kind
 
-    def finish(self, order: Rows, n_train: int) -> tuple[Categories, Codes]:
+    def finish(self, order: Rows, n_train: int) -> tuple[Categories, Rows]:
         """Return the categories and all codes, and become empty.
 
         Parameters
@@ -206,8 +201,7 @@ class LabelColumn:
         import pandas as pd
         parts = [part for part in self._labels if len(part)] or self._labels[:1]
         if len({part.dtype for part in parts}) == 1:
-            one: pd.Index[Any] = parts[0].append(parts[1:])
-            return one
+            return parts[0].append(parts[1:])
         labels: pd.Index[Any] = pd.Index([label for part in parts for label in part.tolist()])
         if labels.dtype.kind == "f" and max(-labels.min(), labels.max()) >= EXACT:
             raise ValueError(f"column {self.name!r} has whole numbers above {EXACT}, and floats in "

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -25,33 +26,27 @@ from ..train import Learner
 
 PACKAGES = ("numpy", "pandas", "matplotlib", "safetensors", "pooch", "tqdm", "cupy-cuda13x",
             "cupy-cuda12x", "scipy")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def versions() -> Iterator[str]:
     """Yield the versions of the packages that matter, and a warning if two of them conflict."""
     yield f"minifast {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    found = {name: _version(name) for name in PACKAGES}
-    yield from (f"  {name} {v}" if v else f"  {name}: not installed" for name, v in found.items())
-    wheels = [name for name in PACKAGES if name.startswith("cupy") and found[name]]
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+        yield f"  {name} {found.get(name, 'is not installed')}"
+    wheels = [name for name in found if name.startswith("cupy")]
     if len(wheels) > 1:
-        yield (f"CONFLICT: {' and '.join(wheels)} overwrite each other's files; pip uninstall "
-               f"{' '.join(wheels)}, then install one again: the one for the CUDA version that "
-               "nvidia-smi shows")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+        yield (f"CONFLICT: these overwrite each other's files; pip uninstall {' '.join(wheels)}, "
+               "then install one again: the one for the CUDA version that nvidia-smi shows")
 
 
 def blas() -> str:
     """Return the library behind NumPy's matrix products and its limits on threads."""
     config: Any = np.show_config(mode="dicts")
     found = config["Build Dependencies"]["blas"]
-    limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
+    limits = [f"{name}={n}" for name, n in os.environ.items() if name.endswith("_NUM_THREADS")]
     return (f"BLAS: {found['name']} {found.get('version', '')}; {os.cpu_count()} processors, "
             f"{', '.join(limits) or 'no limit on threads set'}")
 
@@ -91,24 +86,18 @@ def small_fit() -> tuple[float, float]:
     return before, after
 
 
-def fast_path() -> str:
-    """Return whether fits take the fast path, and why not."""
-    if find_spec("minifast.fast") is None:
-        return "not installed"
-    return "on" if defaults.fast else "off (MINIFAST_FAST or defaults.fast)"
-
-
 def report() -> Iterator[str]:
     """Yield the lines of the report."""
     yield from versions()
     yield blas()
+    fast = "on" if defaults.fast else "off (MINIFAST_FAST or defaults.fast)"
+    yield f"Fast path: {fast if find_spec('minifast.fast') else 'not installed'}"
     state = cuda_state()
-    yield f"Fast path: {fast_path()}"
     yield f"CUDA: {state.state} ({state.reason})"
     yield f"Device of new tensors: {_try(default_device)}"
     yield "Data are looked for in:"
-    yield from (f"  {folder}{'' if folder.exists() else ' (not there)'}"
-                for folder in search_path())
+    for folder in search_path():
+        yield f"  {folder}{'' if folder.exists() else ' (not there)'}"
     for name in ["cpu", *(["cuda"] if state.state == "ok" else []), "fakecuda"]:
         yield f"Self-test on {name}: {_try(partial(self_test, name))}"
 

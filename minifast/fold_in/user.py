@@ -1,6 +1,7 @@
 """Fold in a user who comes after training, from a few ratings."""
 from collections.abc import Hashable
 from copy import deepcopy
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,12 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import Array, device
 from ..collab import CollabLearner
-from ..data import ArrayDataset, CollabDataBunch
-from ..data.categories import check_columns
+from ..data import ArrayDataset, Categories, CollabDataBunch
+from ..data.categories import NA, check_columns, spellings
 from ..data.ratings import read_numbers
-from ..nn import Embedding, Module, Parameter
+from ..nn import Embedding, Parameter
 from ..optim.optimizer import one_per_group
 from ..train import Learner
-from .label import append_label, check_new, unused_label
 
 
 def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, epochs: int = 40,
@@ -66,7 +66,9 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
     check_within(y, getattr(learn.model, "y_range", None))
     users = learn.data.categories[0]
     label = unused_label(users) if name is None else name
-    check_new(users, label)
+    if str(label) == NA or label in users.numbers or str(label) in users.numbers:
+        raise ValueError(f"{label!r} is among the {len(users)} values of {users.name!r} already; "
+                         "choose another label")
     rows = learn_rows(learn, items, y, epochs, lr)
     for table, row in zip(user_tables(learn.model), rows, strict=True):
         table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None
@@ -167,6 +169,7 @@ def user_tables(model: Any) -> list[Embedding]:
     Returns
     -------
     list of Embedding
+        Each has a row for each user.
 
     Raises
     ------
@@ -212,15 +215,16 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
     ValueError
         If a row becomes infinite or NaN.
     """
-    tables, frozen = user_tables(learn.model), frozen_copy(learn.model).eval()
+    tables, decays = user_tables(learn.model), weight_decays(learn)
+    # a copy that shares the weights, as tensors that cannot train
+    frozen = deepcopy(learn.model, {id(p): p.detach() for p in learn.model.parameters()}).eval()
     with device(learn.data.device):
         # without row 0, which is #na#
         rows = [Parameter(table.weight.data[1:].mean(0, keepdims=True)) for table in tables]
-    copies: list[Any] = user_tables(frozen)
-    for table, row in zip(copies, rows, strict=True):
+    for table, row in zip(user_tables(frozen), rows, strict=True):
         table.weight = row
     opt = learn.opt_func([[row] for row in rows], lr=lr, true_wd=learn.true_wd,
-                         wd=[_wd_of(learn, table) for table in tables], bn_wd=learn.bn_wd)
+                         wd=[decays[id(table.weight)] for table in tables], bn_wd=learn.bn_wd)
     user, item, target = (Tensor(a).to(learn.data.device) for a in (np.zeros_like(items), items, y))
     for _ in range(epochs):
         learn.loss_func(frozen(user, item), target).backward()
@@ -232,23 +236,47 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
     return [row.data for row in rows]
 
 
-def frozen_copy(model: Module) -> Any:
-    """Return a copy of a model that shares its weights, as tensors that cannot train.
+def weight_decays(learn: Learner) -> dict[int, float]:
+    """Return the weight decay of each parameter, by ``id``."""
+    decays = one_per_group("wd", learn.wd, len(learn.layer_groups))
+    return {id(p): wd for group, wd in zip(learn.layer_groups, decays, strict=True)
+            for p in group.parameters()}
+
+
+# ---------------------------------------------------------------- the label
+
+
+def unused_label(cats: Categories) -> Any:
+    """Return a new label: the next whole number, or 'new 1', 'new 2' beside other labels."""
+    if cats.labels.dtype.kind in "iu":
+        return int(cats.labels.max()) + 1
+    return next(label for i in count(1) if (label := f"new {i}") not in cats.numbers)
+
+
+def append_label(cats: Categories, label: Hashable) -> int:
+    """Give a new label the highest number; the others keep theirs.
+
+    Parameters
+    ----------
+    cats : Categories
+        They change in place.
+    label : hashable
+        The new label.
+
+    Returns
+    -------
+    int
+        Its number.
 
     Examples
     --------
-    >>> from minifast.nn import Linear
-    >>> layer = Linear(2, 1)
-    >>> copy = frozen_copy(layer)
-    >>> copy.weight.data is layer.weight.data, copy.parameters()
-    (True, [])
+    >>> cats = Categories("user", [7, 3])
+    >>> append_label(cats, 5), cats.index("5"), cats.classes.tolist()
+    (3, 3, ['#na#', '3', '7', '5'])
     """
-    return deepcopy(model, {id(p): p.detach() for p in model.parameters()})
-
-
-def _wd_of(learn: Learner, table: Embedding) -> float:
-    """Return the weight decay of the layer group that holds a table."""
-    groups = list(learn.layer_groups)
-    return next(wd for group, wd in zip(groups, one_per_group("wd", learn.wd, len(groups)),
-                                        strict=True)
-                if any(p is table.weight for p in group.parameters()))
+    import pandas as pd
+    number, shown = len(cats), np.array([label], cats.classes.dtype.kind)  # as text, beside texts
+    cats.labels = cats.labels.append(pd.Index([label]))
+    cats.classes = np.concatenate([cats.classes, shown])
+    cats.numbers |= dict.fromkeys(spellings(label), number)
+    return number

@@ -1,15 +1,14 @@
 """TabularDataBunch: a frame of categories and numbers, as batches."""
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..data.bunch import DataBunch
-from ..data.categories import Categories, UnknownColumnError, check_columns, emb_sz_rule
+from ..data.categories import Categories, check_columns, emb_sz_rule
 from ..data.loader import ArrayDataset, to_tensors
-from ..data.split import random_split
+from ..data.split import Rows, random_split
 from .processors import Proc, TabularProcessor
 from .targets import Targets, make_targets
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Procs = Iterable[Proc] | Proc | None
-Rows: TypeAlias = "np.ndarray[Any, Any]"
+Names: TypeAlias = Sequence[str] | None
 
 
 class TabularDataBunch(DataBunch):
@@ -31,21 +30,26 @@ class TabularDataBunch(DataBunch):
         The fitted processors.
     targets : FloatList or CategoryList
         How targets are encoded.
+    cat_names, cont_names : list of str
+        The columns of ids, those that FillMissing has added too, and the columns of numbers.
+    categories : list of Categories
+        The labels of each category column.
     classes : list, optional
         Classes of the targets; None if they are numbers.
     """
 
     processor: TabularProcessor
     targets: Targets
+    cat_names: list[str]
+    cont_names: list[str]
+    categories: list[Categories]
 
     @classmethod
     def from_df(cls, path: str | Path, df: "pd.DataFrame", dep_var: str,
                 valid_idx: Iterable[int], procs: Procs = None,
-                cat_names: Sequence[str] | None = None, cont_names: Sequence[str] | None = None,
+                cat_names: Names = None, cont_names: Names = None,
                 classes: Iterable[Any] | None = None, test_df: "pd.DataFrame | None" = None,
-                bs: int = 64, val_bs: int | None = None, device: str | None = None,
-                seed: int | np.random.Generator | None = None,
-                label_cls: type[Any] | None = None) -> "TabularDataBunch":
+                label_cls: type[Any] | None = None, **kwargs: Any) -> "TabularDataBunch":
         """Make batches from a frame.
 
         Parameters
@@ -67,14 +71,10 @@ class TabularDataBunch(DataBunch):
             All classes of the targets.
         test_df : DataFrame, optional
             Rows without targets.
-        bs, val_bs : int, optional
-            Batch sizes for training and validation; by default both are ``bs``.
-        device : str, optional
-            Where the batches are.
-        seed : int, Generator or None
-            Source of the order of the training batches.
         label_cls : {FloatList, CategoryList}, optional
             What targets are; see ``make_targets``.
+        **kwargs
+            Arguments of ``DataBunch.create``: ``bs``, ``val_bs``, ``seed``, ``device``.
 
         Returns
         -------
@@ -103,32 +103,17 @@ class TabularDataBunch(DataBunch):
         train, valid = _split(len(df), valid_idx)
         targets = make_targets(df[dep_var].iloc[train], label_cls, classes)
         processor = TabularProcessor(procs, cats, conts)
-
-        def dataset(x: Any, rows: Rows) -> ArrayDataset:
-            return ArrayDataset(x, targets.encode(df[dep_var].iloc[rows]))
-        train_ds = dataset(processor.fit(df.iloc[train]), train)
-        valid_ds = dataset(processor.apply(df.iloc[valid]), valid)
+        y = targets.encode(df[dep_var])
+        train_ds = ArrayDataset(processor.fit(df.iloc[train]), y[train])
+        valid_ds = ArrayDataset(processor.apply(df.iloc[valid]), y[valid])
         test_ds = None if test_df is None else ArrayDataset(
-            processor.apply(test_df), np.zeros(len(test_df), train_ds.y.dtype))
-        bunch = cls.create(train_ds, valid_ds, test_ds, bs, val_bs, seed, device, path=path,
-                           c=targets.c, classes=targets.classes)
+            processor.apply(test_df), np.zeros(len(test_df), y.dtype))
+        bunch = cls.create(train_ds, valid_ds, test_ds, path=path, c=targets.c,
+                           classes=targets.classes, **kwargs)
         bunch.processor, bunch.targets = processor, targets
+        bunch.cat_names, bunch.cont_names = processor.cat_names, processor.cont_names
+        bunch.categories = [processor.categories[name] for name in bunch.cat_names]
         return bunch
-
-    @property
-    def cat_names(self) -> list[str]:
-        """The columns of ids, those that FillMissing has added too."""
-        return self.processor.cat_names
-
-    @property
-    def cont_names(self) -> list[str]:
-        """The columns of numbers."""
-        return self.processor.cont_names
-
-    @property
-    def categories(self) -> list[Categories]:
-        """The labels of each category column."""
-        return [self.processor.categories[name] for name in self.cat_names]
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
         """Return the size of an embedding for each category column.
@@ -149,10 +134,7 @@ class TabularDataBunch(DataBunch):
             If ``sz_dict`` names another column.
         """
         widths = sz_dict or {}
-        for name in widths:
-            if name not in self.cat_names:
-                raise UnknownColumnError(f"an embedding width is given for {name!r}; the category "
-                                         f"columns are {', '.join(self.cat_names) or 'none'}")
+        check_columns(self.cat_names, widths, "sz_dict: ", "the category columns are")
         return [(len(cats), widths.get(cats.name, emb_sz_rule(len(cats))))
                 for cats in self.categories]
 
@@ -191,31 +173,18 @@ class TabularDataBunch(DataBunch):
         return pd.concat([frame, target], axis=1)
 
 
-@dataclass(frozen=True)
 class TabularList:
     """The steps from a frame to a TabularDataBunch: fastai v1's ``TabularList``.
 
     ``from_df``, a split, ``label_from_df``, perhaps ``add_test``, then ``databunch``. Each step
-    returns a new list.
+    returns a new list, with more arguments of ``TabularDataBunch.from_df``.
 
     Parameters
     ----------
     df : DataFrame
         Training and validation rows.
-    path : str or Path
-        Folder of the learner's files.
-    cat_names, cont_names : sequence of str
-        The columns of categories and of numbers.
-    procs : processor, or iterable of processors, optional
-        FillMissing, Categorify, Normalize.
-    valid_idx : iterable of int, optional
-        Positions of the validation rows.
-    dep_var : str, optional
-        The column of targets.
-    label_cls, classes : optional
-        What targets are; see ``make_targets``.
-    test_df : DataFrame, optional
-        Rows without targets.
+    **chosen
+        Other arguments of ``TabularDataBunch.from_df``.
 
     Examples
     --------
@@ -226,21 +195,15 @@ class TabularList:
     (3, 1)
     """
 
-    df: "pd.DataFrame"
-    path: str | Path = "."
-    cat_names: Sequence[str] = ()
-    cont_names: Sequence[str] = ()
-    procs: Procs = None
-    valid_idx: Iterable[int] | None = None
-    dep_var: str | None = None
-    label_cls: type[Any] | None = None
-    classes: Iterable[Any] | None = None
-    test_df: "pd.DataFrame | None" = None
+    def __init__(self, df: "pd.DataFrame", **chosen: Any) -> None:
+        self.df, self.chosen = df, chosen
+
+    def _with(self, **chosen: Any) -> "TabularList":
+        return TabularList(self.df, **{**self.chosen, **chosen})
 
     @classmethod
-    def from_df(cls, df: "pd.DataFrame", path: str | Path = ".",
-                cat_names: Sequence[str] | None = None, cont_names: Sequence[str] | None = None,
-                procs: Procs = None) -> "TabularList":
+    def from_df(cls, df: "pd.DataFrame", path: str | Path = ".", cat_names: Names = None,
+                cont_names: Names = None, procs: Procs = None) -> "TabularList":
         """Start with a frame.
 
         Parameters
@@ -259,11 +222,11 @@ class TabularList:
         TabularList
             The new list.
         """
-        return cls(df, path, cat_names or (), cont_names or (), procs)
+        return cls(df, path=path, cat_names=cat_names, cont_names=cont_names or (), procs=procs)
 
     def split_by_idx(self, valid_idx: Iterable[int]) -> "TabularList":
         """Validate on the rows at these positions."""
-        return replace(self, valid_idx=valid_idx)
+        return self._with(valid_idx=valid_idx)
 
     def split_by_rand_pct(self, valid_pct: float = .2, seed: int | None = None) -> "TabularList":
         """Validate on random rows.
@@ -280,7 +243,7 @@ class TabularList:
         TabularList
             The new list.
         """
-        return self.split_by_idx(random_split(len(self.df), valid_pct, seed)[1])
+        return self._with(valid_idx=random_split(len(self.df), valid_pct, seed)[1])
 
     def label_from_df(self, cols: str, label_cls: type[Any] | None = None,
                       classes: Iterable[Any] | None = None) -> "TabularList":
@@ -298,14 +261,13 @@ class TabularList:
         TabularList
             The new list.
         """
-        return replace(self, dep_var=cols, label_cls=label_cls, classes=classes)
+        return self._with(dep_var=cols, label_cls=label_cls, classes=classes)
 
     def add_test(self, items: "TabularList | pd.DataFrame") -> "TabularList":
         """Add rows without targets."""
-        return replace(self, test_df=items.df if isinstance(items, TabularList) else items)
+        return self._with(test_df=items.df if isinstance(items, TabularList) else items)
 
-    def databunch(self, path: str | Path | None = None, bs: int = 64, val_bs: int | None = None,
-                  device: str | None = None, seed: int | np.random.Generator | None = None
+    def databunch(self, path: str | Path | None = None, bs: int = 64, **kwargs: Any
                   ) -> TabularDataBunch:
         """Process the rows, and make batches.
 
@@ -313,12 +275,10 @@ class TabularList:
         ----------
         path : str or Path, optional
             Folder of the learner's files; by default that of the list.
-        bs, val_bs : int, optional
-            Batch sizes for training and validation; by default both are ``bs``.
-        device : str, optional
-            Where the batches are.
-        seed : int, Generator or None
-            Source of the order of the training batches.
+        bs : int
+            Rows in a training batch.
+        **kwargs
+            ``val_bs``, ``seed``, ``device``, as in ``DataBunch.create``.
 
         Returns
         -------
@@ -330,13 +290,12 @@ class TabularList:
         ValueError
             If the split or the targets are missing.
         """
-        if self.valid_idx is None or self.dep_var is None:
-            step = "split_by_rand_pct()" if self.valid_idx is None else "label_from_df(cols=...)"
-            raise ValueError(f"a databunch needs a split and targets; call .{step} before it")
-        return TabularDataBunch.from_df(
-            self.path if path is None else path, self.df, self.dep_var, self.valid_idx,
-            self.procs, self.cat_names, self.cont_names, self.classes, self.test_df, bs, val_bs,
-            device, seed, self.label_cls)
+        for name, step in (("valid_idx", "split_by_rand_pct()"),
+                           ("dep_var", "label_from_df(cols=...)")):
+            if name not in self.chosen:
+                raise ValueError(f"a databunch needs a split and targets; call .{step} before it")
+        chosen = self.chosen if path is None else {**self.chosen, "path": path}
+        return TabularDataBunch.from_df(df=self.df, bs=bs, **chosen, **kwargs)
 
 
 def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var: str) -> None:
@@ -345,16 +304,14 @@ def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var:
         raise TypeError(f"the targets are one column, got {dep_var!r}; give its name")
     names = [*cats, *conts, dep_var]
     check_columns(df.columns, names, have="there are")
-    twice = [name for name in names if names.count(name) > 1 or df[name].ndim > 1]
-    if twice:
+    if twice := [name for name in names if names.count(name) > 1 or df[name].ndim > 1]:
         raise ValueError(f"column {twice[0]!r} is named twice: cat_names {cats}, cont_names "
                          f"{conts}, dep_var {dep_var!r}, frame {list(df.columns)}; name it once")
     if len(names) == 1:
         raise ValueError("no column is an input; name some in cat_names or cont_names")
-    missing = np.flatnonzero(df[dep_var].isna())
-    if len(missing):
+    if len(missing := df.index[df[dep_var].isna()]):
         raise ValueError(f"{len(missing)} of {len(df)} targets in {dep_var!r} are missing (the "
-                         f"first in row {df.index[missing[0]]}); drop these rows with "
+                         f"first in row {missing[0]}); drop these rows with "
                          f"df.dropna(subset=[{dep_var!r}]), or predict them as test_df=")
 
 
@@ -364,15 +321,13 @@ def _split(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     if len(valid) and valid.dtype.kind not in "iu":
         raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
                         "into positions with np.flatnonzero(mask)")
-    wrong = valid[(valid < 0) | (valid >= n)]
-    if len(wrong):
+    if len(wrong := valid[(valid < 0) | (valid >= n)]):
         raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
                          "the frame's index says")
     valid = valid.astype(np.int64)
     times = np.bincount(valid, minlength=n)
     if times.max(initial=0) > 1:
         raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
-    train = np.flatnonzero(times == 0)
-    if not len(train):
+    if not len(train := np.flatnonzero(times == 0)):
         raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
     return train, valid

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..data.categories import Categories, check_columns
+from ..train.callback import listify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,7 +224,7 @@ class TabularProcessor:
 
     def __init__(self, procs: Iterable[Proc] | Proc | None, cat_names: Sequence[str],
                  cont_names: Sequence[str]) -> None:
-        self.procs = [_instance(proc) for proc in _as_list(procs)]
+        self.procs = [_instance(proc) for proc in listify(procs)]
         self.inputs = [*cat_names], [*cont_names]
         self.cat_names, self.cont_names = [*cat_names], [*cont_names]
         self.categories: dict[str, Categories] = {}
@@ -291,15 +292,10 @@ class TabularProcessor:
             ids, numbers = (np.ascontiguousarray(frame[names].to_numpy(dtype)) for names, dtype in
                             [(self.cat_names, np.int64), (self.cont_names, np.float32)])
         for row, column in np.argwhere(~np.isfinite(numbers)):
-            raise ValueError(
-                f"column {self.cont_names[column]!r} has {numbers[row, column]} in row "
-                f"{labels[row]} after procs; put FillMissing in procs to fill missing numbers, "
-                "and Normalize to scale large ones")
+            raise ValueError(f"column {self.cont_names[column]!r} has {numbers[row, column]} in "
+                             f"row {labels[row]} after procs; put FillMissing in procs to fill "
+                             "missing numbers, and Normalize to scale large ones")
         return [ids, numbers]
-
-
-def _as_list(procs: Any) -> list[Any]:
-    return [] if procs is None else list(procs) if isinstance(procs, (list, tuple)) else [procs]
 
 
 def _instance(proc: Any) -> TabularProc:
@@ -348,8 +344,7 @@ def to_numbers(column: "pd.Series[Any]", dtype: type[np.floating[Any]] = np.floa
                         f"{otherwise}")
     with np.errstate(over="ignore"):
         values = column.to_numpy(dtype, na_value=np.nan)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
+    if len(infinite := np.flatnonzero(np.isinf(values))):
         raise ValueError(f"column {column.name!r} has {len(infinite)} infinite values (the first, "
                          f"{values[infinite[0]]}, in row {column.index[infinite[0]]}); drop these "
                          "rows, or replace the values, with NaN if they mean missing")

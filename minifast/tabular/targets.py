@@ -17,14 +17,11 @@ class FloatList:
     Examples
     --------
     >>> import pandas as pd
-    >>> FloatList(pd.Series([3, 4])).encode(pd.Series([3, 4]))
+    >>> FloatList().encode(pd.Series([3, 4]))
     array([3., 4.], dtype=float32)
     """
 
     c, classes = 1, None
-
-    def __init__(self, training: "pd.Series[Any]") -> None:
-        self.name = training.name
 
     def encode(self, column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
         """Return targets (n,) as float32; raises like ``to_numbers``."""
@@ -60,13 +57,12 @@ class CategoryList:
 
     def __init__(self, training: "pd.Series[Any]", classes: Iterable[Any] | None = None) -> None:
         import pandas as pd
-        self.name = training.name
-        self.labels = Categories(str(self.name), training.to_numpy()).labels \
+        self.labels = Categories(str(training.name), training.to_numpy()).labels \
             if classes is None else pd.Index(list(classes))
         if not self.labels.is_unique or len(self.labels) < 2:
             where = "of the training rows" if classes is None else "given"
-            raise ValueError(f"the classes of {self.name!r} {where} are {self.labels.tolist()}; "
-                             "at least two are needed, each once")
+            raise ValueError(f"the classes of {training.name!r} {where} are "
+                             f"{self.labels.tolist()}; at least two are needed, each once")
         self.classes: list[Any] = self.labels.tolist()
         self.c = len(self.classes)
 
@@ -90,13 +86,12 @@ class CategoryList:
         """
         import pandas as pd
         codes = np.asarray(self.labels.get_indexer(pd.Index(column.to_numpy())), np.int64)
-        unknown = column[codes < 0]
-        if len(unknown):
+        if len(unknown := column[codes < 0]):
             quantity = "; if it is a quantity, make it float: frame[name].astype(float)" \
                 if column.dtype.kind in "iu" else ""
             raise ValueError(
-                f"{unknown.tolist()[0]!r} in {self.name!r} (row {unknown.index[0]}) is none of the "
-                f"{self.c} classes; choose validation rows whose classes are in training rows "
+                f"{unknown.tolist()[0]!r} in {column.name!r} (row {unknown.index[0]}) is none of "
+                f"the {self.c} classes; choose validation rows whose classes are in training rows "
                 f"too, or list all with classes=[...]{quantity}")
         return codes
 
@@ -141,7 +136,7 @@ def make_targets(training: "pd.Series[Any]", label_cls: type[Any] | None = None,
     kind = training.infer_objects().dtype.kind
     chosen = label_cls or (FloatList if kind == "f" and classes is None else CategoryList)
     if chosen is FloatList and classes is None:
-        return FloatList(training)
+        return FloatList()
     if chosen is not CategoryList:
         raise ValueError(f"label_cls is FloatList (without classes=) or CategoryList; got "
                          f"{chosen!r}, classes={classes!r}")

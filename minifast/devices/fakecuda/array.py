@@ -11,26 +11,18 @@ show that a program runs on one:
 - launches, transfers and waits are counted (``counting.py``).
 """
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from . import rules
 from .counting import allocate, note
-from .indexing import fill, note_lookup, place_of, scatter
-from .rules import (
-    ADDING,
-    ANSWERING,
-    API,
-    COMPARING,
-    FOLDING,
-    JOINING,
-    NUMBERS,
-    check,
-    is_view,
-    note_cost,
-    table_of,
-)
+from .indexing import fill, place_of, scatter
+
+ATTRIBUTES = {"shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "T", "mT"}
+"""What an array tells without work on the device."""
 
 
 class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -51,23 +43,20 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     __array_priority__ = 100
 
     def __init__(self, host: "np.ndarray[Any, Any]") -> None:
-        if host.dtype.char not in NUMBERS:
+        if host.dtype.char not in rules.NUMBERS:
             raise ValueError(f"Unsupported dtype {host.dtype}: a device holds numbers")
         if host.base is None:  # not a view of another array
             allocate(host.nbytes)
         self._host = host
 
-    # ---- attributes that need no work on the device
+    # ---- attributes and methods
 
-    shape = property(lambda self: self._host.shape)
-    dtype = property(lambda self: self._host.dtype)
-    ndim = property(lambda self: self._host.ndim)
-    size = property(lambda self: self._host.size)
-    nbytes = property(lambda self: self._host.nbytes)
-    itemsize = property(lambda self: self._host.itemsize)
-    strides = property(lambda self: self._host.strides)
-    T = property(lambda self: FakeArray(self._host.T))
-    mT = property(lambda self: FakeArray(self._host.mT))  # noqa: N815  (NumPy's name)
+    def __getattr__(self, name: str) -> Any:
+        if name in ATTRIBUTES:
+            return _outside(getattr(self._host, name))
+        if name.startswith("_") or rules.API["methods"].get(name) is None:
+            raise AttributeError(f"CuPy's arrays have no {name!r}, or it is not simulated")
+        return partial(_call, "methods", name, getattr(self._host, name), owner=self)
 
     @property
     def flags(self) -> SimpleNamespace:
@@ -109,8 +98,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         if self._host.size != 1:
-            raise ValueError("The truth value of an array with more than one element, or with "
-                             "none, is ambiguous. Use a.any() or a.all()")
+            raise ValueError(f"The truth value of {self.size} elements is ambiguous. Use a.any()")
         return bool(self._read("bool()"))
 
     def __repr__(self) -> str:
@@ -125,11 +113,10 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # ---- copies
 
-    def __copy__(self) -> "FakeArray":
-        return self.copy()  # type: ignore[no-any-return]
+    def __deepcopy__(self, memo: Any = None) -> Any:
+        return self.copy()
 
-    def __deepcopy__(self, memo: Any) -> "FakeArray":
-        return self.copy()  # type: ignore[no-any-return]
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> Any:
         return FakeArray, (self.get(),)
@@ -139,15 +126,15 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (),
                         **options: Any) -> Any:
         name = ufunc.__name__
-        if name not in API["functions"] or not all(map(_may_meet, (*inputs, *out))):
+        if name not in rules.API["functions"] or not all(map(_may_meet, (*inputs, *out))):
             return NotImplemented
         if isinstance(inputs[0], FakeArray) and (name, method) == ("add", "at"):
             return inputs[0].add_at(*inputs[1:])
-        if isinstance(inputs[0], FakeArray) and (name, method) in FOLDING:
-            return getattr(inputs[0], FOLDING[name, method])(**{"axis": 0, **options})
+        if isinstance(inputs[0], FakeArray) and (name, method) in rules.FOLDING:
+            return getattr(inputs[0], rules.FOLDING[name, method])(**{"axis": 0, **options})
         if method != "__call__" or not options.keys() <= {"dtype", "casting"}:
             return NotImplemented
-        if name in COMPARING:
+        if name in rules.COMPARING:
             inputs = tuple(x.item() if isinstance(x, np.ndarray) and not x.ndim else x
                            for x in inputs)
         return _compute(ufunc, inputs, out, options)
@@ -155,32 +142,27 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if not all(issubclass(kind, (FakeArray, np.ndarray)) for kind in types):
             return NotImplemented
-        return _call(table_of(function), function.__name__, function, args, kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or API["methods"].get(name) is None:
-            raise AttributeError(f"CuPy's arrays have no {name!r}, or it is not simulated")
-        return lambda *args, **kwargs: _call("methods", name, getattr(self._host, name),
-                                             args, kwargs, self)
+        return _call(rules.table_of(function), function.__name__, function, *args, **kwargs)
 
     # ---- indexing
 
-    def _place(self, index: Any) -> tuple[tuple[Any, ...], int]:
+    def _place(self, index: Any, what: str) -> tuple[tuple[Any, ...], int]:
+        """Return ``place_of``; count one kernel for an array, for several two more than arrays."""
         parts = index if isinstance(index, tuple) else (index,)
-        return place_of([_moved(part, "an index from the host", np.int32) for part in parts],
-                        self.shape)
+        place, n_arrays = place_of([_moved(part, "an index from the host", np.int32)
+                                    for part in parts], self.shape)
+        if n_arrays:
+            note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
+        return place, n_arrays
 
     def __getitem__(self, index: Any) -> Any:
-        place, n_arrays = self._place(index)
-        if n_arrays:
-            note_lookup("a gather", n_arrays)
+        place, _ = self._place(index, "a gather")
         return FakeArray(np.asarray(self._host[place]))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        place, n_arrays = self._place(index)
+        place, n_arrays = self._place(index, "an assignment")
         if n_arrays:
-            note_lookup("an assignment", n_arrays)
-            scatter(self._host, place, np.asarray(_moved(value, "values from the host")), False)
+            scatter(self._host, place, _moved(value, "values from the host"), add=False)
         elif isinstance(value, FakeArray) or (_may_meet(value) and not np.ndim(value)):
             fill(self._host[place], _moved(value, ""))
         else:
@@ -202,16 +184,15 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         TypeError
             If ``cupy.add.at`` does not support the dtype.
         """
-        place, n_arrays = self._place(index)
+        place, n_arrays = self._place(index, "add.at")
         if not n_arrays:
             part = self[index]
             part += values
             return
-        if self.dtype.char not in ADDING:
+        if self.dtype.char not in rules.ADDING:
             raise TypeError("cupy.add.at only supports int32, int64, float16, float32, float64, "
                             f"uint32, uint64 as data type, got {self.dtype}")
-        note_lookup("add.at", n_arrays)
-        scatter(self._host, place, np.asarray(_moved(values, "values from the host")), True)
+        scatter(self._host, place, _moved(values, "values from the host"), add=True)
 
 
 # ---------------------------------------------------------------- operands and results
@@ -268,16 +249,16 @@ def _compute(ufunc: Any, inputs: Any, out: Any, options: Any) -> Any:
     return out[0] if out else _outside(result)
 
 
-def _call(table: str, name: str, function: Any, args: Any, kwargs: Any,
-          owner: FakeArray | None = None) -> Any:
+def _call(table: str, name: str, function: Any, /, *args: Any, owner: FakeArray | None = None,
+          **kwargs: Any) -> Any:
     """Call a function of NumPy, or a method of the array ``owner``, by the rules of CuPy."""
-    check(table, name, args, kwargs)
-    if name in JOINING and not all(isinstance(x, FakeArray) for x in args[0]):
+    rules.check(table, name, args, kwargs)
+    if name in rules.COSTS["joining"] and not all(isinstance(x, FakeArray) for x in args[0]):
         raise TypeError(f"cupy.{name}: only device arrays can be joined")
     inputs = [x._host for x in (owner, *args) if isinstance(x, FakeArray)]
     if name == "repeat" and (len(inputs) > 1 or isinstance(kwargs.get("repeats"), FakeArray)):
         raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
     with np.errstate(all="ignore"):
         result = function(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()})
-    note_cost(table, name, args, "out" not in kwargs and is_view(result, inputs))
-    return _outside(np.asarray(result) if name in ANSWERING else result)
+    rules.note_cost(name, args, "out" not in kwargs and rules.is_view(result, inputs))
+    return _outside(np.asarray(result) if name in rules.COSTS["answering"] else result)

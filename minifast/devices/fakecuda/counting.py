@@ -1,8 +1,9 @@
 """Count, or forbid, what a GPU would do: kernel launches, transfers, waits for the device."""
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 
 class ForbiddenError(RuntimeError):
@@ -39,6 +40,16 @@ _forbidden: ContextVar[frozenset[str]] = ContextVar("forbidden", default=frozens
 
 
 @contextmanager
+def _within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Set a variable inside a ``with`` block."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+@contextmanager
 def count() -> Iterator[Counts]:
     """Count the work of the simulated device inside a ``with`` block.
 
@@ -51,15 +62,11 @@ def count() -> Iterator[Counts]:
     (1, 1)
     """
     counts = Counts()
-    token = _counting.set((*_counting.get(), counts))
-    try:
+    with _within(_counting, (*_counting.get(), counts)):
         yield counts
-    finally:
-        _counting.reset(token)
 
 
-@contextmanager
-def forbid(*kinds: str) -> Iterator[None]:
+def forbid(*kinds: str) -> AbstractContextManager[None]:
     """Raise ForbiddenError for work of the given kinds inside a ``with`` block.
 
     Parameters
@@ -76,21 +83,12 @@ def forbid(*kinds: str) -> Iterator[None]:
     Traceback (most recent call last):
     minifast.devices.fakecuda.counting.ForbiddenError: ... are forbidden here: item() asks for one
     """
-    token = _forbidden.set(_forbidden.get() | set(kinds))
-    try:
-        yield
-    finally:
-        _forbidden.reset(token)
+    return _within(_forbidden, _forbidden.get() | set(kinds))
 
 
-@contextmanager
-def room(n_bytes: int) -> Iterator[None]:
+def room(n_bytes: int) -> AbstractContextManager[None]:
     """Let no array of more than ``n_bytes`` fit on the device inside a ``with`` block."""
-    token = _room.set(n_bytes)
-    try:
-        yield
-    finally:
-        _room.reset(token)
+    return _within(_room, n_bytes)
 
 
 def allocate(n_bytes: int) -> None:

@@ -9,8 +9,6 @@ import numpy as np
 
 from .counting import note
 
-Host = Any
-"""The NumPy array inside a device array."""
 _order = np.random.default_rng(0)
 
 
@@ -61,7 +59,7 @@ def _axes_of(part: Any) -> int:
     return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
 
 
-def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
+def _wrapped(part: Any, lengths: tuple[int, ...]) -> Any:
     if part.dtype.kind not in "iub":
         raise IndexError("arrays used as indices must be of integer or boolean type. (actual: "
                          f"{part.dtype.type})")
@@ -72,20 +70,7 @@ def _wrapped(part: Host, lengths: tuple[int, ...]) -> Host:
     return np.asarray(ids % lengths[0]) if lengths[0] else ids
 
 
-def note_lookup(what: str, n_arrays: int) -> None:
-    """Count the kernels of a lookup: one for one array, two more than arrays for several.
-
-    Parameters
-    ----------
-    what : str
-        The name of the operation.
-    n_arrays : int
-        The number of arrays in the index.
-    """
-    note("launches", what, 1 if n_arrays == 1 else n_arrays + 2)
-
-
-def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None:
+def scatter(host: Any, place: tuple[Any, ...], values: Any, add: bool) -> None:
     """Write or add values one by one, in an order that differs from run to run.
 
     Parameters
@@ -94,14 +79,14 @@ def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None
         The array to change.
     place : tuple
         The index, as ``place_of`` returns it.
-    values : ndarray
+    values : ndarray or number
         What to write there; broadcast to the shape of ``host[place]``.
     add : bool
         Whether to add instead of write.
     """
     positions = np.arange(host.size).reshape(host.shape)[place]
     with np.errstate(all="ignore"):
-        values = np.broadcast_to(values.astype(host.dtype), positions.shape).reshape(-1)
+        values = np.broadcast_to(np.asarray(values).astype(host.dtype), positions.shape).reshape(-1)
     order, flat = _order.permutation(positions.size), host.reshape(-1)
     to, values = positions.reshape(-1)[order], values[order]
     if add:
@@ -112,7 +97,7 @@ def scatter(host: Host, place: tuple[Any, ...], values: Host, add: bool) -> None
         host[...] = flat.reshape(host.shape)
 
 
-def fill(view: Host, value: Host) -> None:
+def fill(view: Any, value: Any) -> None:
     """Do ``a[slice] = value``.
 
     Python runs ``a[slice] += b`` as an update of the view followed by ``a[slice] = view``; the

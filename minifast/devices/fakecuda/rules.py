@@ -13,18 +13,9 @@ NUMBERS = "?bhilqBHILQefdFD"
 """Characters of the dtypes that a device can hold: no text, no dates, no objects."""
 ADDING = "ilqILQefd"
 """The dtypes that ``add.at`` supports."""
-FREE = frozenset({"shape", "ndim", "size", "empty", "empty_like", "result_type", "can_cast",
-                  "may_share_memory", "shares_memory"})
-WAITING = frozenset({"unique", "nonzero", "flatnonzero", "argwhere", "bincount", "histogram",
-                     "compress", "extract", "delete", "trim_zeros", "choose",
-                     "percentile", "quantile", "setdiff1d", "union1d", "intersect1d"})
-DECOMPOSING = frozenset({"cholesky", "cond", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv",
-                         "lstsq", "matrix_rank", "pinv", "qr", "slogdet", "solve", "svd"})
-"""Functions of linear algebra that read their status back from the device."""
-JOINING = frozenset({"concatenate", "concat", "stack", "vstack", "hstack", "dstack",
-                     "column_stack"})
-ANSWERING = frozenset({"array_equal", "array_equiv", "allclose", "count_nonzero"})
-"""Functions that return a Python value in NumPy and an array of no dimension in CuPy."""
+COSTS = json.loads((Path(__file__).with_name("costs.json")).read_text())
+"""Functions that need no launch; that wait (those of linear algebra read their status back from the
+device); that join arrays; that return a number in NumPy and an array of no dimension in CuPy."""
 COMPARING = frozenset({"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"})
 FOLDING = {("add", "reduce"): "sum", ("multiply", "reduce"): "prod",
            ("add", "accumulate"): "cumsum", ("multiply", "accumulate"): "cumprod"}
@@ -76,23 +67,21 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
         raise TypeError("cupy.where: the condition must be a device array, not a list")
 
 
-def note_cost(table: str, name: str, args: tuple[Any, ...], given: bool) -> None:
+def note_cost(name: str, args: tuple[Any, ...], given: bool) -> None:
     """Count what a call costs: one launch, and a wait where the host needs the result.
 
     Parameters
     ----------
-    table, name : str
-        The table in ``API`` and the function.
+    name : str
+        The function.
     args : tuple
         The positional arguments.
     given : bool
         Whether the result is a view, which needs no launch.
     """
-    waits = name in WAITING or (table == "linalg" and name in DECOMPOSING) \
-        or (name == "where" and len(args) == 1)
-    if waits:
+    if name in COSTS["waiting"] or (name == "where" and len(args) == 1):
         note("synchronizations", name)
-    if not given and name not in FREE:
+    if not given and name not in COSTS["free"]:
         note("launches", name)
 
 
