@@ -25,6 +25,7 @@ from fast_training import (
 )
 from tiny import Spy, fit_quietly
 
+import minifast.fold_in  # noqa: F401  (adds learn.add_user)
 from minifast import callbacks as cbs
 from minifast import tensor
 from minifast.collab import CollabLearner, collab_learner

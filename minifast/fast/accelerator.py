@@ -50,17 +50,12 @@ class Accelerator:
         self.model, self.opt, self.always, self.nodes = model, opt, always, nodes
         self.schedules = Schedules(list(schedulers))
         self.plain = type(opt)
+        self.states = opt.state
         self.flats: list[list[tuple[FlatParameters, bool]]] = []
         self.layers: list[Module] = []
         self.frozen: list[Parameter] = []
         self.active = False
         self.taken = self.age = self.wait = 0
-
-    @property
-    def states(self) -> dict[Parameter, State]:
-        """The optimizer's own dictionary of state."""
-        found: dict[Parameter, State] = vars(self.opt)["state"]
-        return found
 
     def enter(self) -> None:
         """Move parameters into flat storage, and change the classes of layers."""
@@ -103,9 +98,9 @@ class Accelerator:
     def _change_layers(self) -> None:
         for layer in self.model.modules():
             if type(layer) in CLASSES:
+                layer.__class__ = CLASSES[type(layer)]
                 vars(layer)["owner"] = self
                 self.layers.append(layer)
-                layer.__class__ = CLASSES[type(layer)]
 
     def leave(self) -> None:
         """Give back ordinary arrays, classes and state. The next step enters again."""
@@ -176,7 +171,7 @@ class AcceleratedOptimizer(Optimizer):
     @state.setter
     def state(self, state: dict[Parameter, State]) -> None:
         self.accelerator.leave()
-        vars(self)["state"] = state
+        self.accelerator.states = vars(self)["state"] = state
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """For copies and pickles: as the ordinary optimizer."""
@@ -224,7 +219,8 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
     always : bool
         Defer updates of embeddings whenever it is possible, not only where it is faster.
     nodes : int, optional
-        Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4.
+        Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4, and
+        below 1e-9 in float64.
 
     Examples
     --------

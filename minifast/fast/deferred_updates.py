@@ -3,22 +3,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..backend import Array
-from ..optim.steps import (
-    adam_step,
-    average_grad,
-    average_sqr_grad,
-    momentum,
-    sgd_step,
-    weight_decay,
-)
+from ..optim import steps
 from .coefficients import LENGTH, LONGEST, AdamCoefficients, SGDCoefficients, horizon
 from .deferred_table import SMALLEST, DeferredTable
 from .future import Future, Hypers
 from .store import EmbeddingStore
 
 KINDS: dict[tuple[Any, ...], type[SGDCoefficients]] = {
-    (weight_decay, momentum, sgd_step): SGDCoefficients,
-    (weight_decay, average_grad, average_sqr_grad, adam_step): AdamCoefficients}
+    (steps.weight_decay, steps.momentum, steps.sgd_step): SGDCoefficients,
+    (steps.weight_decay, steps.average_grad, steps.average_sqr_grad, steps.adam_step):
+    AdamCoefficients}
 """The optimizers for which there are formulas, by their steps."""
 
 
@@ -36,7 +30,7 @@ class DeferredUpdates:
     always : bool
         Defer whenever it is possible, not only where it is faster.
     nodes : int, optional
-        Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4.
+        Quadrature nodes for deferred Adam; None picks the fewest that are accurate enough.
     """
 
     def __init__(self, stores: Sequence[EmbeddingStore], state: Callable[[str], Array],

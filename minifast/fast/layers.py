@@ -7,7 +7,7 @@ from ..autograd import Tensor, apply, primitive
 from ..backend import Array
 from ..collab import EmbeddingDotBias
 from ..nn import Embedding, sigmoid_range
-from .parameters import EmbeddingWeight
+from .parameters import Borrowed, EmbeddingWeight
 from .sparse_grad import SparseGrad
 from .store import EmbeddingStore, TableLeaf
 
@@ -43,17 +43,7 @@ def fused_dot_bias(store: EmbeddingStore, found: Array, rows: Array) -> Array:
     return y
 
 
-class _Accelerated:
-    """Base of the layers' classes: a copy or a pickle is of the ordinary layer."""
-
-    owner: Any
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        self.owner.leave()
-        return self.__reduce_ex__(protocol)  # the class is the ordinary one again
-
-
-class FastEmbedding(_Accelerated, Embedding):
+class FastEmbedding(Borrowed, Embedding):
     """An Embedding in training mode: reads its store, and leaves a sparse gradient there."""
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -68,7 +58,7 @@ class FastEmbedding(_Accelerated, Embedding):
         return y if ids.ndim == 1 else y.reshape(*ids.shape, -1)
 
 
-class FusedDotBias(_Accelerated, EmbeddingDotBias):
+class FusedDotBias(Borrowed, EmbeddingDotBias):
     """An EmbeddingDotBias in training mode: one lookup, one gradient for its four tables."""
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:

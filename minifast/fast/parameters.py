@@ -17,13 +17,26 @@ _data: Any = vars(Tensor)["data"]  # where a tensor keeps its array, behind the 
 _grad: Any = vars(Tensor)["grad"]
 
 
-class FlatParameter(Parameter):
-    """A parameter whose array and gradient lie in flat storage.
+class Borrowed:
+    """Base of the classes that something has during an accelerated fit only.
 
-    ``owner`` is the accelerator that keeps it, ``grad_view`` where its gradient belongs.
+    ``owner`` is the accelerator that gives the ordinary class back. A copy or a pickle is of the
+    ordinary class.
     """
 
     owner: Any
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.owner.leave()
+        return self.__reduce_ex__(protocol)  # this method belongs to the ordinary class now
+
+
+class FlatParameter(Borrowed, Parameter):
+    """A parameter whose array and gradient lie in flat storage.
+
+    ``grad_view`` is where its gradient belongs.
+    """
+
     grad_view: Array
 
     def accumulate(self, gradient: Array) -> None:
@@ -33,11 +46,6 @@ class FlatParameter(Parameter):
             self.grad = self.grad_view
         else:
             self.grad += gradient
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """For copies and pickles: as an ordinary parameter."""
-        self.owner.leave()
-        return self.__reduce_ex__(protocol)  # the class is Parameter again
 
 
 class EmbeddingWeight(FlatParameter):
