@@ -117,11 +117,11 @@ def torch_step(rows: int, factors: int, bs: int, steps: int, name: str, variant:
     opt: Any = torch.optim.SGD(weights, lr=lr, momentum=MOM, weight_decay=wd, **how) \
         if name == "SGD" else torch.optim.AdamW(weights, lr=lr, betas=(MOM, .99), weight_decay=wd,
                                                 **how)
-    look_up = torch.nn.functional.embedding
+    lookup = torch.nn.functional.embedding
 
     def step(k: int) -> None:
         users, items, y = data[k % len(data)]
-        u, i, u_bias, i_bias = (look_up(ids, w) for ids, w in
+        u, i, u_bias, i_bias = (lookup(ids, w) for ids, w in
                                 zip([users, items, users, items], weights, strict=True))
         z = (u * i).sum(1) + (u_bias + i_bias).squeeze(1)
         torch.nn.functional.mse_loss(torch.sigmoid(z) * 5.5, y).backward()

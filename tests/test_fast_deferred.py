@@ -187,7 +187,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     places = [(module, "evaluate") for module in (coefficients, deferred_table)]
     places += [(kind, "remaining") for kind in (SGDCoefficients, AdamCoefficients)]
-    places += [(DeferredTable, name) for name in ("look_up", "_put", "_by_chunk", "_unique")]
+    places += [(DeferredTable, name) for name in ("lookup", "_put", "_by_chunk", "_unique")]
     for place, name in places:
         monkeypatch.setattr(place, name, counting(getattr(place, name), found))
     throughout, chunk_step = DeferredTable._throughout, Chunk.step

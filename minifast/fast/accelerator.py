@@ -214,7 +214,7 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
     optimizer : Optimizer
         Its optimizer.
     callbacks : iterable of Callback
-        Those of the fit. A Scheduler among them tells the hyper-parameters of the coming steps,
+        Those of the fit. A Scheduler among them tells the hyper-parameters of the next steps,
         which deferred updates need; without one they are assumed to stay as they are.
     always : bool
         Defer updates of embeddings whenever it is possible, not only where it is faster.

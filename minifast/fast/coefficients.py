@@ -29,7 +29,7 @@ def horizon(hypers: Hypers) -> int:
     Parameters
     ----------
     hypers : dict of str to array (n,)
-        Hyper-parameters of the coming steps: lr, wd, mom, for Adam also beta.
+        Hyper-parameters of the next steps: lr, wd, mom, for Adam also beta.
 
     Returns
     -------
@@ -56,7 +56,7 @@ class SGDCoefficients:
     Parameters
     ----------
     hypers : dict of str to array (n,)
-        Hyper-parameters of the coming steps: LENGTH of them, and their horizon beyond.
+        Hyper-parameters of the next steps: LENGTH of them, and their horizon beyond.
     count : int
         How many updates Adam has counted so far.
     nodes : int, optional

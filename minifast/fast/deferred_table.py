@@ -73,7 +73,7 @@ class DeferredTable:
         Parameters
         ----------
         coefficients : SGDCoefficients
-            Those of the coming steps.
+            Those of the next steps.
         k : int
             The next step, counted from the first of ``coefficients``.
         """
@@ -111,7 +111,7 @@ class DeferredTable:
 
     # ---- some rows
 
-    def look_up(self, rows: Array) -> Array:
+    def lookup(self, rows: Array) -> Array:
         """Return the present weights of rows (n,), copies (n, width)."""
         shape = len(rows), self.store.width
         found = [np.empty(shape, array.dtype) for array in self.arrays]
@@ -145,7 +145,7 @@ class DeferredTable:
                 and np.array_equal(np.concatenate(parts), rows):
             return [np.concatenate(arrays) for arrays in zip(*(f for _, f in self.read),
                                                              strict=True)]
-        self.look_up(rows)
+        self.lookup(rows)
         return self.read[-1][1]
 
     def _with_sums(self, gradient: SparseGrad, known: list[Array], work: Callable[..., None]
@@ -225,7 +225,7 @@ class DeferredTable:
         Parameters
         ----------
         coefficients : SGDCoefficients
-            Those of the coming steps.
+            Those of the next steps.
         k : int
             Which of their steps this is.
         """

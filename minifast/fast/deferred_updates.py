@@ -60,7 +60,7 @@ class DeferredUpdates:
         now : mapping of str to float
             The hyper-parameters of this step.
         future : callable
-            Makes the function that gives those of the coming steps.
+            Makes the function that gives those of the next steps.
 
         Returns
         -------

@@ -196,7 +196,7 @@ class FlatParameters:
         hypers : mapping of str to float
             The hyper-parameters of this step.
         future : callable
-            Makes the function that gives those of the coming steps.
+            Makes the function that gives those of the next steps.
         """
         stepped: list[EmbeddingStore] = []
         if self.deferred is not None and self.deferred.tables:

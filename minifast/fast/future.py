@@ -1,4 +1,4 @@
-"""The hyper-parameters of the coming steps, read off the schedulers of a fit."""
+"""The hyper-parameters of the next steps, read off the schedulers of a fit."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 

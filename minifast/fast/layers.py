@@ -66,7 +66,7 @@ class FusedDotBias(Borrowed, EmbeddingDotBias):
         if not self.training or (store := self._store(users, items)) is None:
             return super().forward(users, items)
         rows = store.rows_of([users.data, items.data])
-        y = apply(fused_dot_bias, store, store.look_up(rows), rows)
+        y = apply(fused_dot_bias, store, store.lookup(rows), rows)
         return y if self.y_range is None else sigmoid_range(y, *self.y_range)
 
     def _store(self, users: Tensor, items: Tensor) -> EmbeddingStore | None:

@@ -115,10 +115,10 @@ class EmbeddingStore:
                 self.deferred.materialize()
         self.last_reads = {}
 
-    def look_up(self, rows: Array) -> Array:
+    def lookup(self, rows: Array) -> Array:
         """Return rows (n,) of the store, (n, width)."""
         return backend_of(self.data).gather(self.data, rows) if self.deferred is None \
-            else self.deferred.look_up(rows)
+            else self.deferred.lookup(rows)
 
     def read(self, table: Parameter, ids: Array) -> tuple[Array, Array]:
         """Return the rows of the store for ids of a table, and their present values.
@@ -147,7 +147,7 @@ class EmbeddingStore:
             return rows, backend_of(self.data).gather(self.data, rows)
         last: tuple[Array, Array] | None = self.last_reads.get(found.first)
         if last is None or not np.array_equal(last[0], rows):
-            last = self.last_reads[found.first] = rows, self.deferred.look_up(rows)
+            last = self.last_reads[found.first] = rows, self.deferred.lookup(rows)
         return last
 
     def rows_of(self, ids: Sequence[Array]) -> Array:
