@@ -73,7 +73,6 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
     ImportError
         If pyarrow is not installed.
     """
-    import pandas as pd
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
@@ -87,7 +86,7 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
     with _named(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
             chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
-            chunk.index = pd.RangeIndex(start, start := start + len(chunk))
+            chunk.index = range(start, start := start + len(chunk))
             yield chunk
 
 

@@ -1,4 +1,5 @@
 """Class methods that this package adds to CollabDataBunch: ratings that arrive in pieces."""
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from inspect import signature
@@ -12,7 +13,7 @@ from ..data.categories import check_columns
 from ..data.ratings import column_names, read_numbers
 from ..data.split import check_valid_pct
 from .files import CHUNK, csv_chunks, parquet_chunks
-from .streaming import GrowingArray, LabelColumn, take
+from .streaming import LabelColumn, take
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,16 +59,17 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     ['#na#', '3', '7']
     """
     check_valid_pct(valid_pct)
-    labels, y = (LabelColumn(), LabelColumn()), GrowingArray(np.float32)
+    labels, y = (LabelColumn(), LabelColumn()), array("f")
     for where, *columns, rating in _columns(pieces, [user_name, item_name, rating_name], test,
                                             source):
-        y.append(read_numbers(rating, where))
+        y.frombytes(read_numbers(rating, where).tobytes())
         for label, column in zip(labels, columns, strict=True):
             label.append(column, where)
     train, valid = random_split(len(y), valid_pct, seed)
     n, order = len(train), np.concatenate([train, valid])
     del train, valid  # order has them
-    ratings = take(y.finish(), order)
+    ratings = take(np.asarray(y), order)
+    del y
     categories, codes = zip(*(label.finish(order, n) for label in labels), strict=True)
     rows = ArrayDataset(codes, ratings)
     return cls.from_encoded(list(categories), rating.name, ArrayDataset(*rows[:n]),

@@ -104,8 +104,8 @@ class PlantedRatings:
         """
         users = _rows("user", user_ids, len(self.user_bias))
         items = _rows("item", item_ids, len(self.item_bias))
-        return _score(users, items, self.user_factors, self.item_factors,
-                      self.user_bias, self.item_bias, self.mean)
+        taste: Floats = (self.user_factors[users] * self.item_factors[items]).sum(-1)
+        return np.float32(self.mean) + self.user_bias[users] + self.item_bias[items] + taste
 
 
 def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 100_000,
@@ -150,13 +150,14 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
     quality = FAME_PULL * fame + sqrt(1 - FAME_PULL**2) * _skewed(rng, n_items, shape=3)
     item_bias = _centred(ITEM_SPREAD * quality, items)
     factors = _factors(rng, n_users, n_factors), _factors(rng, n_items, n_factors)
-    score = _score(users, items, *factors, user_bias, item_bias, MEAN)
     noise = NOISE_SPREAD * _skewed(rng, n_ratings, shape=2)
-    stars = np.rint(score + noise).clip(1, 5).astype(np.int64)
     titles = _titles(rng, n_items)
-    ratings = pd.DataFrame({"userId": users + 1, "movieId": items + 1, "rating": stars,
-                            "title": titles[items]})
-    return PlantedRatings(ratings, titles, *factors, user_bias, item_bias, MEAN)
+    ratings = pd.DataFrame({"userId": users + 1, "movieId": items + 1})
+    planted = PlantedRatings(ratings, titles, *factors, user_bias, item_bias, MEAN)
+    score = planted.score(ratings.userId, ratings.movieId)
+    ratings["rating"] = np.rint(score + noise).clip(1, 5).astype(np.int64)
+    ratings["title"] = titles[items]
+    return planted
 
 
 def _check_sizes(n_users: int, n_items: int, n_ratings: int, n_factors: int) -> None:
@@ -212,22 +213,14 @@ def _who_rates_what(rng: Generator, fame: NDArray[np.float64], n_users: int,
     return users, items
 
 
-def _score(users: Ints, items: Ints, user_factors: Floats, item_factors: Floats,
-           user_bias: Floats, item_bias: Floats, mean: float) -> Floats:
-    taste = (user_factors[users] * item_factors[items]).sum(-1)
-    score: Floats = np.float32(mean) + user_bias[users] + item_bias[items] + taste
-    return score
-
-
 def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
     """Return different titles: each adjective and noun once, then sequels "2", "3" and so on."""
-    names = [" ".join(pair) for pair in product(WORDS["adjectives"], WORDS["nouns"])]
-    order = rng.permutation(len(names))
+    names = rng.permutation([" ".join(pair) for pair in product(*WORDS.values())])
     years = 1998 - rng.geometric(0.1, size=n_items).clip(max=70)
     titles = []
     for index, year in enumerate(years):
         part, place = divmod(index, len(names))
-        titles.append(f"{names[order[place]]}{f' {part + 1}' if part else ''} ({year})")
+        titles.append(f"{names[place]}{f' {part + 1}' if part else ''} ({year})")
     return np.array(titles, dtype=object)
 
 

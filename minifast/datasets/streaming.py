@@ -2,6 +2,7 @@
 
 No second array of the data's length is made: long arrays are changed in place, a slice at a time.
 """
+from array import array
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,12 @@ def slices(n: int) -> Iterator[slice]:
     return (slice(start, min(start + SLICE, n)) for start in range(0, n, SLICE))
 
 
-def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
-    """Return ``array[rows]`` without an int64 copy of all row numbers, which NumPy makes.
+def take(values: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
+    """Return ``values[rows]`` without an int64 copy of all row numbers, which NumPy makes.
 
     Parameters
     ----------
-    array : array (n,)
+    values : array (n,)
         The values.
     rows : array (m,) of int32
         Row numbers, all in range.
@@ -53,49 +54,10 @@ def take(array: "np.ndarray[Any, Any]", rows: Rows) -> "np.ndarray[Any, Any]":
     >>> take(np.array([5., 6., 7.]), np.array([2, 0], np.int32))
     array([7., 5.])
     """
-    out = np.empty(len(rows), array.dtype)
+    out = np.empty(len(rows), values.dtype)
     for part in slices(len(rows)):
-        array.take(rows[part], out=out[part], mode="clip")  # mode="raise" would buffer the output
+        values.take(rows[part], out=out[part], mode="clip")  # mode="raise" would buffer the output
     return out
-
-
-class GrowingArray:
-    """An array that grows at its end, in place.
-
-    Joining a list of chunks would need the memory twice.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Type of the numbers.
-
-    Examples
-    --------
-    >>> column = GrowingArray(np.float32)
-    >>> column.append(np.ones(2)), column.append(np.zeros(1)), len(column)
-    (None, None, 3)
-    >>> column.finish()
-    array([1., 1., 0.], dtype=float32)
-    """
-
-    def __init__(self, dtype: Any) -> None:
-        self._array, self._n = np.empty(0, dtype), 0
-
-    def __len__(self) -> int:
-        return self._n
-
-    def append(self, values: "np.ndarray[Any, Any]") -> None:
-        """Copy ``values`` to the end."""
-        start, self._n = self._n, self._n + len(values)
-        if self._n > len(self._array):  # by a quarter or more, so that small chunks rarely move it
-            self._array.resize(max(self._n, len(self._array) * 5 // 4), refcheck=False)
-        self._array[start:self._n] = values
-
-    def finish(self) -> "np.ndarray[Any, Any]":
-        """Return the array and become empty."""
-        self._array.resize(self._n, refcheck=False)
-        whole, self._array, self._n = self._array, self._array[:0].copy(), 0
-        return whole
 
 
 class LabelColumn:
@@ -119,7 +81,7 @@ class LabelColumn:
         self.name: Any = None
         self._numbers: dict[Hashable, int] = {}
         self._labels: list[pd.Index[Any]] = []
-        self._codes = GrowingArray(np.int32)
+        self._codes = array("i")
         self._kind = ""
 
     def append(self, column: "pd.Series[Any]", where: str = "") -> None:
@@ -155,12 +117,10 @@ class LabelColumn:
         numbers = [self._numbers.setdefault(label, len(self._numbers)) for label in labels.tolist()]
         codes = np.array([*numbers, -1], np.int32)  # the last one is at place -1: missing
         self._labels.append(labels[codes[:-1] >= known])
-        self._codes.append(codes[places])
+        self._codes.frombytes(codes[places].tobytes())
 
     def _check_kind(self, labels: "pd.Index[Any]", column: "pd.Series[Any]", where: str) -> None:
-        import pandas as pd
-        found = pd.api.types.infer_dtype(labels)
-        kind = NUMBERS.get(found, found)
+        kind = NUMBERS.get(labels.inferred_type, labels.inferred_type)
         if self._kind not in ("", kind):
             row, value = first_text(column)
             raise TypeError(f"{where}column {self.name!r} holds labels of type {kind}, {value!r} "
@@ -186,7 +146,8 @@ class LabelColumn:
         codes : array (n,) of int32
             The number of each row's label, in this order.
         """
-        codes = take(self._codes.finish(), order)
+        codes = take(np.asarray(self._codes), order)
+        del self._codes[:]
         labels = self._all_labels()
         seen = np.zeros(len(labels) + 1, bool)
         for part in slices(n_train):

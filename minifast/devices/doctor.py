@@ -4,7 +4,6 @@ Run it as ``python -m minifast.devices.doctor``.
 """
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -119,4 +118,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -122,8 +122,7 @@ def _pairs(ratings: Any) -> list[tuple[Any, Any]]:
     pairs = list(ratings.items() if hasattr(ratings, "items") else ratings)
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise ValueError(f"ratings are pairs (item, rating), or a mapping from item to rating; "
-                             f"got {pair!r}")
+            raise ValueError(f"ratings are pairs (item, rating), or a mapping; got {pair!r}")
     return pairs
 
 
@@ -146,9 +145,8 @@ def check_within(y: Array, y_range: Any) -> None:
     --------
     >>> check_within(np.array([1., 5.]), (0, 5.5))
     """
-    if y_range is not None and (y.min() < y_range[0] or y.max() > y_range[1]):
-        wrong = y[(y < y_range[0]) | (y > y_range[1])][0]
-        raise ValueError(f"a rating of {wrong:g} is outside of the model's y_range "
+    if y_range is not None and len(wrong := y[(y < y_range[0]) | (y > y_range[1])]):
+        raise ValueError(f"a rating of {wrong[0]:g} is outside of the model's y_range "
                          f"{tuple(y_range)}, so it cannot be met; correct it, or leave it out")
 
 
@@ -274,9 +272,8 @@ def append_label(cats: Categories, label: Hashable) -> int:
     >>> append_label(cats, 5), cats.index("5"), cats.classes.tolist()
     (3, 3, ['#na#', '3', '7', '5'])
     """
-    import pandas as pd
     number, shown = len(cats), np.array([label], cats.classes.dtype.kind)  # as text, beside texts
-    cats.labels = cats.labels.append(pd.Index([label]))
+    cats.labels = cats.labels.insert(len(cats.labels), label)
     cats.classes = np.concatenate([cats.classes, shown])
     cats.numbers |= dict.fromkeys(spellings(label), number)
     return number

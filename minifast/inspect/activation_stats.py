@@ -138,14 +138,13 @@ class ActivationStats(HookCallback):
 
     def _set_stats(self, batches: list[Any]) -> None:
         """Set ``stats`` and ``near_zero``; arrays leave the device together."""
-        self.batches = batches
-        numbers = transfer(np.stack(batches), "cpu") if batches \
-            else np.zeros((0, len(self.modules), 3), np.float32)
+        empty = np.zeros((0, len(self.modules), 3), np.float32)
+        numbers = transfer(np.stack(batches), "cpu") if batches else empty
         self.stats, self.near_zero = numbers.T[:2], numbers.T[2]
 
     def on_train_begin(self, **state: Any) -> None:
-        self._set_stats([])
         super().on_train_begin()
+        self.batches: list[Any] = []
 
     def on_batch_begin(self) -> None:
         for hook in self.hooks:
@@ -198,7 +197,6 @@ class ActivationStats(HookCallback):
             axes.set_ylabel(label)
             axes.grid(alpha=.3)
         grid[0].axhline(0, color="grey", linewidth=.8, zorder=0)
-        grid[2].set_xlabel("Batches processed")
-        grid[2].set_ylim(bottom=0)
+        grid[2].set(xlabel="Batches processed", ylim=(0, None))
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right upper")
         return figure if return_fig else None

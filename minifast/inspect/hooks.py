@@ -77,11 +77,9 @@ class Hook(AbstractContextManager["Hook"]):
 
     def remove(self) -> None:
         """Remove the hook. ``stored`` stays."""
-        left = tuple(hook for hook in self.module.forward_hooks if hook is not self._registered)
-        if left:
+        hooks = vars(self.module).pop("forward_hooks", ())
+        if left := tuple(hook for hook in hooks if hook is not self._registered):
             self.module.forward_hooks = left
-        else:
-            vars(self.module).pop("forward_hooks", None)
 
     def __exit__(self, *error: object) -> None:
         self.remove()

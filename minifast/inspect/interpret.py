@@ -131,7 +131,9 @@ class ClassificationInterpretation:
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         if plot_txt:
-            _write_in(axes, values, f".{norm_dec}f" if normalize else "d")
+            for (i, j), value in np.ndenumerate(values):  # light on dark
+                axes.text(j, i, f"{value:.{norm_dec}f}" if normalize else value, ha="center",
+                          va="center", color="white" if value > values.max() / 2 else "black")
         return figure if return_fig else None
 
     # ---- the largest losses
@@ -183,17 +185,15 @@ class ClassificationInterpretation:
         """
         rows = self.top_losses(k, largest)[1].numpy()
         results, batch = self._results(rows), self._batch(rows)
-        show_items = getattr(self.data, "show_items", None)
-        if show_items is None or batch is None:
-            if batch is not None:
-                inputs = self.data.batch_table(batch[0], batch[1], k)
-                results = results.join(inputs.drop(columns="target", errors="ignore"))
-            show_table(results)
-            return None
-        titles = [f"{predicted} / {actual} / {loss:.2f} / {p:.2f}"
-                  for _, predicted, actual, loss, p in results.itertuples(index=False)]
-        figure = show_items(batch[0], titles, HEADING, figsize)
-        return figure if return_fig else None
+        if batch is not None and hasattr(self.data, "show_items"):
+            titles = [f"{predicted} / {actual} / {loss:.2f} / {p:.2f}"
+                      for _, predicted, actual, loss, p in results.itertuples(index=False)]
+            figure = self.data.show_items(batch[0], titles, HEADING, figsize)
+            return figure if return_fig else None
+        if batch is not None:
+            inputs = self.data.batch_table(batch[0], batch[1], k)
+            results = results.join(inputs.drop(columns="target", errors="ignore"))
+        return show_table(results)
 
     def _results(self, rows: Counts) -> Any:
         """Return the row numbers, and what ``HEADING`` says of each row."""
@@ -215,10 +215,3 @@ def _check_targets(yb: Any) -> None:
     if not isinstance(yb, Tensor) or yb.ndim != 1 or yb.dtype.kind not in "iu":
         found = f"{yb.dtype} of shape {yb.shape}" if isinstance(yb, Tensor) else type(yb).__name__
         raise TypeError(f"a classifier needs one class number per row; these targets are {found}")
-
-
-def _write_in(axes: Any, values: Any, form: str) -> None:
-    """Write the numbers into the cells, light on dark."""
-    for (i, j), value in np.ndenumerate(values):
-        axes.text(j, i, format(value, form), ha="center", va="center",
-                  color="white" if value > values.max() / 2 else "black")

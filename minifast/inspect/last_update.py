@@ -1,12 +1,12 @@
 """LastUpdate: how far the last step of an epoch moved each layer group."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
 from ..nn import Parameter
-from ..train import Learner, LearnerCallback
+from ..train import LearnerCallback
 
 
 class LastUpdate(LearnerCallback):
@@ -37,10 +37,8 @@ class LastUpdate(LearnerCallback):
 
     _order = 20  # gradients are measured after they were clipped
 
-    def __init__(self, learn: Learner) -> None:
-        super().__init__(learn)
-        self._before: list[tuple[list[Parameter], list[Array], Any]] = []
-        self._norms: list[tuple[Any, Any, Any] | None] = []
+    _norms: Sequence[tuple[Any, Any, Any] | None] = ()
+    _before: Sequence[tuple[list[Parameter], list[Array], Any]] = ()
 
     def on_train_begin(self) -> None:
         self.recorder, self._norms = getattr(self.learn, "recorder", None), []

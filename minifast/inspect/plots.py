@@ -147,10 +147,7 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
     >>> sorted(suggest([.1, 1.], [1., .5]))
     ['minimum', 'slide', 'steep', 'valley']
     """
-    start, stop = len(losses) // 10, len(losses) - 5
-    nan = np.flatnonzero(np.isnan(losses))
-    if len(nan):
-        stop = min(stop, int(nan[0]))
+    start, stop = len(losses) // 10, min([len(losses) - 5, *np.flatnonzero(np.isnan(losses))])
     x, y = np.array(lrs[start:stop]), np.array(losses[start:stop])
     if len(x) < 2:
         return dict.fromkeys(("valley", "slide", "minimum", "steep"), float("nan"))

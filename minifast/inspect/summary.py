@@ -28,8 +28,7 @@ def summary(learn: Learner) -> Text:
     with Hooks(flatten_model(learn.model), note), evaluating(learn.model), no_grad():
         forward(learn.model, one_row)
     total, trainable = count_parameters(learn.model)
-    opt_func: Any = learn.opt_func
-    opt_func = getattr(opt_func, "func", opt_func)  # of a functools.partial
+    opt_func: Any = getattr(learn.opt_func, "func", learn.opt_func)  # of a functools.partial
     return Text("\n".join([
         type(learn.model).__name__,
         text_table(["Layer (type)", "Output Shape", "Param #", "Trainable"], rows), "",

@@ -2,37 +2,14 @@
 from collections.abc import Iterable
 from copy import copy
 from importlib.util import find_spec
+from pathlib import Path
 from textwrap import indent
 
 from ..train import Callback, Learner
 from ..train.callback import EVENTS, handles
 
-LOOP = """\
-on_train_begin
-for epoch in range(epochs):
-    model.train()
-    on_epoch_begin
-    for xb, yb in data.train_dl:
-        on_batch_begin
-        output = model(xb)
-        on_loss_begin
-        loss = loss_func(output, yb)
-        on_backward_begin
-        loss.backward()
-        on_backward_end
-        opt.step()
-        on_step_end
-        opt.zero_grad()
-        on_batch_end
-    model.eval()
-    for xb, yb in data.valid_dl:
-        on_batch_begin
-        output = model(xb)
-        on_loss_begin
-        loss = loss_func(output, yb)
-        on_batch_end
-    on_epoch_end
-on_train_end"""
+LOOP = Path(__file__).with_suffix(".txt").read_text().splitlines()
+"""The lines of the loop; an event stands where it is called."""
 
 
 def show_training_loop(learn: Learner) -> None:
@@ -40,7 +17,7 @@ def show_training_loop(learn: Learner) -> None:
     twin = copy(learn)  # callbacks set attributes of their learner
     callbacks = sorted([*learn.callbacks, *(make(twin) for make in learn.callback_fns)],
                        key=lambda cb: cb._order)
-    loop = "\n".join(_line(line, callbacks) for line in LOOP.splitlines())
+    loop = "\n".join(_line(line, callbacks) for line in LOOP)
     if not learn.fast or find_spec("minifast.fast") is None:
         why = "there is no minifast.fast" if learn.fast else "learn.fast is False"
         print(f"# plain path: {why}\n{loop}")

@@ -61,9 +61,8 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def flags(self) -> SimpleNamespace:
         """Whether the array is contiguous; no ``writeable``, since all device memory is."""
-        flags = self._host.flags
-        return SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous,
-                               owndata=flags.owndata)
+        names = ("c_contiguous", "f_contiguous", "owndata")
+        return SimpleNamespace(**{name: getattr(self._host.flags, name) for name in names})
 
     def __len__(self) -> int:
         return len(self._host)

@@ -58,9 +58,8 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
     if name not in API.get(table, {}):
         raise TypeError(f"CuPy 14.2 has no {name} in its {table.replace('_', ' ')}")
     known = API[table][name]
-    if known is not None and not kwargs.keys() <= set(known):
-        raise TypeError(f"cupy.{name} has no parameter "
-                        f"{', '.join(sorted(kwargs.keys() - set(known)))}; it has {known}")
+    if known is not None and (others := sorted(kwargs.keys() - set(known))):
+        raise TypeError(f"cupy.{name} has no parameter {', '.join(others)}; it has {known}")
     if name in ("sort", "argsort") and kwargs.get("kind") not in (None, "stable"):
         raise ValueError("kind can only be None or 'stable'")
     if name == "where" and isinstance(args[0], (list, tuple)):
