@@ -74,17 +74,16 @@ class FusedDotBias(Borrowed, EmbeddingDotBias):
 
         Tables that are frozen or watched by a hook are read one by one.
         """
-        layers = (self.u_weight, self.u_bias, self.i_weight, self.i_bias)
-        store: EmbeddingStore | None = getattr(layers[0].weight, "store", None)
+        store: EmbeddingStore | None = getattr(self.u_weight.weight, "store", None)
         if store is None or not store.in_pairs or not store.intact:
             return None
+        layers = (self.u_weight, self.u_bias, self.i_weight, self.i_bias)
         for layer, table in zip(layers, store.tables, strict=True):
-            if type(layer) is not FastEmbedding or layer.weight is not table \
-                    or layer.forward_hooks or not table.requires_grad:
+            if layer.weight is not table or layer.forward_hooks or not table.requires_grad:
                 return None
-        if not isinstance(users, Tensor) or not isinstance(items, Tensor):
+        if type(users) is not Tensor or type(items) is not Tensor:
             return None
-        return store if users.data.ndim == 1 and users.shape == items.shape else None
+        return store if users.data.ndim == 1 and users.data.shape == items.data.shape else None
 
 
 CLASSES: dict[type, type] = {Embedding: FastEmbedding, EmbeddingDotBias: FusedDotBias}
