@@ -297,7 +297,7 @@ X = noise(4, 8, 8, 3)
 
 @pytest.mark.parametrize(("images", "labels", "kwargs", "kind", "message"), [
     ([X[0], X[1], X[2, :6], X[3, :5]], "abab", {}, ShapeError,
-     r"image 0 has shape \(8, 8, 3\) and image 2 has \(6, 8, 3\)"),
+     r"image 1 has shape \(8, 8, 3\) and image 2 has \(6, 8, 3\)"),
     ([X[0], X[1, :, :, 0]], "ab", {}, ShapeError, r"image 1 has \(8, 8\)"),
     (X, "aaaa", {}, ValueError, r"at least two different classes; got \['a'\]"),
     (X, "aaaa", {"classes": ["a", "a"]}, ValueError, r"two different classes; got \['a', 'a'\]"),
@@ -325,8 +325,8 @@ X = noise(4, 8, 8, 3)
     ([X[0] / 1., X[1] / 1., np.full((8, 8, 3), np.inf), X[3] * np.nan], "abab", {}, ValueError,
      "2 images have pixels that are NaN or infinite, the first is image 2"),
     (X, "abab", {"valid": (X[:, :4], "abab")}, ShapeError,
-     r"validation images .* are \(3, 4, 8\), training images \(3, 8, 8\)"),
-    (X, "abab", {"test": X[..., 0]}, ShapeError, r"test images .* are \(1, 8, 8\), training"),
+     r"the training set has shape \(3, 8, 8\) and the validation set has \(3, 4, 8\)"),
+    (X, "abab", {"test": X[..., 0]}, ShapeError, r"the test set has \(1, 8, 8\)"),
     (X, "abab", {"valid": X}, TypeError, r"valid is a pair \(images, labels\), got ndarray"),
     (X, "abab", {"valid": (X, "ab")}, ShapeError, "got 4 images and labels"),
     (X, "abab", {"valid_pct": 1}, ValueError, r"in \[0, 1\); got 1"),
@@ -437,7 +437,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"at least two different classes; got \['a'\]"):
         read(valid_pct=0)
     save(tmp_path, "b/0.png", size=(5, 4))
-    with pytest.raises(ShapeError, match=r"a/0.png has shape \(6, 4, 3\) and .*b/0.png has "
+    with pytest.raises(ShapeError, match=r"a/1.png has shape \(6, 4, 3\) and .*b/0.png has "
                                          r"\(5, 4, 3\).*size="):
         read(valid_pct=0)
     for size in (0, (3, -1)):

@@ -77,8 +77,7 @@ class AccumulateScheduler(LearnerCallback):
             self.learn.model.zero_grad()
             self.total = 0
 
-    def on_train_end(self) -> None:
-        self.on_epoch_end()
+    on_train_end = on_epoch_end  # after an error inside an epoch
 
     def _scale(self, factor: float) -> None:
         for p in self.learn.model.parameters():

@@ -110,8 +110,7 @@ class GeneralScheduler(Scheduler):
     def __init__(self, learn: Any, phases: Sequence[TrainingPhase],
                  start_epoch: int | None = None) -> None:
         super().__init__(learn, start_epoch)
-        wrong = [phase for phase in phases if not isinstance(phase, TrainingPhase)]
-        if wrong:
+        if wrong := [phase for phase in phases if not isinstance(phase, TrainingPhase)]:
             raise TypeError(f"a schedule is a list of TrainingPhase, got {wrong[0]!r} in it; "
                             "write TrainingPhase(length).schedule_hp('lr', (a, b))")
         self.phases = list(phases)
@@ -136,7 +135,7 @@ class GeneralScheduler(Scheduler):
             if len(found) not in (1, n):
                 raise ValueError(f"{len(found)} values of {name} are scheduled for {n} layer "
                                  f"groups; give one, or a list of {n}")
-            parts.append(found[group if len(found) > 1 else 0])
+            parts.append(found[group % len(found)])
             value = parts[-1](phase.length)
         return in_turn(parts)
 

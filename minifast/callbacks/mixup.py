@@ -134,26 +134,16 @@ class MixUpCallback(LearnerCallback):
     def on_batch_begin(self, last_input: Any, last_target: Any, train: bool) -> Changes:
         if not train:
             return None
-        n, backend = len(last_target), backend_of(last_target.data)
+        columns, n, backend = listify(last_input), len(last_target), backend_of(last_target.data)
         drawn = self.rng.beta(self.alpha, self.alpha, n).astype(np.float32)
         share = backend.from_host(np.maximum(drawn, 1 - drawn))
         partners = backend.from_host(self.rng.permutation(n))
-        other = _take(last_target, partners)
-        return {"last_input": self._inputs(last_input, partners, share),
+        *others, other = (Tensor(backend.gather(t.data, partners)) for t in (*columns, last_target))
+        xb = [*columns, *others, Tensor(share)] if self.stack_x \
+            else [_mix(*pair, share) for pair in zip(columns, others, strict=True)]
+        return {"last_input": xb[0] if isinstance(last_input, Tensor) and not self.stack_x else xb,
                 "last_target": [last_target, other, Tensor(share)] if self.stack_y
                 else _mix(last_target, other, share)}
-
-    def _inputs(self, xb: Any, partners: Array, share: Array) -> Any:
-        columns = listify(xb)
-        others = [_take(x, partners) for x in columns]
-        if self.stack_x:
-            return [*columns, *others, Tensor(share)]
-        mixed = [_mix(x, other, share) for x, other in zip(columns, others, strict=True)]
-        return mixed if isinstance(xb, (list, tuple)) else mixed[0]
-
-
-def _take(x: Tensor, rows: Array) -> Tensor:
-    return Tensor(backend_of(x.data).gather(x.data, rows))
 
 
 def _mix(x: Tensor, other: Tensor, share: Array) -> Tensor:

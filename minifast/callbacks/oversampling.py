@@ -78,10 +78,10 @@ class OverSamplingCallback(LearnerCallback):
             raise TypeError(f"oversampling draws rows of a DataLoader, once; the training loader "
                             f"is a {type(dl).__name__}. Make the data with DataBunch.create(...)")
         labels = transfer(dl.dataset.y, "cpu")
-        weights = class_weights(labels) if self.weights is None \
-            else _checked(self.weights, len(labels))
+        weights = class_weights(labels) if self.weights is None else self.weights
         counts = np.unique(labels, return_counts=True)[1]
-        data.train_dl = WeightedLoader(dl, weights, len(counts) * int(counts.max()))
+        data.train_dl = WeightedLoader(dl, _checked(weights, len(labels)),
+                                       len(counts) * int(counts.max()))
         self.loader = dl
 
     def on_train_end(self) -> None:
@@ -116,8 +116,7 @@ def class_weights(labels: "np.ndarray[Any, Any]") -> Weights:
         raise TypeError(f"oversampling needs one class number per row, got targets of shape "
                         f"{labels.shape} and type {labels.dtype}; pass weights= instead")
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    weights: Weights = (1 / counts)[places]
-    return weights
+    return 1 / counts[places]
 
 
 def _checked(weights: Any, n: int) -> Weights:

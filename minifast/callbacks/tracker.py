@@ -32,11 +32,11 @@ class TrackerCallback(LearnerCallback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"mode is 'auto', 'min' or 'max', got {mode!r}")
         lower = mode == "min" or (mode == "auto" and ("loss" in monitor or "error" in monitor))
-        self.monitor, self.mode, self.sign = monitor, mode, -1 if lower else 1
-        self.best = -self.sign * float("inf")
+        self.monitor, self.mode, self.sign, self.wait = monitor, mode, -1 if lower else 1, 0
+        self.best = self.worst = -self.sign * float("inf")
 
     def on_train_begin(self, **state: Any) -> None:
-        self.best = -self.sign * float("inf")
+        self.best, self.wait = self.worst, 0
 
     def value(self, smooth_loss: Any, last_metrics: Any) -> float | None:
         """Return the monitored value of this epoch; warn and return None if there is none.
@@ -55,14 +55,14 @@ class TrackerCallback(LearnerCallback):
         """
         names = self.learn.recorder.names[1:]
         values = dict(zip(names, [smooth_loss, *last_metrics], strict=False))
-        found = values.get(self.monitor)
-        if found is None:
-            warn(f"{type(self).__name__} watches {self.monitor!r}, which is not among "
-                 f"{', '.join(values) or 'no values'}; nothing was done", stacklevel=2)
-        return None if found is None else float(found)
+        if values.get(self.monitor) is not None:
+            return float(values[self.monitor])
+        warn(f"{type(self).__name__} watches {self.monitor!r}, which is not among "
+             f"{', '.join(values) or 'no values'}; nothing was done", stacklevel=2)
+        return None
 
     def improved(self, value: float, min_delta: float = 0.) -> bool:
-        """Return whether ``value`` is a new best one, and remember it if so.
+        """Return whether ``value`` is a new best one, and update ``best`` and ``wait``.
 
         Parameters
         ----------
@@ -76,10 +76,9 @@ class TrackerCallback(LearnerCallback):
         bool
             Whether it is better than the best so far.
         """
-        better = self.sign * (value - self.best) > min_delta
-        if better:
-            self.best = value
-        return bool(better)
+        better = bool(self.sign * (value - self.best) > min_delta)
+        self.best, self.wait = (value, 0) if better else (self.best, self.wait + 1)
+        return better
 
 
 class PatientCallback(TrackerCallback):
@@ -98,18 +97,13 @@ class PatientCallback(TrackerCallback):
     def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",
                  min_delta: float = 0., patience: int = 0) -> None:
         super().__init__(learn, monitor, mode)
-        self.min_delta, self.patience, self.wait = min_delta, patience, 0
-
-    def on_train_begin(self, **state: Any) -> None:
-        self.wait = 0
-        super().on_train_begin()
+        self.min_delta, self.patience = min_delta, patience
 
     def on_epoch_end(self, epoch: int, last_metrics: Any, smooth_loss: Any = None) -> Changes:
         value = self.value(smooth_loss, last_metrics)
-        if value is None:
+        if value is None or self.improved(value, self.min_delta) or self.wait <= self.patience:
             return None
-        self.wait = 0 if self.improved(value, self.min_delta) else self.wait + 1
-        return self.give_up(epoch) if self.wait > self.patience else None
+        return self.give_up(epoch)
 
     def give_up(self, epoch: int) -> Changes:
         """Act on a lack of improvement, at the end of ``epoch``."""
@@ -155,11 +149,7 @@ class SaveModelCallback(TrackerCallback):
         super().__init__(learn, monitor, mode)
         if every not in ("improvement", "epoch"):
             raise ValueError(f"every is 'improvement' or 'epoch', got {every!r}")
-        self.every, self.name, self.saved = every, name, False
-
-    def on_train_begin(self, **state: Any) -> None:
-        self.saved = False
-        super().on_train_begin()
+        self.every, self.name = every, name
 
     def on_epoch_end(self, epoch: int, last_metrics: Any, smooth_loss: Any = None) -> None:
         if self.every == "epoch":
@@ -169,10 +159,9 @@ class SaveModelCallback(TrackerCallback):
         if value is not None and self.improved(value):
             print(f"Better model found at epoch {epoch} with {self.monitor} value: {value}.")
             self.learn.save(self.name)
-            self.saved = True
 
     def on_train_end(self) -> None:
-        if self.saved:
+        if self.best != self.worst:
             self.learn.load(self.name)
 
 
@@ -199,10 +188,9 @@ class ReduceLROnPlateauCallback(PatientCallback):
         super().__init__(learn, monitor, mode, min_delta, patience)
         self.factor, self.min_lr = factor, min_lr
 
-    def give_up(self, epoch: int) -> Changes:
+    def give_up(self, epoch: int) -> None:
         opt = self.learn.optimizer
         rates = [max(lr * self.factor, min(lr, self.min_lr)) for lr in opt.get_hyper("lr")]
         opt.set_hypers(lr=rates)
         self.wait = 0
         print(f"Epoch {epoch}: reducing lr to {np.round(rates[-1], 10)}")
-        return None

@@ -1,6 +1,6 @@
 """Tables of categories and numbers: processors, data and a learner."""
 import sys
-from typing import Any
+from functools import partial
 
 from .. import notebook_attribute
 from ..nn import TabularModel as TabularModel
@@ -16,6 +16,4 @@ from .processors import TabularProcessor as TabularProcessor
 from .targets import CategoryList as CategoryList
 from .targets import FloatList as FloatList
 
-
-def __getattr__(name: str) -> Any:
-    return notebook_attribute(sys.modules[__name__], name)
+__getattr__ = partial(notebook_attribute, sys.modules[__name__])

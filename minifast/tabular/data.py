@@ -165,12 +165,12 @@ class TabularDataBunch(DataBunch):
         return to_tensors(self.processor.apply(frame), self.device)
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
-        import pandas as pd
         frame = self.processor.undo([x.numpy()[:rows] for x in xb])
         for name in self.cont_names:  # six digits, about as many as float32 has
             frame[name] = [float(f"{value:.6g}") for value in frame[name]]
-        target = pd.Series(self.targets.decode(yb.numpy()[:rows]), name="target")
-        return pd.concat([frame, target], axis=1)
+        decoded = self.targets.decode(yb.numpy()[:rows])
+        frame.insert(len(frame.columns), "target", decoded, allow_duplicates=True)
+        return frame
 
 
 class TabularList:

@@ -139,8 +139,6 @@ class Categorify(TabularProc):
     [2, 0, 1]
     """
 
-    categories: dict[str, Categories]
-
     def apply_train(self, frame: "pd.DataFrame") -> None:
         self.categories = {name: Categories(name, frame[name].to_numpy())
                            for name in self.cat_names}

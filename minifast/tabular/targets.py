@@ -63,8 +63,7 @@ class CategoryList:
             where = "of the training rows" if classes is None else "given"
             raise ValueError(f"the classes of {training.name!r} {where} are "
                              f"{self.labels.tolist()}; at least two are needed, each once")
-        self.classes: list[Any] = self.labels.tolist()
-        self.c = len(self.classes)
+        self.classes, self.c = self.labels.tolist(), len(self.labels)
 
     def encode(self, column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
         """Return the numbers of the classes, as int64.
@@ -84,15 +83,12 @@ class CategoryList:
         ValueError
             If a target is not among the classes.
         """
-        import pandas as pd
-        codes = np.asarray(self.labels.get_indexer(pd.Index(column.to_numpy())), np.int64)
+        codes = np.asarray(self.labels.get_indexer(column.to_numpy()), np.int64)
         if len(unknown := column[codes < 0]):
-            quantity = "; if it is a quantity, make it float: frame[name].astype(float)" \
-                if column.dtype.kind in "iu" else ""
             raise ValueError(
                 f"{unknown.tolist()[0]!r} in {column.name!r} (row {unknown.index[0]}) is none of "
-                f"the {self.c} classes; choose validation rows whose classes are in training rows "
-                f"too, or list all with classes=[...]{quantity}")
+                f"the {self.c} classes; choose validation rows of classes that training rows have, "
+                "or list all in classes=; if it is a quantity, make it float with .astype(float)")
         return codes
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:

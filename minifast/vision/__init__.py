@@ -1,6 +1,6 @@
 """Images: layers, residual networks, data, and a learner for transfer learning."""
 import sys
-from typing import Any
+from functools import partial
 
 from .. import notebook_attribute
 from .blocks import Dropout2d as Dropout2d
@@ -29,6 +29,4 @@ from .resnet import resnet as resnet
 from .resnet import resnet10 as resnet10
 from .resnet import resnet20 as resnet20
 
-
-def __getattr__(name: str) -> Any:
-    return notebook_attribute(sys.modules[__name__], name)
+__getattr__ = partial(notebook_attribute, sys.modules[__name__])

@@ -102,11 +102,9 @@ class Conv2d(Module):
         self.stride, self.padding = pair(stride, "stride"), pair(padding, "padding", 0)
         shape = (n_out, n_in // groups, *self.kernel_size)
         self.weight = kaiming_uniform_(Parameter(np.empty(shape, np.float32)), sqrt(5), rng)
-        self.bias: Parameter | None = None
-        if bias:
-            bound = 1 / sqrt(np.prod(shape[1:]))
-            self.bias = uniform_(Parameter(np.empty(n_out, np.float32), no_wd=True),
-                                 -bound, bound, rng)
+        bound = 1 / sqrt(np.prod(shape[1:]))
+        self.bias = uniform_(Parameter(np.empty(n_out, np.float32), no_wd=True), -bound, bound,
+                             rng) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         check_window(x.shape, self.kernel_size, self.stride, self.padding)

@@ -2,17 +2,19 @@
 from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
 from ..backend import Array, backend_of
 from ..data import ArrayDataset, DataBunch, DataLoader, DatasetType, random_split
-from .pixels import Images, Size, image_array, on_host, pillow_array, read_folders, read_image
+from . import pixels
+from .pixels import Images, Size
 
-Self = TypeVar("Self", bound="ImageDataBunch")
 Stats = tuple[Images, Images]
+UNCHANGED = np.zeros(1, np.float32), np.ones(1, np.float32)
+"""Mean and standard deviation of a bunch that is not normalised."""
 
 
 class ImageDataBunch(DataBunch):
@@ -40,11 +42,10 @@ class ImageDataBunch(DataBunch):
     # ---- constructors
 
     @classmethod
-    def from_arrays(cls: type[Self], images: Any, labels: Any, valid_pct: float = .2,
+    def from_arrays(cls, images: Any, labels: Any, valid_pct: float = .2,
                     valid: tuple[Any, Any] | None = None, test: Any = None,
                     classes: Sequence[Any] | None = None, seed: int | None = None,
-                    path: str | Path = ".", bs: int = 64, val_bs: int | None = None,
-                    device: str | None = None) -> Self:
+                    **kwargs: Any) -> Self:
         """Make a bunch from images and labels in memory.
 
         Parameters
@@ -63,12 +64,8 @@ class ImageDataBunch(DataBunch):
             All classes, in order; by default the sorted labels.
         seed : int, optional
             Seed of the random split, or of the order of batches if ``valid`` is given.
-        path : str or Path
-            Folder for checkpoints.
-        bs, val_bs : int
-            Images in a batch for training and for validation; the same by default.
-        device : str, optional
-            Where the images are kept.
+        **kwargs
+            Arguments of ``DataBunch.create``: ``bs``, ``val_bs``, ``device``, ``path``.
 
         Returns
         -------
@@ -95,8 +92,9 @@ class ImageDataBunch(DataBunch):
         if valid is not None and (not isinstance(valid, (tuple, list)) or len(valid) != 2):
             raise TypeError(f"valid is a pair (images, labels), got {type(valid).__name__}")
         valid_x, valid_names = (x[:0], []) if valid is None else _labelled(*valid)
-        test_x = x[:0] if test is None else image_array(test)
-        _check_sizes(x, valid_x, test_x)
+        test_x = x[:0] if test is None else pixels.image_array(test)
+        sets = {"training": x, "validation": valid_x, "test": test_x}
+        pixels.check_one_size({f"the {k} set": v.shape[1:] for k, v in sets.items()})
         classes = _class_list(names + valid_names, classes)
         y, valid_y = _class_numbers(names, classes), _class_numbers(valid_names, classes)
         if valid is None:
@@ -104,11 +102,11 @@ class ImageDataBunch(DataBunch):
             x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
             seed = None  # the split has seeded NumPy's generator, which now orders the batches
         test_ds = ArrayDataset(test_x, np.zeros(len(test_x), np.int64)) if len(test_x) else None
-        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, bs,
-                          val_bs, seed, device, path=path, classes=classes)
+        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, seed=seed,
+                          classes=classes, **kwargs)
 
     @classmethod
-    def from_folder(cls: type[Self], path: str | Path, train: str = "train", valid: str = "valid",
+    def from_folder(cls, path: str | Path, train: str = "train", valid: str = "valid",
                     valid_pct: float | None = None, size: Size = None, seed: int | None = None,
                     skip_unreadable: bool = False, grey: bool = False, **kwargs: Any) -> Self:
         """Make a bunch from image files in one folder per class.
@@ -147,18 +145,14 @@ class ImageDataBunch(DataBunch):
         -----
         fastai v1's ``ImageDataBunch.from_folder`` crops to ``size`` instead of stretching.
         """
-        folder = Path(path)
-        if valid_pct is None:
-            folders = [folder / train, folder / valid]
-        else:
-            folders, kwargs["valid_pct"] = [folder], valid_pct
-        (images, labels), *held = read_folders(folders, size, grey, skip_unreadable)
-        return cls.from_arrays(images, labels, valid=held[0] if held else None, seed=seed,
-                               path=folder, **kwargs)
+        folders = [Path(path, name) for name in ([train, valid] if valid_pct is None else ["."])]
+        (images, labels), *held = pixels.read_folders(folders, size, grey, skip_unreadable)
+        return cls.from_arrays(images, labels, valid_pct or 0, held[0] if held else None,
+                               seed=seed, path=path, **kwargs)
 
     # ---- normalisation
 
-    def normalize(self: Self, stats: tuple[Any, Any] | None = None) -> Self:
+    def normalize(self, stats: tuple[Any, Any] | None = None) -> Self:
         """Bring every channel to mean 0 and standard deviation 1, in all loaders.
 
         Parameters
@@ -186,9 +180,9 @@ class ImageDataBunch(DataBunch):
         ['15.500', '9.233']
         """
         if self.stats is not None:
-            mean, std = (s.tolist() for s in self.stats)
-            raise ValueError(f"these images are already normalised, with mean {mean} and std {std};"
-                             " normalize() is called once")
+            raise ValueError(f"these images are already normalised, with mean "
+                             f"{self.stats[0].tolist()} and std {self.stats[1].tolist()}; "
+                             "normalize() is called once")
         x = self.train_ds.x
         self.stats = _checked_stats(_channel_stats(x) if stats is None else stats, x.shape[1])
         loaders = [self.train_dl, self.valid_dl, self.fix_dl, self.test_dl]
@@ -197,18 +191,14 @@ class ImageDataBunch(DataBunch):
         return self
 
     def _normalized(self, x: Array) -> Array:
-        if self.stats is None:
-            return x
-        mean, std = (backend_of(x).from_host(s.reshape(-1, 1, 1)) for s in self.stats)
+        stats = self.stats or UNCHANGED
+        mean, std = (backend_of(x).from_host(s.reshape(-1, 1, 1)) for s in stats)
         return (x - mean) / std
 
     def denormalized(self, x: Any) -> Images:
         """Return images (n, c, h, w) of a batch as they were before ``normalize``, on the host."""
-        images: Images = on_host(x)
-        if self.stats is None:
-            return images
-        mean, std = (s.reshape(-1, 1, 1) for s in self.stats)
-        return images * std + mean
+        mean, std = (s.reshape(-1, 1, 1) for s in self.stats or UNCHANGED)
+        return np.asarray(pixels.on_host(x) * std + mean)
 
     # ---- single images and plots
 
@@ -239,10 +229,10 @@ class ImageDataBunch(DataBunch):
         """
         c, *size = self.image_shape
         if isinstance(item, (str, Path)):
-            item = read_image(item, (size[0], size[1]), grey=c == 1)
+            item = pixels.read_image(item, (size[0], size[1]), grey=c == 1)
         elif type(item).__module__.startswith("PIL."):
-            item = pillow_array(item, (size[0], size[1]), grey=c == 1)
-        x = image_array([item])
+            item = pixels.pillow_array(item, (size[0], size[1]), grey=c == 1)
+        x = pixels.image_array([item])
         if x.shape[1] != c:
             raise ShapeError(f"these data have images of {c} channels, {self.image_shape}; got an "
                              f"image of shape {np.shape(item)} with {x.shape[1]}")
@@ -304,10 +294,8 @@ class ImageDataBunch(DataBunch):
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, image, title in zip(grid.flat, images, titles, strict=False):
-            if len(image) == 1:
-                axes.imshow(image[0], cmap="gray", vmin=low, vmax=high)
-            else:
-                axes.imshow((image.transpose(1, 2, 0) - low) / (high - low))
+            shades = (image.transpose(1, 2, 0) - low) / (high - low)
+            axes.imshow(shades, cmap="gray", vmin=0, vmax=1)  # a single channel is grey
             axes.set_title(title)
         if heading:
             figure.suptitle(heading)
@@ -319,12 +307,11 @@ class ImageDataBunch(DataBunch):
 
 def _labelled(images: Any, labels: Any) -> tuple[Images, list[Any]]:
     """Return images as one array and their labels as a list."""
-    x, names = image_array(images), _python_list(labels)
+    x, names = pixels.image_array(images), _python_list(labels)
     if len(names) != len(x) or any(isinstance(name, list) for name in names):
         raise ShapeError(f"every image needs one label, got {len(x)} images and labels of shape "
                          f"{np.shape(labels)}")
-    missing = [i for i, name in enumerate(names) if name is None or name != name]
-    if missing:
+    if missing := [i for i, name in enumerate(names) if name is None or name != name]:
         raise ValueError(f"{len(missing)} labels are missing, the first ({names[missing[0]]}) is "
                          f"that of image {missing[0]}; leave these images out")
     return x, names
@@ -334,13 +321,6 @@ def _python_list(labels: Any) -> list[Any]:
     """Return labels from a list or any array as Python's own numbers and strings."""
     names = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     return [name.item() if isinstance(name, np.generic) else name for name in names]
-
-
-def _check_sizes(x: Images, valid: Images, test: Images) -> None:
-    for images, which in ((valid, "validation"), (test, "test")):
-        if images.shape[1:] != x.shape[1:]:
-            raise ShapeError(f"{which} images (channels, height, width) are {images.shape[1:]}, "
-                             f"training images {x.shape[1:]}; resize them to one size")
 
 
 def _class_list(names: list[Any], given: Sequence[Any] | None) -> list[Any]:

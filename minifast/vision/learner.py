@@ -332,8 +332,6 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
                          "checkpoint, such as learn.save('name', return_path=True) returns")
     rng, image_shape = generator(seed), _image_shape(data)
     body = create_body(base_arch, cut, image_shape[0], rng)
-    if pretrained is not False:
-        load_body(body, pretrained)
     if custom_head is None:
         nf = num_features_model(body, image_shape[0], image_shape[1:]) * (2 if concat_pool else 1)
         head: Module = create_head(nf, int(data.c or 0), lin_ftrs, ps, concat_pool, bn_final, rng)
@@ -348,6 +346,7 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     learn = Learner(data, Sequential(body, head), **learn_kwargs)
     learn.split(_group_starts(base_arch, body, head) if split_on is None else split_on)
     if pretrained is not False:
+        load_body(body, pretrained)
         learn.freeze()
     return learn
 

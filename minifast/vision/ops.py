@@ -99,11 +99,9 @@ def _padded(x: Array, padding: Pair) -> Array:
 
 def _kernel_views(x: Array, kernel: Pair, stride: Pair) -> Iterator[Array]:
     """Yield for each pixel of the kernel a view (bs, c, h', w') of what it covers everywhere."""
-    (height, width), (down, across) = kernel, stride
-    rows, columns = output_size(x.shape, kernel, stride)
-    for i in range(height):
-        for j in range(width):
-            yield x[:, :, i:i + down * rows:down, j:j + across * columns:across]
+    (down, across), (rows, columns) = stride, output_size(x.shape, kernel, stride)
+    for i, j in np.ndindex(kernel):
+        yield x[:, :, i:i + down * rows:down, j:j + across * columns:across]
 
 
 # ---------------------------------------------------------------- convolution
@@ -190,8 +188,7 @@ def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Arr
 
 def _to_first_max(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair) -> Array:
     grad, unassigned = np.zeros_like(x), np.ones_like(y, dtype=bool)
-    for seen, to in zip(_kernel_views(x, kernel, stride), _kernel_views(grad, kernel, stride),
-                        strict=True):
+    for seen, to in zip(*(_kernel_views(a, kernel, stride) for a in (x, grad)), strict=True):
         hit = (seen == y) & unassigned
         unassigned ^= hit
         to += g * hit
@@ -219,11 +216,10 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> Array:
 
 
 def _to_all(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    (h, w), (top, left) = x.shape[2:], padding
     grad, share = _padded(np.zeros_like(x), padding), g / prod(kernel)
     for to in _kernel_views(grad, kernel, stride):
         to += share
-    return grad[:, :, top:top + h, left:left + w]
+    return _padded(grad, (-padding[0], -padding[1]))
 
 
 @primitive(_to_all)

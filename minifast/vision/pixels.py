@@ -1,5 +1,6 @@
 """Pixels: images from arrays, from Pillow or from files, as arrays of one shape."""
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from warnings import warn
@@ -59,8 +60,7 @@ def image_array(images: Any) -> Images:
         x = x[..., None]
     if x.ndim != 4 or x.shape[3] not in (1, 3) or not x.size:
         raise ShapeError(_layout_message(x.shape if len(x) else (0,)))
-    bad = np.flatnonzero(~np.isfinite(x).all((1, 2, 3)))
-    if len(bad):
+    if len(bad := np.flatnonzero(~np.isfinite(x).all((1, 2, 3)))):
         raise ValueError(f"{len(bad)} images have pixels that are NaN or infinite, the first is "
                          f"image {bad[0]}; leave them out")
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
@@ -70,9 +70,9 @@ def _stacked(images: Any) -> Images:
     if not isinstance(images, (list, tuple)) \
             and getattr(images, "dtype", None) != np.dtype(object):
         return _floats(on_host(images))
-    arrays = {f"image {i}": _floats(on_host(image)) for i, image in enumerate(images)}
-    check_one_size(arrays)
-    return np.stack(list(arrays.values())) if arrays else np.zeros(0, np.float32)
+    arrays = [_floats(on_host(image)) for image in images]
+    check_one_size({f"image {i}": array.shape for i, array in enumerate(arrays)})
+    return np.stack(arrays) if arrays else np.zeros(0, np.float32)
 
 
 def on_host(image: Any) -> "np.ndarray[Any, Any]":
@@ -96,13 +96,13 @@ def _floats(x: "np.ndarray[Any, Any]") -> Images:
                     ".astype(np.uint8) or .astype(np.float32)")
 
 
-def check_one_size(arrays: Mapping[str, Any]) -> None:
+def check_one_size(shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Check that images have one size.
 
     Parameters
     ----------
-    arrays : dict of str to array
-        The images under their names.
+    shapes : dict of str to tuple
+        The images' shapes under their names.
 
     Raises
     ------
@@ -111,24 +111,20 @@ def check_one_size(arrays: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> check_one_size({"a.png": np.zeros((8, 8)), "b.png": np.zeros((8, 8))})
+    >>> check_one_size({"a.png": (8, 8), "b.png": (8, 8)})
     """
-    items = list(arrays.items())
-    for name, array in items:
-        first, expected = items[0]
-        if array.shape != expected.shape:
-            raise ShapeError(f"images of a batch have one size, but {first} has shape "
-                             f"{expected.shape} and {name} has {array.shape}; resize them, in "
-                             "from_folder with size=")
+    for (first, expected), (name, shape) in pairwise(shapes.items()):
+        if shape != expected:
+            raise ShapeError(f"images of a batch have one size, but {first} has shape {expected} "
+                             f"and {name} has {shape}; resize them, in from_folder with size=")
 
 
 def _layout_message(shape: tuple[int, ...]) -> str:
     if 0 in shape:
         return f"images of shape {shape} have no pixels; check how they were read"
-    hint = "use images[None] for a single image"
-    if len(shape) == 4:
-        hint = "move the channels to the end with .transpose(0, 2, 3, 1)" if shape[1] in (1, 3) \
-            else "leave out a fourth channel (transparency) with [..., :3]"
+    hint = "use images[None] for a single image" if len(shape) != 4 \
+        else "move the channels to the end with .transpose(0, 2, 3, 1)" if shape[1] in (1, 3) \
+        else "leave out a fourth channel (transparency) with [..., :3]"
     return (f"images have shape (n, height, width), or (n, height, width, channels) with 1 or 3 "
             f"channels; got {shape}; {hint}")
 
@@ -262,7 +258,7 @@ def read_folders(folders: Iterable[Path], size: Size = None, grey: bool = False,
         pair(size, "size")
     listed = {folder: _image_files(folder) for folder in folders}
     skipped: list[Path] | None = [] if skip_unreadable else None
-    read = {folder: _read_files(files, size, grey, skipped) for folder, files in listed.items()}
+    read = {folder: dict(_read(files, size, grey, skipped)) for folder, files in listed.items()}
     if skipped:
         more = f" and {len(skipped) - NAMED} more" if len(skipped) > NAMED else ""
         warn(f"{len(skipped)} images cannot be read and are left out: "
@@ -270,23 +266,21 @@ def read_folders(folders: Iterable[Path], size: Size = None, grey: bool = False,
     for folder, images in read.items():
         if not images:
             raise ValueError(f"none of the image files in {folder} can be read")
-        check_one_size({str(file): image for file, image in images.items()})
+        check_one_size({str(file): image.shape for file, image in images.items()})
     return [(list(images.values()), [file.parent.name for file in images])
             for images in read.values()]
 
 
-def _read_files(files: Iterable[Path], size: Size, grey: bool, skipped: list[Path] | None
-                ) -> dict[Path, Pixels]:
+def _read(files: Iterable[Path], size: Size, grey: bool, skipped: list[Path] | None
+          ) -> Iterator[tuple[Path, Pixels]]:
     """Read files; those that cannot be read are added to ``skipped``, or an error if it is None."""
-    images = {}
     for file in files:
         try:
-            images[file] = read_image(file, size, grey)
+            yield file, read_image(file, size, grey)
         except UnreadableImageError:
             if skipped is None:
                 raise
             skipped.append(file)
-    return images
 
 
 def _image_files(folder: Path) -> list[Path]:
