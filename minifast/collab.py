@@ -1,6 +1,7 @@
 """Collaborative filtering: predict ratings from the rows of users and of items."""
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,9 +18,7 @@ from .train.loop import evaluating
 YRange: TypeAlias = tuple[float, float] | list[float] | None
 
 
-def __getattr__(name: str) -> Any:
-    """Look up a name of ``from minifast.collab import *``, which gives fastai v1's names."""
-    return notebook_attribute(sys.modules[__name__], name)
+__getattr__ = partial(notebook_attribute, sys.modules[__name__])  # fastai v1's star import
 
 
 class EmbeddingDotBias(Module):

@@ -353,7 +353,7 @@ def test_launches_transfers_and_waits_are_counted() -> None:
     (1, lambda d: d.square.__setitem__(0, 1.)), (1, lambda d: np.clip(d.a, 0, 1, out=d.a)),
     (0, lambda d: np.split(d.a, 2)), (0, lambda d: np.shape(d.a)), (1, lambda d: d.a.fill(0)),
     (0, lambda d: np.broadcast_to(d.a, (3, 4))), (1, lambda d: np.matmul(d.square, d.square)),
-], ids=str)
+])
 def test_what_costs_a_launch(launches: int, do: Callable[[Arrays], Any]) -> None:
     arrays = there()
     with count() as counts:

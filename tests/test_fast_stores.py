@@ -575,8 +575,10 @@ def test_ids_out_of_range(deferred: bool) -> None:
                 layer(tensor([u if "of 5" in told else i]))
     with pytest.raises(TypeError, match="whole numbers"):
         model(tensor([.5]), tensor([1]))
-    with pytest.raises(TypeError, match="whole numbers"):
-        model.i_weight(tensor([.5]))
+    for ids in [.5], [1.]:
+        model.i_weight(tensor([1]))  # the rows that are kept must not hide the next ids' type
+        with pytest.raises(TypeError, match="whole numbers"):
+            model.i_weight(tensor(ids))
 
 
 @pytest.mark.cpu_only("elsewhere ids are checked before training")

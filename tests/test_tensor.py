@@ -496,7 +496,7 @@ def test_shapes_that_do_not_fit_are_named(do: Callable[[], Tensor], message: str
         do()
 
 
-@pytest.mark.parametrize("other", ["a", None, {}, object()], ids=repr)
+@pytest.mark.parametrize("other", ["a", None, {}, object()], ids=["text", "None", "dict", "object"])
 def test_what_is_no_number_is_refused(other: Any) -> None:
     with pytest.raises(TypeError, match=r"mul: inputs of shapes \(1,\)"):
         tensor([1.]) * other

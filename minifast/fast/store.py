@@ -141,13 +141,13 @@ class EmbeddingStore:
             Their values, in all columns.
         """
         found = self._range[table]
-        check_ids(ids, found.n, "an Embedding of {n} rows")
         rows = ids.astype(np.intp) + found.first
-        if self.deferred is None:
-            return rows, backend_of(self.data).gather(self.data, rows)
         last: tuple[Array, Array] | None = self.last_reads.get(found.first)
-        if last is None or not np.array_equal(last[0], rows):
-            last = self.last_reads[found.first] = rows, self.deferred.lookup(rows)
+        if last is None or ids.dtype.kind not in "iu" or not np.array_equal(last[0], rows):
+            check_ids(ids, found.n, "an Embedding of {n} rows")
+            last = rows, self.lookup(rows)
+            if self.deferred is not None:
+                self.last_reads[found.first] = last
         return last
 
     def rows_of(self, ids: Sequence[Array]) -> Array:
