@@ -107,8 +107,7 @@ class DataLoader:
 
     def _shuffled(self) -> Array:
         """Return all row numbers in random order, on the data's device."""
-        order = self.rng.permutation(len(self.dataset))
-        return backend_of(self.dataset.y).from_host(order)
+        return backend_of(self.dataset.y).from_host(self.rng.permutation(len(self.dataset)))
 
 
 def to_tensors(batch: Any, device: str) -> Any:

@@ -143,7 +143,8 @@ class EmbeddingStore:
         found = self._range[table]
         rows = ids.astype(np.intp) + found.first
         last: tuple[Array, Array] | None = self.last_reads.get(found.first)
-        if last is None or ids.dtype.kind not in "iu" or not np.array_equal(last[0], rows):
+        if last is None or ids.dtype.kind not in "iu" or last[0].shape != rows.shape \
+                or not (last[0] == rows).all():
             check_ids(ids, found.n, "an Embedding of {n} rows")
             last = rows, self.lookup(rows)
             if self.deferred is not None:

@@ -1,6 +1,6 @@
 """Callbacks: code that runs at the events of training."""
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
@@ -142,14 +142,15 @@ class CallbackHandler:
         The smoothed training loss.
     """
 
-    def __init__(self, callbacks: Iterable[Callback], metrics: Iterable[Callback] = ()) -> None:
+    def __init__(self, callbacks: Iterable[Callback], metrics: Sequence[Callback] = ()) -> None:
         ordered = sorted(callbacks, key=lambda callback: callback._order)
-        everyone = [*metrics, *ordered]
         self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
                                       "skip_validate": False}
         self.smoothener = SmoothenValue(.98)
-        self._handlers = {(event, measure): _handlers(everyone if measure else ordered, event)
-                          for event in EVENTS for measure in (False, True)}
+        self._handlers: dict[tuple[str, bool], list[tuple[Any, Any]]] = {}
+        for event in EVENTS:
+            others = self._handlers[event, False] = _handlers(ordered, event)
+            self._handlers[event, True] = _handlers(metrics, event) + others
 
     def __call__(self, event: str, measure: bool = False, **updates: Any) -> None:
         """Update the state, then call the handlers of an event and apply their changes.
