@@ -20,8 +20,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-import minifast.fold_in
-import minifast.inspect  # noqa: F401  (these two add methods to the learner)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.collab import CollabLearner, collab_learner
@@ -33,6 +31,8 @@ from minifast.datasets import (
     planted_ratings,
     untar_data,
 )
+from minifast.fold_in import add_user
+from minifast.inspect.plots import plot_losses, suggestions
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
 YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
@@ -145,7 +145,7 @@ def find_rate(learn: CollabLearner, out: Path) -> Path | None:
     with learn.no_logging():
         learn.lr_find()
     figure = learn.recorder.plot(skip_end=15, suggestion=True, return_fig=True)
-    others = ", ".join(f"{k} {v:.0e}" for k, v in learn.recorder.suggestions().items())
+    others = ", ".join(f"{k} {v:.0e}" for k, v in suggestions(learn.recorder).items())
     print(f"Other suggestions: {others}. All are rough; the training uses {LR:.0e}.")
     return None if figure is None else save(figure, out / "lr_finder.png")
 
@@ -157,7 +157,7 @@ def train(learn: CollabLearner, epochs: int, out: Path) -> Path:
     final = learn.validate()[0]
     print(f"Final validation loss {final:.4f}, an RMSE of {final ** .5:.3f} stars. Predicting the "
           f"mean rating for everyone gives {float(learn.data.valid_ds.y.var()):.4f}.")
-    return save(learn.recorder.plot_losses(return_fig=True), out / "losses.png")
+    return save(plot_losses(learn.recorder, return_fig=True), out / "losses.png")
 
 
 def most_rated(source: Source, data: CollabDataBunch) -> list[str]:
@@ -252,7 +252,7 @@ def recommend_to_you(learn: CollabLearner, titles: list[str]) -> None:
     """Learn a row for you from five ratings, with everything else frozen."""
     yours = {title: stars for title, stars in YOURS.items() if title in titles} \
         or dict(zip(titles, YOURS.values(), strict=False))
-    you = learn.add_user(yours)
+    you = add_user(learn, yours)
     heading(f"For you, now user {you} (change the ratings at the top of this script)")
     print(f"You gave {', '.join(f'{stars} to {title}' for title, stars in yours.items())}. "
           "Recommended:")

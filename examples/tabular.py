@@ -26,10 +26,10 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.data import DatasetType, random_split
+from minifast.inspect.plots import plot_losses
 from minifast.tabular import (
     Categorify,
     FillMissing,
@@ -134,7 +134,7 @@ def train(learn: Learner, epochs: int, out: Path) -> Path:
     """Train with the one-cycle policy and plot the losses."""
     heading(f"Training, one cycle up to {LR:.0e}")
     learn.fit_one_cycle(epochs, LR)
-    figure = learn.recorder.plot_losses(return_fig=True)
+    figure = plot_losses(learn.recorder, return_fig=True)
     figure.savefig(out / "tabular_losses.png", dpi=120)
     plt.close(figure)
     return out / "tabular_losses.png"

@@ -22,11 +22,11 @@ import numpy as np
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
 
-import minifast.inspect  # noqa: F401  (adds the plots of a recorder)
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.inspect import LastUpdate
 from minifast.inspect.group_table import group_table
+from minifast.inspect.plots import plot_losses
 from minifast.train import Learner, accuracy
 from minifast.vision import ImageDataBunch, cnn_learner, resnet10
 
@@ -158,7 +158,7 @@ def walk_through(digits: Digits, seed: int, folder: Path, device: str, out: Path
           partial(fit, learn, UNFROZEN, FINE_TUNING_LR))
     print(f"Accuracy {score(learn, digits, others):.3f}.\n")
     print(group_table(learn))
-    return [save(base.recorder.plot_losses(return_fig=True), out / "transfer_losses.png")]
+    return [save(plot_losses(base.recorder, return_fig=True), out / "transfer_losses.png")]
 
 
 def phase(name: str, learn: Learner, train: Any) -> None:
