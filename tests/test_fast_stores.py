@@ -575,7 +575,7 @@ def test_ids_out_of_range(deferred: bool) -> None:
                 layer(tensor([u if "of 5" in told else i]))
     with pytest.raises(TypeError, match="whole numbers"):
         model(tensor([.5]), tensor([1]))
-    for ids in [.5], [1.]:
+    for ids in [.5], [1.], [np.nan]:
         model.i_weight(tensor([1]))  # the rows that are kept must not hide the next ids' type
         with pytest.raises(TypeError, match="whole numbers"):
             model.i_weight(tensor(ids))

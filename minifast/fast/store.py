@@ -141,11 +141,10 @@ class EmbeddingStore:
             Their values, in all columns.
         """
         found = self._range[table]
+        check_ids(ids, found.n, "an Embedding of {n} rows")
         rows = ids.astype(np.intp) + found.first
         last: tuple[Array, Array] | None = self.last_reads.get(found.first)
-        if last is None or ids.dtype.kind not in "iu" or last[0].shape != rows.shape \
-                or not (last[0] == rows).all():
-            check_ids(ids, found.n, "an Embedding of {n} rows")
+        if last is None or last[0].shape != rows.shape or not (last[0] == rows).all():
             last = rows, self.lookup(rows)
             if self.deferred is not None:
                 self.last_reads[found.first] = last
