@@ -143,9 +143,9 @@ def _scatter_add(target: Array, index: Any, values: Array) -> None:
     """``np.add.at``, for rows of a table on flat arrays, which is faster."""
     if isinstance(index, np.ndarray) and index.dtype.kind == "i" and target.flags.c_contiguous \
             and target.ndim == 2 and values.shape == (*index.shape, target.shape[1]):
-        width = target.shape[1]
-        index = (index.reshape(-1, 1) * np.intp(width) + np.arange(width)).ravel()
-        target, values = target.ravel(), values.ravel()
+        if (width := target.shape[1]) > 1:
+            index = index.reshape(-1, 1) * np.intp(width) + np.arange(width)
+        target, index, values = target.ravel(), index.ravel(), values.ravel()
     np.add.at(target, index, values)
 
 

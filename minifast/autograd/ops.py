@@ -127,6 +127,13 @@ def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
+def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Give the gradient to all elements."""
+    spread = np.empty_like(a)
+    spread[...] = _restore_axes(g, axis, keepdims)
+    return spread
+
+
 def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to the elements that equal ``y``; elements that tie share it."""
     hit = a == _restore_axes(y, axis, keepdims)
@@ -134,14 +141,12 @@ def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool 
     return _restore_axes(g, axis, keepdims) * share
 
 
-@primitive(lambda g, y, a, axis=None, keepdims=False:
-           np.broadcast_to(_restore_axes(g, axis, keepdims), a.shape))
+@primitive(_spread)
 def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, axis=None, keepdims=False:
-           np.broadcast_to(_restore_axes(g * (y.size / a.size), axis, keepdims), a.shape))
+@primitive(lambda g, y, a, **axes: _spread(g * (y.size / a.size), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 

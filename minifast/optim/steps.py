@@ -78,7 +78,9 @@ def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
     """Running mean of the squared gradient: square <- beta square + (1 - beta) grad^2."""
     square = state["square"]
     square *= beta
-    square += (1 - beta) * p.grad ** 2
+    new = p.grad * p.grad
+    new *= 1 - beta
+    square += new
 
 
 def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
