@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from host import put
 
-from minifast import DeviceError, GraphReleasedError, ShapeError, Tensor, apply, cat, no_grad
+from minifast import (
+    DeviceError,
+    GraphReleasedError,
+    Primitive,
+    ShapeError,
+    Tensor,
+    apply,
+    cat,
+    no_grad,
+)
 from minifast import backend as backends
 from minifast.autograd import ops, primitive, tensor
 from minifast.autograd.tape import Node
@@ -433,3 +442,27 @@ def test_mixing_devices_names_both_and_the_operation(far: str, name: str, device
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(DeviceError, match="unknown device 'far'"):
         tensor([1.], device="far")
+
+
+def test_gradients_share_no_memory_whatever_the_rule_returns() -> None:
+    """A rule may return its gradient, an input, the output, a view of them or a new array."""
+    rules = [lambda g, y, a, b: g, lambda g, y, a, b: a, lambda g, y, a, b: y,
+             lambda g, y, a, b: g[::-1], lambda g, y, a, b: b.reshape(-1), lambda g, y, a, b: g * b]
+    for first in rules:
+        for second in rules:
+            op = Primitive("op", lambda a, b: a + b, (first, second))
+            a, b, c = leaf(1., 2.), leaf(3., 4.), leaf(5., 6.)
+            y = apply(op, a, b)
+            seed = put(np.ones(2, np.float32))
+            (y + c).backward(seed)
+            arrays = [seed, y.data, *(x for t in (a, b, c) for x in (t.data, t.grad))]
+            assert not any(np.shares_memory(x, z) for i, x in enumerate(arrays)
+                           for z in arrays[:i])
+
+
+def test_the_gradient_of_a_number_is_an_array() -> None:
+    x = leaf(2.).sum().detach().requires_grad_()
+    for factor in (3, 6):
+        (x * 3).backward()
+        assert type(x.grad) is type(x.data)
+        assert (x.grad.shape, float(x.grad)) == ((), factor)

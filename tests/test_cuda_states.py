@@ -33,6 +33,10 @@ class StubArray(np.ndarray):
 
     __array_priority__ = 1  # concatenating gives this type again
 
+    def __array_function__(self, func: Any, *call: Any) -> Any:
+        result = super().__array_function__(func, *call)
+        return result.view(StubArray) if func is np.zeros else result  # for like=, as CuPy does
+
 
 StubArray.__module__ = "cupy"
 

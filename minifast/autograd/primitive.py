@@ -7,7 +7,8 @@ from typing import Any
 from ..backend import Array, DeviceError, mixed_devices
 
 # rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
-# output y and has its shape. A rule need not undo broadcasting.
+# output y and has its shape. A rule need not undo broadcasting. What it returns is a new array, or
+# one of its arguments or a view of one; never an array that it keeps.
 Rule = Callable[..., Any]
 
 

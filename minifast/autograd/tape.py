@@ -1,5 +1,5 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
@@ -55,18 +55,18 @@ class Node:
     options: dict[str, Any]
     position: int = field(default_factory=count().__next__, init=False)
 
-    def gradients(self, g: Array) -> list[tuple[Variable, Array]]:
-        """Return each input that needs a gradient together with its gradient.
+    def gradients(self, g: Array) -> Iterator[tuple[Variable, Array]]:
+        """Yield each input that needs a gradient together with its gradient.
 
         Parameters
         ----------
         g : array
             The gradient of the output.
 
-        Returns
-        -------
-        list of (Variable, array)
-            Inputs and gradients; each gradient has the shape and type of its input.
+        Yields
+        ------
+        Variable, array
+            An input and its gradient, which has the shape and type of the input.
 
         Raises
         ------
@@ -77,13 +77,10 @@ class Node:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
-        found = []
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
         for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
             if rule is not None and getattr(x, "requires_grad", False):
-                dx = rule(g, self.output, *self.arrays, **self.options)
-                found.append((x, unbroadcast(dx, array)))
-        return found
+                yield x, unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -111,6 +108,12 @@ def unbroadcast(g: Array, x: Array) -> Array:
     return g.sum(axis=(*range(added), *stretched)).reshape(x.shape)
 
 
+def _own(dx: Array, *held: Array) -> Array:
+    """Return ``dx``, or a copy if it is a view or one of the arrays that others hold."""
+    shared = getattr(dx, "base", None) is not None or id(dx) in map(id, held)
+    return dx.copy() if shared else dx
+
+
 def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
     """Carry a gradient from ``root`` back to every leaf that requires one.
 
@@ -133,9 +136,10 @@ def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
     heap = [(-root.node.position, root.node)]
     while heap:
         node = heappop(heap)[1]
-        for x, dx in node.gradients(gradients.pop(node)):
+        g = gradients.pop(node)
+        for x, dx in node.gradients(g):
             if x.node is None:
-                x.accumulate(dx)
+                x.accumulate(_own(dx, g, node.output, *node.arrays))
             elif x.node in gradients:
                 gradients[x.node] = gradients[x.node] + dx  # not in place: dx may be shared
             else:

@@ -245,10 +245,9 @@ class Tensor:
         walk_back(self, start.data, retain_graph)
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to ``grad``; the first gradient is copied, so that no two tensors share an array."""
+        """Add to ``grad``; the first gradient becomes it."""
         if self.grad is None:
-            self.grad = np.empty_like(self.data)
-            self.grad[...] = gradient
+            self.grad = gradient[...]  # an array also if NumPy made a scalar
         else:
             self.grad += gradient
 

@@ -62,25 +62,22 @@ def l2_reg(p: Target, state: State, *, wd: float, **_: Any) -> None:
 
 def momentum(p: Target, state: State, *, mom: float, **_: Any) -> None:
     """Momentum: average <- mom average + grad."""
-    average = state["average"]
-    average *= mom
-    average += p.grad
+    state["average"] *= mom
+    state["average"] += p.grad
 
 
 def average_grad(p: Target, state: State, *, mom: float, **_: Any) -> None:
     """Running mean of the gradient: average <- mom average + (1 - mom) grad."""
-    average = state["average"]
-    average *= mom
-    average += (1 - mom) * p.grad
+    state["average"] *= mom
+    state["average"] += (1 - mom) * p.grad
 
 
 def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
     """Running mean of the squared gradient: square <- beta square + (1 - beta) grad^2."""
-    square = state["square"]
-    square *= beta
     new = p.grad * p.grad
     new *= 1 - beta
-    square += new
+    state["square"] *= beta
+    state["square"] += new
 
 
 def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
@@ -90,9 +87,8 @@ def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
 
 def rms_momentum(p: Target, state: State, *, mom: float, eps: float, **_: Any) -> None:
     """Momentum of RMSProp: average <- mom average + grad / (sqrt(square) + eps)."""
-    average = state["average"]
-    average *= mom
-    average += p.grad / (np.sqrt(state["square"]) + eps)
+    state["average"] *= mom
+    state["average"] += p.grad / (np.sqrt(state["square"]) + eps)
 
 
 def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, eps: float,

@@ -64,6 +64,11 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         names = ("c_contiguous", "f_contiguous", "owndata")
         return SimpleNamespace(**{name: getattr(self._host.flags, name) for name in names})
 
+    @property
+    def base(self) -> "FakeArray | None":
+        """The array of which this one is a view; None if it has memory of its own."""
+        return None if self._host.base is None else FakeArray(self._host.base[...])
+
     def __len__(self) -> int:
         return len(self._host)
 
