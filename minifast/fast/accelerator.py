@@ -6,7 +6,7 @@ arrays, ordinary classes, ordinary optimizer state.
 """
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,12 @@ class Accelerator:
     def __init__(self, model: Module, opt: Optimizer, schedulers: Iterable[Scheduler],
                  always: bool, nodes: int | None) -> None:
         self.model, self.opt, self.always, self.nodes = model, opt, always, nodes
-        self.schedules = Schedules(list(schedulers))
-        self.plain = type(opt)
+        self.schedules, self.plain = Schedules(list(schedulers)), type(opt)
         self.states = opt.state
         self.flats: list[list[tuple[FlatParameters, bool]]] = []
         self.layers: list[Module] = []
         self.frozen: list[Parameter] = []
-        self.active = False
-        self.taken = self.age = self.wait = 0
+        self.active, self.taken, self.age, self.wait = False, 0, 0, 0
 
     def enter(self) -> None:
         """Move parameters into flat storage, and change the classes of layers."""
@@ -65,7 +63,6 @@ class Accelerator:
                     owner.leave()  # another optimizer of the same parameters
         self.active, self.age = True, 0
         try:
-            self.flats = []
             self.trainable = self._flags()
             self.frozen = [p for group in self.opt.groups for p in group if not p.requires_grad]
             weights = {layer.weight for layer in self.model.modules() if type(layer) is Embedding}
@@ -107,10 +104,9 @@ class Accelerator:
         if not self.active:
             return
         with uninterrupted():
-            ordinary = {fast: plain for plain, fast in CLASSES.items()}
             while self.layers:
                 layer = self.layers.pop()
-                layer.__class__ = ordinary[type(layer)]
+                layer.__class__ = type(layer).__bases__[1]  # Borrowed is the first
                 del vars(layer)["owner"]
             for flat, _ in (pair for flats in self.flats for pair in flats):
                 flat.release(self.states)
@@ -254,6 +250,7 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
             del fast.accelerator
 
 
+@cache
 def keep_memory() -> None:
     """Let the C library keep what is freed, instead of giving it back to the system at once.
 

@@ -133,6 +133,7 @@ class FlatParameters:
             states[p] = state = State(p)
             state.count = self.count
             state |= {name: self.places[p](flat).copy() for name, flat in self.state.items()}
+        vars(self).clear()  # breaks the cycles, so that all arrays are free at once
 
     # ---- chunks for the steps
 

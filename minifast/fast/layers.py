@@ -59,12 +59,14 @@ class FastEmbedding(Borrowed, Embedding):
 
 
 class FusedDotBias(Borrowed, EmbeddingDotBias):
-    """An EmbeddingDotBias in training mode: one lookup, one gradient for its four tables."""
+    """An EmbeddingDotBias that makes one lookup and one gradient for its four tables."""
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the ratings (bs,) of users (bs,) and items (bs,)."""
-        if not self.training or (store := self._store(users, items)) is None:
+        if (store := self._store(users, items)) is None:
             return super().forward(users, items)
+        if not self.training:
+            store.materialize()  # once for all batches that follow
         rows = store.rows_of([users.data, items.data])
         y = apply(fused_dot_bias, store, store.lookup(rows), rows)
         return y if self.y_range is None else sigmoid_range(y, *self.y_range)

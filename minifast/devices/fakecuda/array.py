@@ -67,7 +67,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def base(self) -> "FakeArray | None":
         """The array of which this one is a view; None if it has memory of its own."""
-        return None if self._host.base is None else FakeArray(self._host.base[...])
+        return FakeArray(b[...]) if isinstance(b := self._host.base, np.ndarray) else None
 
     def __len__(self) -> int:
         return len(self._host)
