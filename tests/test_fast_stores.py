@@ -673,3 +673,15 @@ def test_tables_in_one_store_are_as_each_alone(deferred: bool, seed: int, nested
         assert (ours.grad is None) == (theirs.grad is None)
         if ours.grad is not None:
             np.testing.assert_allclose(host(ours.grad), host(theirs.grad), rtol=2e-5, atol=1e-6)
+
+
+def test_two_lookups_of_the_same_rows_share_a_gradient() -> None:
+    """Also if a weight changes between them; the second lookup sees the change."""
+    model, opt = trained(make=Adam)
+    users, bias = tensor(USERS), model.u_bias.weight.data
+    first = model.u_weight(users)
+    bias[1] = 7.
+    second = model.u_bias(users)
+    assert host(second)[:2].tolist() == [[7.], [7.]]
+    (first.sum() + second.sum()).backward()
+    assert len(stores(opt)[0].gradient().rows) == len(USERS)

@@ -141,8 +141,7 @@ class DeferredTable:
             if read is rows:
                 return found
         parts = [read for read, _ in self.read]
-        if parts and sum(map(len, parts)) == len(rows) \
-                and np.array_equal(np.concatenate(parts), rows):
+        if parts and sum(map(len, parts)) == len(rows) and (np.concatenate(parts) == rows).all():
             return [np.concatenate(arrays) for arrays in zip(*(f for _, f in self.read),
                                                              strict=True)]
         self.lookup(rows)

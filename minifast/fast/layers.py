@@ -53,8 +53,7 @@ class FastEmbedding(Borrowed, Embedding):
                 and weight.requires_grad and isinstance(ids, Tensor)):
             return super().forward(ids)
         rows, found = weight.store.read(weight, ids.data.reshape(-1))
-        values = found[:, weight.store.columns[weight]].copy()
-        y = apply(sparse_lookup, weight.leaf, values, rows)
+        y = apply(sparse_lookup, weight.leaf, found[:, weight.store.columns[weight]].copy(), rows)
         return y if ids.ndim == 1 else y.reshape(*ids.shape, -1)
 
 

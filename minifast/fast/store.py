@@ -123,8 +123,9 @@ class EmbeddingStore:
     def read(self, table: Parameter, ids: Array) -> tuple[Array, Array]:
         """Return the rows of the store for ids of a table, and their present values.
 
-        Tables side by side are mostly read with the same ids, so while values are deferred the
-        last rows of each range are kept until the next step.
+        Tables side by side are mostly read with the same ids, so the last rows of each range are
+        kept: their gradients can then be put side by side again. While values are deferred, these
+        are kept as well, until the next step.
 
         Parameters
         ----------
@@ -145,9 +146,9 @@ class EmbeddingStore:
         rows = ids.astype(np.intp) + found.first
         last: tuple[Array, Array] | None = self.last_reads.get(found.first)
         if last is None or last[0].shape != rows.shape or not (last[0] == rows).all():
-            last = rows, self.lookup(rows)
-            if self.deferred is not None:
-                self.last_reads[found.first] = last
+            last = self.last_reads[found.first] = rows, self.lookup(rows)
+        elif self.deferred is None:  # the values may have changed
+            last = last[0], self.lookup(rows)
         return last
 
     def rows_of(self, ids: Sequence[Array]) -> Array:
@@ -224,7 +225,9 @@ class EmbeddingStore:
     def _side_by_side(self, parts: Sequence[tuple[Parameter, SparseGrad]]) -> SparseGrad:
         """Gradients for the same rows of some tables of a range; zeros for the others."""
         rows = parts[0][1].rows
-        values = np.zeros_like(self.data, shape=(len(rows), self.width))
+        values = np.empty_like(self.data, shape=(len(rows), self.width))
+        if sum(part.shape[1] for _, part in parts) < self.width:
+            values.fill(0)
         for table, part in parts:
             values[:, self.columns[table]] = part.values
         return SparseGrad(rows, values, self.shape)
