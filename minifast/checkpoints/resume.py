@@ -104,13 +104,14 @@ class CheckpointCallback(LearnerCallback):
         if train and self.unit == "batch" and not stop_epoch and (iteration + 1) % self.every == 0:
             self._save(epoch, iteration + 1, num_batch + 1)
 
-    def on_epoch_end(self, epoch: int, iteration: int, stop_training: bool) -> None:
+    def on_epoch_end(self, epoch: int, iteration: int, stop_training: bool) -> Changes:
         self.passes += 1
         ended = stop_training or self.passes >= self.n_epochs
         if ended or (self.unit == "epoch" and self.passes % self.every == 0):
             self._save(epoch + 1, iteration, 0, ended)
         if ended:
             self.ended.add(self.path)
+        return {"stop_training": ended}  # a fit that goes on makes fewer passes
 
     def on_train_end(self) -> None:
         if isinstance(rest := self.learn.data.train_dl, RestOfEpoch):
