@@ -18,7 +18,7 @@ from minifast.train import CheckpointError, Learner, mae
 Make = Callable[[Path], Learner]
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818
     """What stops a fit in these tests."""
 
 

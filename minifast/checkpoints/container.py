@@ -70,8 +70,8 @@ def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     if found.get("kind") != kind or not {"content", "sha256"} <= found.keys():
         raise CheckpointError(f"{path} holds no {kind}, but {found.get('kind', 'something else')}")
     if found["sha256"] != digest(kind, found["content"], arrays):
-        raise CheckpointError(f"{path} was changed since it was written: its checksum does not fit. "
-                              "Take a copy from elsewhere, or an older file")
+        raise CheckpointError(f"{path} was changed since it was written: its checksum does not "
+                              "fit. Take a copy from elsewhere, or an older file")
     content = json.loads(found["content"])
     if content["format_version"] > FORMAT:
         raise CheckpointError(f"{path} has format {content['format_version']}, and this minifast "
@@ -98,12 +98,12 @@ def digest(kind: str, text: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -
     Examples
     --------
     >>> digest("fit", "{}", {"w": np.zeros(2)})[:8]
-    '00000000'
+    '8d50e3ab'
     """
     found = sha256(f"{kind}\n{text}\n".encode())
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array))
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd import Tensor, stack
 from ..backend import backend_of, get_backend
 from ..train import Recorder, Scheduler
-from ..train.checkpoint import Arrays, CheckpointError, check_state, part_state
+from ..train.checkpoint import CheckpointError, check_state, part_state
 from ..train.recorder import GrowingTable, ProgressBar
 from .container import from_json, read_container, to_json, write_container
 from .random_state import check_random_state, generators, set_random_state

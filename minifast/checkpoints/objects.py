@@ -48,14 +48,6 @@ def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
     {'object': 'minifast.nn.layers.ReLU', 'attributes': {}}
     """
     kinds = (Module, FlattenedLoss, *kinds)
-    if isinstance(value, (Parameter, Buffer)):
-        return {"tensor": place, "no_wd": getattr(value, "no_wd", None)}
-    if isinstance(value, Categories):
-        return {"categories": value.name, "labels": _labels(value.labels, value.name)}
-    if type(value).__name__.endswith("Index") and hasattr(value, "tolist"):
-        return {"index": _labels(value, place)}
-    if isinstance(value, np.random.Generator):
-        return {"generator": None}
     if isinstance(value, kinds):
         own = {name: item for name, item in vars(value).items() if name != "forward_hooks"}
         return {"object": _name_of(type(value), place), "attributes": {
@@ -66,6 +58,19 @@ def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
                          for i, item in enumerate(value)]}
     if isinstance(value, dict) and any(isinstance(item, Categories) for item in value.values()):
         return {"items": [[key, to_object_json(item, place, kinds)] for key, item in value.items()]}
+    return _leaf(value, place)
+
+
+def _leaf(value: Any, place: str) -> dict[str, Any]:
+    """Return the JSON of what has no objects inside."""
+    if isinstance(value, (Parameter, Buffer)):
+        return {"tensor": place, "no_wd": getattr(value, "no_wd", None)}
+    if isinstance(value, Categories):
+        return {"categories": value.name, "labels": _labels(value.labels, value.name)}
+    if type(value).__name__.endswith("Index") and hasattr(value, "tolist"):
+        return {"index": _labels(value, place)}
+    if isinstance(value, np.random.Generator):
+        return {"generator": None}
     if hasattr(value, "__qualname__"):
         return {"function": _name_of(value, place)}
     try:
@@ -114,6 +119,19 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
     """
     def back(value: Any) -> Any:
         return from_object_json(value, arrays, kinds)
+    if "object" in value:
+        made: Any = object.__new__(_class(value["object"], (Module, FlattenedLoss, *kinds)))
+        vars(made).update({name: back(item) for name, item in value["attributes"].items()})
+        return made
+    if "list" in value:
+        return [back(item) for item in value["list"]]
+    if "items" in value:
+        return {key: back(item) for key, item in value["items"]}
+    return _leaf_back(value, arrays)
+
+
+def _leaf_back(value: Any, arrays: Arrays) -> Any:
+    """Return what `_leaf` was given."""
     if "tensor" in value:
         array = np.array(arrays[value["tensor"]])
         return Buffer(array) if value["no_wd"] is None else Parameter(array, value["no_wd"])
@@ -124,14 +142,6 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
         return pd.Index(value["index"])
     if "generator" in value:
         return np.random.default_rng()
-    if "object" in value:
-        made = object.__new__(_class(value["object"], (Module, FlattenedLoss, *kinds)))
-        vars(made).update({name: back(item) for name, item in value["attributes"].items()})
-        return made
-    if "list" in value:
-        return [back(item) for item in value["list"]]
-    if "items" in value:
-        return {key: back(item) for key, item in value["items"]}
     return _find(value["function"]) if "function" in value else from_json(value["value"])
 
 

@@ -88,8 +88,8 @@ def _empty(x: list[Any], y: Any) -> DataLoader:
 
 def _collab(content: dict[str, Any], path: Path) -> CollabDataBunch:
     none = np.zeros(0, np.int32)
-    loaders = [_empty([none, none], np.zeros(0, np.float32)) for _ in range(2)]
-    data = CollabDataBunch(*loaders, path=path, c=1)
+    train, valid = (_empty([none, none], np.zeros(0, np.float32)) for _ in range(2))
+    data = CollabDataBunch(train, valid, path=path, c=1)
     data.categories = [from_object_json(cats, {}, ()) for cats in content["categories"]]
     data.rating_name, data.added = content["rating_name"], []
     data.classes = {cats.name: cats.classes for cats in data.categories}
