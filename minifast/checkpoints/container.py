@@ -73,10 +73,12 @@ def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
         raise CheckpointError(f"{path} was changed since it was written: its checksum does not "
                               "fit. Take a copy from elsewhere, or an older file")
     content = json.loads(found["content"])
+    if not (isinstance(content, dict) and type(content.get("format_version")) is int):
+        raise CheckpointError(f"{path} does not say which format it has")
     if content["format_version"] > FORMAT:
         raise CheckpointError(f"{path} has format {content['format_version']}, and this minifast "
                               f"reads formats up to {FORMAT}; minifast "
-                              f"{content['minifast_version']} wrote it, so update to that")
+                              f"{content.get('minifast_version')} wrote it, so update to that")
     return arrays, content
 
 

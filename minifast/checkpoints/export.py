@@ -105,13 +105,15 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
         data = data_from_json(content["data"], Path(path))
         made = _made(content["model"], model, "model", arrays)
         loss = _made(content["loss"], loss_func, "loss_func", arrays)
-    except (KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
+        if not (isinstance(made, Module) and callable(loss)):
+            raise ValueError(f"its model is {made!r}, its loss {loss!r}")
+    except (KeyError, TypeError, AttributeError, ImportError, ValueError, IndexError,
+            OverflowError, RecursionError) as error:
         raise CheckpointError(f"{place} cannot be read: {error}") from error
     check_state(place, made, arrays)
     made.load_state_dict(arrays)
     kind = CollabLearner if isinstance(data, CollabDataBunch) else Learner
-    learn = kind(data if test is None else add_test(data, test), made.eval(), loss_func=loss)
-    return learn
+    return kind(data if test is None else add_test(data, test), made.eval(), loss_func=loss)
 
 
 def _made(described: dict[str, Any], given: Any, argument: str, arrays: Any) -> Any:

@@ -18,6 +18,8 @@ KIND = "fit"
 LISTS = ("lrs", "moms", "group_lrs")
 HISTORY = ("val_losses", "metrics", "nb_batches")
 """Lists of a recorder that are kept as arrays, and those that are kept as JSON."""
+PLACE = ("epoch", "iteration", "num_batch", "passes", "ended")
+"""Where a fit is."""
 
 
 # ---------------------------------------------------------------- out
@@ -149,7 +151,7 @@ class SavedFit:
         self.weights, self.state = part_state(arrays)
         self.arrays = {name.removeprefix("fit."): array for name, array in arrays.items()
                        if name.startswith("fit.")}
-        differing = list(_differences(self.content["fit"], expected))
+        differing = list(_differences(self.content.get("fit"), expected))
         if differing:
             raise CheckpointError(f"{path} is of another fit: {'; '.join(differing)}. Repeat the "
                                   "call that was stopped, or give this fit another name=")
@@ -165,8 +167,22 @@ class SavedFit:
             self.history = from_json(self.content["history"])
             self.lists = {name: self.arrays[name].tolist() for name in LISTS}
             self.average, self.losses = self.arrays["smooth"], self.arrays["losses"]
-        except (KeyError, TypeError, ValueError) as error:
+            self._check_kinds()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError
+                ) as error:
             raise CheckpointError(f"{path} does not fit this learner: {error}") from error
+
+    def _check_kinds(self) -> None:
+        """Raise ValueError if what JSON holds is of another kind than `save_fit` writes."""
+        counts = [self.content["n_smooth"], *(self.content["place"][name] for name in PLACE)]
+        whole = all(isinstance(n, int) and n >= 0 for n in counts)
+        known = len(self.values) == len(self.callbacks) and all(
+            isinstance(values, dict) and all(isinstance(name, str) for name in values)
+            for values in self.values)
+        lists = [*self.content["rows"], *map(self.history.get, HISTORY)]
+        if not (whole and known and all(isinstance(x, list) for x in lists)
+                and len(self.history) == len(HISTORY) and self.average.shape == ()):
+            raise ValueError("a part of its description is missing or of another kind")
 
     def restore(self, smoothener: Any) -> None:
         """Put the learner, its callbacks and the generators into the saved state.
@@ -199,7 +215,8 @@ class SavedFit:
                 recorder.table.write(row)
 
 
-def _differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _differences(saved: Any, now: Mapping[str, Any]) -> Iterator[str]:
     for topic, value in now.items():
-        if saved.get(topic) != value:
-            yield f"{topic} {saved.get(topic)} there, {value} here"
+        there = saved.get(topic) if isinstance(saved, dict) else None
+        if there != value:
+            yield f"{topic} {there} there, {value} here"

@@ -103,14 +103,14 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
     value : object
         What it has returned.
     arrays : dict of str to array
-        The weights and buffers.
+        Arrays like the weights and buffers, which are made of zeros.
     kinds : iterable of type
         Classes whose objects may occur, besides layers and losses.
 
     Returns
     -------
     object
-        The object; its random generators are new ones.
+        The object. Its random generators are new ones.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
 def _leaf_back(value: Any, arrays: Arrays) -> Any:
     """Return what `_leaf` was given."""
     if "tensor" in value:
-        array = np.array(arrays[value["tensor"]])
+        array = np.zeros_like(arrays[value["tensor"]])
         return Buffer(array) if value["no_wd"] is None else Parameter(array, value["no_wd"])
     if "categories" in value:
         return Categories(value["categories"], value["labels"])

@@ -83,7 +83,7 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
 
 
 def _empty(x: list[Any], y: Any) -> DataLoader:
-    return DataLoader(ArrayDataset(x, y))
+    return DataLoader(ArrayDataset(x, y), seed=0)
 
 
 def _collab(content: dict[str, Any], path: Path) -> CollabDataBunch:
@@ -146,5 +146,5 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
         raise TypeError(f"rows of a frame are for data of ratings or tables, not for a "
                         f"{type(data).__name__}; give it test_dl= when it is made")
     rows = ArrayDataset(x, np.zeros(len(test), dtype)).to(data.device)
-    data.test_dl = DataLoader(rows, bs)
+    data.test_dl = DataLoader(rows, bs, seed=0)
     return data

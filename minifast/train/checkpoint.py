@@ -14,8 +14,9 @@ from ..nn import StateDictError
 Arrays = dict[str, np.ndarray[Any, Any]]
 SUFFIX = ".safetensors"
 POSITIVE, FRACTION = (0., np.inf), (0., np.nextafter(1, 0))
-RANGES = {**dict.fromkeys(["running_var", "square", "lr", "wd", "eps"], POSITIVE),
-          "mom": FRACTION, "beta": FRACTION}
+BUFFERS = {"running_var": POSITIVE}
+STATE = {"square": POSITIVE, "lr": POSITIVE, "wd": POSITIVE, "eps": POSITIVE, "mom": FRACTION,
+         "beta": FRACTION}
 """The lowest and the highest number that training leaves, by the last part of an array's name."""
 
 
@@ -148,21 +149,24 @@ def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, op
         new_state = {} if opt is None else opt.check_state_dict(state)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    _check_numbers(path, new, model.state_dict())
-    _check_numbers(path, new_state, {})
+    _check_numbers(path, weights, new, model.state_dict(), BUFFERS)
+    _check_numbers(path, state or {}, new_state, {}, STATE)
 
 
-def _check_numbers(path: Path, arrays: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Raise CheckpointError if arrays hold what training cannot have left there.
+def _check_numbers(path: Path, saved: Arrays, new: Arrays, own: Arrays,
+                   ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise CheckpointError if arrays, or their new types, hold what training cannot leave.
 
     Where the array that is replaced is infinite, as in a mask, the new one may be the same.
     """
     wrong = []
-    for name, array in arrays.items():
-        low, high = RANGES.get(name.rpartition(".")[2], (-np.inf, np.inf))
+    for name, array in new.items():
+        low, high = ranges.get(name.rpartition(".")[2], (-np.inf, np.inf))
         good = np.isfinite(array) & (array >= low) & (array <= high)
         if len(bad := array[~(good | (array == own.get(name, np.nan)))]):
             wrong.append(f"{name} has {len(bad)} of {array.size} numbers such as {bad[0]}")
+        elif saved[name].dtype.kind != array.dtype.kind:
+            wrong.append(f"{name} is of type {saved[name].dtype}")
     if wrong:
         raise CheckpointError(f"{path} holds what training cannot go on with: {', '.join(wrong)}. "
                               "Training had diverged when it was saved, or the file is damaged; "
