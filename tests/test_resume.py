@@ -247,3 +247,17 @@ def test_the_table_shows_all_epochs(tmp_path: Path, capsys: pytest.CaptureFixtur
             capsys.readouterr()
     rows = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == ["epoch", "0", "1", "2"]
+
+
+def test_a_validation_and_a_learning_rate_finder_are_no_fits(tmp_path: Path) -> None:
+    learn = groups(tmp_path)
+    learn.callbacks = [CheckpointCallback(learn, unit="batch", resume=True)]
+    learn.validate()
+    path = tmp_path / "models" / "fit.safetensors"
+    assert not path.exists()
+    with learn.no_logging():
+        learn.fit_one_cycle(1, 1e-2)
+        content = path.read_bytes()
+        learn.validate()
+        learn.lr_find(num_it=5)
+    assert path.read_bytes() == content

@@ -3,6 +3,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from ..train import LRFinder, Recorder
 from ..train.callback import Changes, LearnerCallback
 from ..train.checkpoint import path_of
 from .fit_state import SavedFit, description, save_fit
@@ -17,6 +18,7 @@ class CheckpointCallback(LearnerCallback):
     ``fit_one_cycle``, on a learner that was made in the same way, goes on after the last
     checkpoint, and ends with the same bytes as if it had not been stopped. Without a checkpoint
     it begins at the beginning; after a fit that came to its end, it loads what that has left.
+    ``learn.validate`` and ``learn.lr_find`` neither read nor write it.
 
     Parameters
     ----------
@@ -62,10 +64,15 @@ class CheckpointCallback(LearnerCallback):
                              f"every={every!r}, unit={unit!r}")
         self.every, self.unit, self.name, self.resume = every, unit, name, resume
         self.ended: set[Any] = set() if before is None else before.ended
-        self.passes = 0
+        self.active, self.passes = False, 0
         self.rest: RestOfEpoch | None = None
 
     def on_train_begin(self, callbacks: Sequence[Any], n_epochs: int, smoothener: Any) -> Changes:
+        recorded, searching = (any(isinstance(callback, kind) for callback in callbacks)
+                               for kind in (Recorder, LRFinder))
+        self.active = recorded and not searching  # a validation has no recorder
+        if not self.active:
+            return None
         self.path, self.passes, self.rest = path_of(self.learn, self.name), 0, None
         self.callbacks = [callback for callback in callbacks if callback is not self]
         self.smoothener, self.n_epochs = smoothener, n_epochs
@@ -92,8 +99,8 @@ class CheckpointCallback(LearnerCallback):
                 "stop_training": place["ended"]}
 
     def on_epoch_begin(self) -> Changes:
-        if self.rest is None:
-            self.random_at_epoch = random_state(self.generators)
+        if self.rest is None or not self.active:
+            self.random_at_epoch = random_state(self.generators) if self.active else {}
             return None
         self.random_at_epoch, rest, self.rest = self.rest.at_epoch, self.rest, None
         self.learn.data.train_dl = rest
@@ -101,10 +108,13 @@ class CheckpointCallback(LearnerCallback):
 
     def on_batch_end(self, train: bool, epoch: int, iteration: int, num_batch: int,
                      stop_epoch: bool) -> None:
-        if train and self.unit == "batch" and not stop_epoch and (iteration + 1) % self.every == 0:
+        due = train and self.unit == "batch" and (iteration + 1) % self.every == 0
+        if self.active and due and not stop_epoch:
             self._save(epoch, iteration + 1, num_batch + 1)
 
     def on_epoch_end(self, epoch: int, iteration: int, stop_training: bool) -> Changes:
+        if not self.active:
+            return None
         self.passes += 1
         ended = stop_training or self.passes >= self.n_epochs
         if ended or (self.unit == "epoch" and self.passes % self.every == 0):
