@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import CO_VARARGS
 from typing import Any
 
 from ..backend import Array, DeviceError, mixed_devices
@@ -43,11 +44,36 @@ class Primitive:
     rules: tuple[Rule | None, ...]
     each: Rule | None = None
 
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Return the output: a tensor, as by ``apply``, if there is one among the inputs.
+
+        Parameters
+        ----------
+        *inputs : Tensor, array or number
+            What is differentiated.
+        **options
+            Further arguments, without a gradient.
+
+        Returns
+        -------
+        Tensor or array
+            The output; an array if no input is a tensor.
+        """
+        for x in inputs:
+            if hasattr(x, "_apply"):
+                return x._apply(self, *inputs, **options)
+        return self.forward(*inputs, **options)
+
     def rule(self, position: int) -> Rule | None:
         """Return the derivative rule of input number ``position``."""
         if self.each is not None:
             return partial(self.each, position=position)
-        return self.rules[position] if position < len(self.rules) else None
+        return self.rules[position] if position < len(self.rules) else missing_rule
+
+
+def missing_rule(*_: Any, **options: Any) -> Array:
+    """Stand for a rule that was not given; None says that an input has no gradient."""
+    raise TypeError("@primitive was given no derivative rule for this input")
 
 
 def primitive(*rules: Rule | None, each: Rule | None = None
@@ -66,17 +92,30 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     callable
         The decorator.
 
+    Raises
+    ------
+    TypeError
+        If a rule does not take ``g``, ``y`` and an input, for example because the brackets are
+        missing.
+
     Examples
     --------
-    >>> from minifast import apply, gradcheck, tensor
+    >>> from minifast import gradcheck, tensor
     >>> @primitive(lambda g, y, x: g * 3 * x ** 2)
     ... def cube(x):
     ...     return x ** 3
-    >>> apply(cube, tensor([1., 2.]))
+    >>> cube(tensor([1., 2.]))
     tensor([1., 8.])
     >>> gradcheck(cube, tensor([1., 2.]))
     True
     """
+    for rule in filter(None, rules):
+        code: Any = getattr(rule, "__code__", None)
+        if code and code.co_argcount < 3 and not code.co_flags & CO_VARARGS:
+            raise TypeError(f"{code.co_name} cannot be a derivative rule: rules are called as "
+                            "rule(g, y, *inputs, **options). Write @primitive(rule, ...) above a "
+                            "function, with a rule for each input")
+
     def make(forward: Callable[..., Array]) -> Primitive:
         return Primitive(forward.__name__.strip("_"), forward, rules, each)
     return make
@@ -108,6 +147,8 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                            f"{' and '.join(sorted(devices))}; bring them together with "
                            "tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    if "negative integer powers" in str(error):
+        return TypeError(f"{name}: {error}; convert the base first: tensor.float()")
     given = "".join(f", {k}={v!r}" for k, v in options.items())
     if isinstance(error, ValueError):
         return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "

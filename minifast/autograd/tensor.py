@@ -1,6 +1,7 @@
 """Tensor: an array that records how it was computed."""
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +25,8 @@ class Tensor:
     Parameters
     ----------
     data : array
-        The values. An array is kept as it is, not copied; a NumPy scalar or a list becomes one.
+        The values. An array is kept as it is, not copied, unless its bytes are not in the
+        machine's order; a NumPy scalar or a list becomes an array.
     requires_grad : bool
         Whether ``backward`` computes a gradient.
 
@@ -58,12 +60,13 @@ class Tensor:
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         is_array = hasattr(data, "dtype") and not isinstance(data, np.generic)
         self.data: Array = data if is_array else np.asarray(data)
+        if not self.data.dtype.isnative:
+            self.data = self.data.astype(self.data.dtype.newbyteorder("="))
         self.grad: Array | None = None
         self.node: Node | None = None
-        self.requires_grad = requires_grad
-        if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"only floats have gradients; this tensor holds {self.data.dtype}. "
-                            "Convert it first: tensor.float()")
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
 
     # ---- properties
 
@@ -118,7 +121,8 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
-            return NotImplemented
+            raise TypeError(f"np.{ufunc.__name__} takes tensors in plain calls only, without "
+                            f".{method} and options; use a tensor's method, or tensor.numpy()")
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
@@ -127,6 +131,11 @@ class Tensor:
                             "gradient would be lost; use tensor.detach(), or write a primitive "
                             "for it")
         return result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Differentiate the functions listed below; others see arrays, through ``__array__``."""
+        known = _FUNCTIONS.get(function.__name__, function._implementation)
+        return known(*args, **kwargs)
 
     def item(self) -> Any:
         """Return the only element as a Python number. On a GPU this waits for the device.
@@ -181,11 +190,12 @@ class Tensor:
         return self.to("cpu")
 
     def astype(self, dtype: Any) -> "Tensor":
-        """Return a copy with another number type. No gradient flows back through it."""
-        return Tensor(self.data.astype(dtype))
+        """Return a copy with another number type; differentiable from float to float."""
+        to_float = np.dtype(dtype).kind == "f"
+        return apply(ops.astype, self, dtype=dtype) if to_float else Tensor(self.data.astype(dtype))
 
     def float(self) -> "Tensor":
-        """Return the tensor as float32."""
+        """Return the tensor as float32, differentiable."""
         return self if self.data.dtype == np.float32 else self.astype(np.float32)
 
     def long(self) -> "Tensor":
@@ -203,7 +213,10 @@ class Tensor:
         return self * 1 if self.requires_grad else Tensor(self.data.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Set ``requires_grad`` and return the tensor."""
+        """Set ``requires_grad`` and return the tensor; TypeError if it holds no floats."""
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
+                            "Convert it first: tensor.float()")
         self.requires_grad = requires_grad
         return self
 
@@ -295,6 +308,31 @@ class Tensor:
     def __abs__(self) -> "Tensor":
         return apply(ops.abs_, self)
 
+    # ---- arithmetic in place: a += b
+
+    def _in_place(self, op: Primitive, other: Operand) -> "Tensor":
+        """Change the array itself, as torch does; what is recorded gets an array of its own."""
+        if recording.get() and (self.requires_grad or getattr(other, "requires_grad", False)):
+            if self.requires_grad and self.node is None:
+                raise RuntimeError(f"{op.name} in place would change a leaf that requires a "
+                                   "gradient while operations are recorded; do it within "
+                                   "`with no_grad():`, or write a = a + b instead of a += b")
+            return apply(op, self, other)
+        np.copyto(self.data, apply(op, self, other).data)
+        return self
+
+    def __iadd__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.add, other)
+
+    def __isub__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.sub, other)
+
+    def __imul__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.mul, other)
+
+    def __itruediv__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.div, other)
+
     # ---- comparison, without gradients
 
     def __lt__(self, other: Operand) -> "Tensor":
@@ -325,6 +363,10 @@ class Tensor:
         return _constant(operator.or_, self, other)
 
     # ---- functions of each element
+
+    @staticmethod
+    def _apply(op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
+        return apply(op, *inputs, **options)
 
     def exp(self) -> "Tensor":
         """Return e to the power of each element."""
@@ -464,6 +506,8 @@ class Tensor:
     def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
+        Where it is 0 its derivative is 0, as in torch.
+
         Parameters
         ----------
         axis : int or tuple of int, optional
@@ -478,7 +522,8 @@ class Tensor:
         Tensor
             The standard deviations.
         """
-        return self.var(axis, keepdims, correction).sqrt()
+        var = self.var(axis, keepdims, correction)
+        return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
     def argmax(self, axis: int | None = None) -> "Tensor":
         """Return the position of the largest value."""
@@ -538,6 +583,8 @@ class Tensor:
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
         """Return the same elements in another shape; also torch's ``view``."""
         return apply(ops.reshape, self, shape=_as_tuple(shape))
+
+    view = reshape
 
     def flatten(self) -> "Tensor":
         """Return the elements along one axis."""
@@ -630,7 +677,7 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype == _FLOAT64:
+    if output.dtype == _FLOAT64 and "dtype" not in options:
         output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and recording.get():
@@ -639,12 +686,23 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     return result
 
 
+# what NumPy's functions do with tensors, where they differ from `__array_ufunc__`
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "amax": Tensor.max, "amin": Tensor.min, "ravel": Tensor.flatten,
+    "expand_dims": Tensor.unsqueeze, "where": partial(apply, ops.where),
+    "concatenate": lambda arrays, axis=0: apply(ops.concatenate, *arrays, axis=axis),
+    "var": partial(Tensor.var, correction=0), "std": partial(Tensor.std, correction=0),
+    **{name: getattr(Tensor, name) for name in (
+        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
+        "argmax", "argmin", "argsort", "any", "all")}}
+
 _FLOAT64 = np.dtype(np.float64)
 
 
 def _narrow(output: Array, arrays: list[Any]) -> Array:
     """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
-    wide = any(getattr(a, "dtype", "") == _FLOAT64 and not isinstance(a, float) for a in arrays)
+    wide = any(hasattr(a, "dtype") and a.dtype.char == "d" and not isinstance(a, float)
+               for a in arrays)  # of either order of bytes
     return output if wide else output.astype(np.float32)
 
 
