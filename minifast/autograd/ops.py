@@ -113,8 +113,7 @@ def relu(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
-    if a.dtype.kind != "f":
-        a = floats(a)
+    a = a if a.dtype.kind == "f" else floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
     return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
@@ -302,3 +301,5 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
+FUNCTIONS: dict[str, Any] = {}
+"""The function of tensors for each of NumPy's, by the name of the function; from creation.py."""
