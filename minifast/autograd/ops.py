@@ -4,6 +4,7 @@ A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, a
 gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
 a gradient. All other operations are composed of these.
 """
+from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,12 @@ from ..backend import Array, backend_of
 from .primitive import primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def floats(a: Array) -> Array:
+    """Return whole numbers as float32, as torch does; NumPy makes float16 of the root of uint8."""
+    return a if getattr(a, "dtype", np.dtype(float)).kind == "f" else a.astype(np.float32)
+
 
 # ---------------------------------------------------------------- arithmetic, with broadcasting
 
@@ -40,8 +47,9 @@ def div(a: Array, b: Array) -> Array:
     return a / b
 
 
-@primitive(lambda g, y, a, b: g * b * a ** (b - 1),
-           lambda g, y, a, b: g * y * np.log(a, dtype=y.dtype))
+# the first rule is 0 at b = 0, the second is 0 at a = 0 unless b < 0, as in torch
+@primitive(lambda g, y, a, b: g * b * a ** (b - (b != 0)),
+           lambda g, y, a, b: g * y * np.log(a + ((a == 0) & (b >= 0)), dtype=y.dtype))
 def pow_(a: Array, b: Array) -> Array:
     return a ** b
 
@@ -51,14 +59,14 @@ def neg(a: Array) -> Array:
     return -a
 
 
-@primitive(lambda g, y, a, b: g * (a >= b),
-           lambda g, y, a, b: g * (a < b))
+@primitive(lambda g, y, a, b: g * ~(a < b),
+           lambda g, y, a, b: g * ~(a >= b))
 def maximum(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
 
 
-@primitive(lambda g, y, a, b: g * (a <= b),
-           lambda g, y, a, b: g * (a > b))
+@primitive(lambda g, y, a, b: g * ~(a > b),
+           lambda g, y, a, b: g * ~(a <= b))
 def minimum(a: Array, b: Array) -> Array:
     return np.minimum(a, b)
 
@@ -75,17 +83,17 @@ def where(chosen: Array, a: Array, b: Array) -> Array:
 
 @primitive(lambda g, y, a: g * y)
 def exp(a: Array) -> Array:
-    return np.exp(a)
+    return np.exp(floats(a))
 
 
 @primitive(lambda g, y, a: g / a)
 def log(a: Array) -> Array:
-    return np.log(a)
+    return np.log(floats(a))
 
 
 @primitive(lambda g, y, a: g / (2 * y))
 def sqrt(a: Array) -> Array:
-    return np.sqrt(a)
+    return np.sqrt(floats(a))
 
 
 @primitive(lambda g, y, a: g * np.sign(a))
@@ -95,16 +103,17 @@ def abs_(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * (1 - y * y))
 def tanh(a: Array) -> Array:
-    return np.tanh(a)
+    return np.tanh(floats(a))
 
 
-@primitive(lambda g, y, a: g * (y > 0))
+@primitive(lambda g, y, a: g * ~(y <= 0))  # NaN passes the gradient on, as in torch
 def relu(a: Array) -> Array:
     return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
+    a = a if a.dtype.kind == "f" else floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
     return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
@@ -117,6 +126,11 @@ def sigmoid_range(a: Array, low: float, high: float) -> Array:
 @primitive(lambda g, y, a, low, high: g * (y == a))
 def clip(a: Array, low: float | None, high: float | None) -> Array:
     return np.clip(a, low, high)
+
+
+@primitive(lambda g, y, a, dtype: g)  # the tape converts it back
+def astype(a: Array, dtype: Any) -> Array:
+    return a.astype(dtype)
 
 
 # ---------------------------------------------------------------- reductions
@@ -146,7 +160,7 @@ def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, **axes: _spread(g * (y.size / a.size), y, a, **axes))
+@primitive(lambda g, y, a, **axes: _spread(g * (y.size / max(a.size, 1)), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
@@ -198,7 +212,17 @@ def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     return total
 
 
-@primitive(_add_at)
+def _put_at(g: Array, y: Array, a: Array, index: Any) -> Array:
+    """As ``_add_at``; numbers and slices name no element twice, so assigning is enough."""
+    for part in index if isinstance(index, tuple) else (index,):
+        if not isinstance(part, (int, slice, EllipsisType, NoneType)):
+            return _add_at(g, y, a, index)
+    total = np.zeros(a.shape, a.dtype, like=a)
+    total[index] = g
+    return total
+
+
+@primitive(_put_at)
 def getitem(a: Array, index: Any) -> Array:
     return a[index]
 
@@ -257,8 +281,8 @@ def cross_entropy(a: Array, target: Array) -> Array:
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
-@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / pred.size)),
-           lambda g, y, pred, target: (target - pred) * (g * (2 / pred.size)))
+@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / max(pred.size, 1))),
+           lambda g, y, pred, target: (target - pred) * (g * (2 / max(pred.size, 1))))
 def mean_squared_error(pred: Array, target: Array) -> Array:
     difference = (pred - target).reshape(-1)
     return difference @ difference / difference.size
@@ -277,3 +301,5 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
+FUNCTIONS: dict[str, Any] = {}
+"""The function of tensors for each of NumPy's, by the name of the function; from creation.py."""

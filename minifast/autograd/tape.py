@@ -1,14 +1,15 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
-from itertools import count
-from typing import Any, ParamSpec, Protocol, TypeVar
+from inspect import isgeneratorfunction
+from itertools import count, zip_longest
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from ..backend import Array
-from .primitive import Primitive
+from .primitive import Primitive, ShapeError, missing_rule
 
 
 class GraphReleasedError(RuntimeError):
@@ -72,15 +73,27 @@ class Node:
         ------
         GraphReleasedError
             If an earlier backward pass has released the node.
+        ShapeError
+            If a rule returns an array of another shape. A note at this and at any other error in
+            a rule names the operation, the input and the shapes.
         """
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
-        for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
+        each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
+        for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
-                yield x, unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
+                try:
+                    dx = unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
+                except Exception as error:
+                    shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
+                    error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
+                                   f"inputs {shapes} and an output {self.output.shape}; a rule is "
+                                   "called as rule(g, y, *inputs, **options), returns an array")
+                    raise
+                yield x, dx
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -98,6 +111,11 @@ def unbroadcast(g: Array, x: Array) -> Array:
     array
         ``g``, summed over the axes along which ``x`` was broadcast; ``g`` itself if nothing
         has to change.
+
+    Raises
+    ------
+    ShapeError
+        If the shape of ``g`` is not one to which ``x`` can be broadcast.
     """
     if g.dtype != x.dtype:
         g = g.astype(x.dtype)
@@ -105,7 +123,10 @@ def unbroadcast(g: Array, x: Array) -> Array:
         return g
     added = g.ndim - len(x.shape)
     stretched = [added + i for i, n in enumerate(x.shape) if n == 1]
-    return g.sum(axis=(*range(added), *stretched)).reshape(x.shape)
+    total = g.sum(axis=(*range(added), *stretched), keepdims=True) if added >= 0 else g
+    if total.shape[max(added, 0):] != x.shape:
+        raise ShapeError(f"a gradient of shape {g.shape} for an input of shape {x.shape}")
+    return total.reshape(x.shape)
 
 
 def _own(dx: Array, *held: Array) -> Array:
@@ -181,8 +202,26 @@ class no_grad:  # noqa: N801  (torch's name)
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        resumed = isgeneratorfunction(func)
+
         @wraps(func)
         def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
             with no_grad():  # a new one for each call, because threads may share func
-                return func(*args, **kwargs)
+                result = func(*args, **kwargs)
+            return cast(R, _Unrecorded(result)) if resumed else result
         return unrecorded
+
+
+class _Unrecorded(Generator[Any, Any, Any]):
+    """A generator that records nothing while it runs; its caller does in between."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+
+    @no_grad()
+    def send(self, value: Any) -> Any:
+        return self.generator.send(value)
+
+    @no_grad()
+    def throw(self, *error: Any) -> Any:
+        return self.generator.throw(*error)
