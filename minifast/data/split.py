@@ -72,7 +72,7 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     TypeError
         If positions are not whole numbers.
     ValueError
-        If one is out of range or comes twice, or no row is left to train on.
+        If one is out of range or comes twice.
 
     Examples
     --------
@@ -90,9 +90,7 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     times = np.bincount(valid, minlength=n)
     if times.max(initial=0) > 1:
         raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
-    if not len(train := np.flatnonzero(times == 0)):
-        raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
-    return train, valid
+    return np.flatnonzero(times == 0), valid
 
 
 def check_valid_pct(valid_pct: float) -> None:
