@@ -454,7 +454,7 @@ def test_an_official_split() -> None:
         for ours, theirs in zip(getattr(data, part)[:][0], getattr(pieces, part)[:][0],
                                 strict=True):
             np.testing.assert_array_equal(host(ours), host(theirs))
-    for wrong, text in (([16], "has 16; 16 rows are numbered"), ([1, 1], "row 1 2 times"),
+    for wrong, text in (([16], "has 16; positions go from 0"), ([1, 1], "row 1 2 times"),
                         (range(16), "names all 16 rows")):
         with pytest.raises(ValueError, match=text):
             CollabDataBunch.from_df(ratings(), valid_idx=wrong)
@@ -482,7 +482,7 @@ def test_two_columns_of_one_name(twice: str) -> None:
 def test_pairs_are_no_data_sets() -> None:
     x, y = np.zeros((8, 2)), np.zeros(8)
     with pytest.raises(TypeError, match=r"train_ds must be an ArrayDataset, got tuple; write "
-                                        r"DataBunch\.create\(ArrayDataset\(x, y\)"):
+                                        r"ArrayDataset\(x, y\)"):
         DataBunch.create((x, y), (x, y), bs=4)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="valid_ds must be an ArrayDataset, got list"):
         DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)  # type: ignore[arg-type]

@@ -106,22 +106,6 @@ def test_no_grad_refuses_a_generator() -> None:
             yield x * 2
 
 
-def test_a_closed_generator_cleans_up_without_recording() -> None:
-    seen = []
-
-    @no_grad()
-    def steps(x: Tensor) -> Generator[Tensor, None, None]:
-        try:
-            yield x
-        finally:
-            seen.append((x * 2).requires_grad)
-
-    generator = steps(tensor([1.], requires_grad=True))
-    next(generator)
-    generator.close()
-    assert seen == [False]
-
-
 # ----------------------------------------------------------------------------------------- in place
 
 def test_a_leaf_is_updated_in_place_without_recording() -> None:

@@ -106,7 +106,7 @@ def tanh(a: Array) -> Array:
     return np.tanh(floats(a))
 
 
-@primitive(lambda g, y, a: g * ~(y <= 0))  # NaN passes the gradient on, as in torch
+@primitive(lambda g, y, a: g * (y != 0))  # NaN passes the gradient on, as in torch
 def relu(a: Array) -> Array:
     return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 

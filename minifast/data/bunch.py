@@ -112,8 +112,7 @@ class DataBunch:
         for name, ds in {"train_ds": train_ds, "valid_ds": valid_ds, "test_ds": test_ds}.items():
             if ds is not None and not isinstance(ds, ArrayDataset):
                 raise TypeError(f"{name} must be an ArrayDataset, got {type(ds).__name__}; write "
-                                "DataBunch.create(ArrayDataset(x, y), ...), or make loaders of "
-                                "batches and give them to DataBunch(train_dl, valid_dl)")
+                                "ArrayDataset(x, y), or give loaders to DataBunch(train_dl)")
         if len(train_ds) < bs:
             raise ValueError(f"{len(train_ds)} training rows are fewer than one batch of {bs}; "
                              f"pass bs={max(len(train_ds), 1)} or lower, or give more rows")

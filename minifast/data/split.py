@@ -72,7 +72,7 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     TypeError
         If positions are not whole numbers.
     ValueError
-        If one is out of range or comes twice.
+        If one is out of range or comes twice, or no row is left to train on.
 
     Examples
     --------
@@ -84,13 +84,14 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
         raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
                         "into positions with np.flatnonzero(mask)")
     if len(wrong := valid[(valid < 0) | (valid >= n)]):
-        raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
-                         "the frame's index says")
+        raise ValueError(f"valid_idx has {wrong[0]}; positions go from 0 to {n - 1}")
     valid = valid.astype(np.int64)
     times = np.bincount(valid, minlength=n)
     if times.max(initial=0) > 1:
         raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
-    return np.flatnonzero(times == 0), valid
+    if not len(train := np.flatnonzero(times == 0)):
+        raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
+    return train, valid
 
 
 def check_valid_pct(valid_pct: float) -> None:

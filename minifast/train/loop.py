@@ -92,12 +92,12 @@ def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction, opt: O
 @contextmanager
 def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> Iterator[None]:
     """Call the handlers of train_begin, and those of train_end in any case."""
-    exception: Exception | bool = False
+    exception: BaseException | bool = False
     try:
         on("train_begin", True, n_epochs=epochs, metrics=metrics,
            metrics_names=[metric_name(metric) for metric in metrics])
         yield
-    except Exception as error:
+    except BaseException as error:
         exception = error
         raise
     finally:
@@ -214,7 +214,7 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
     with _training(on, 1, measures):
         on("epoch_begin", True, num_batch=0, stop_training=False)
-        results = validate_batches(learn, learn.data.valid_dl if dl is None else dl, on)
+        results = validate_batches(learn, learn.data.dl() if dl is None else dl, on)
         on("epoch_end", bool(results), last_metrics=results)
     return [None if v is None else float(v) for v in on.state["last_metrics"]] or [None]
 
@@ -326,13 +326,13 @@ class DeviceMemoryError(DeviceError):
 
 @contextmanager
 def on_device(learn: Any) -> Iterator[None]:
-    """Check ids that the device cannot check, and explain errors of a full memory.
+    """Check ids that the device cannot check, explain errors of a full memory, clear gradients.
 
     Parameters
     ----------
     learn : Learner
-        The learner that is trained. After an error it can be used again: gradients are cleared,
-        weights and optimizer are those of the last complete step.
+        The learner that is trained. After an error or Ctrl-C it can be used again: gradients are
+        cleared, weights and optimizer are those of the last complete step.
 
     Raises
     ------
@@ -346,8 +346,10 @@ def on_device(learn: Any) -> Iterator[None]:
         check_all_ids(learn)
     try:
         yield
-    except backend.out_of_memory as error:
+    except BaseException as error:
         learn.model.zero_grad()
+        if not isinstance(error, backend.out_of_memory):
+            raise
         bs = learn.data.batch_size
         raise DeviceMemoryError(
             f"{backend.name} has no memory left for a batch of {bs or 'this many'} rows ({error}). "

@@ -21,7 +21,7 @@ class Snapshot:
 
     def __init__(self, learn: Any) -> None:
         self.learn, self.weights, self.opt = learn, learn.model.state_dict(), learn.opt
-        self.opt_state = learn.opt and learn.opt.state_dict()
+        self.training, self.opt_state = learn.model.training, learn.opt and learn.opt.state_dict()
         owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
         found = [getattr(owner, "rng", None) for owner in owners]
         self.generators = [(rng, rng.bit_generator.state) for rng in found
@@ -32,6 +32,7 @@ class Snapshot:
         """Put everything back as it was."""
         self.learn.model.load_state_dict(self.weights)
         self.learn.model.zero_grad()
+        self.learn.model.train(self.training)
         self.learn.opt = self.opt
         if self.opt is not None:
             self.opt.load_state_dict(self.opt_state)
