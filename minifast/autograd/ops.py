@@ -106,7 +106,7 @@ def relu(a: Array) -> Array:
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
-    return np.exp(np.minimum(a, 0)) / (e + 1)  # the numerator is 1 where a >= 0, else e
+    return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
 
 @primitive(lambda g, y, a, low, high: g * (y - low) * (high - y) * (1 / (high - low)))
