@@ -596,10 +596,14 @@ def test_leaving_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None
             raise MemoryError
         release(flat, states)
     monkeypatch.setattr(FlatParameters, "release", fail_once)
-    with pytest.raises(MemoryError), accelerate(model, opt):
-        for _ in range(3):
-            model(tensor([1, 2]), tensor([3, 4])).sum().backward()
-            opt.step()
-        opt.accelerator.leave()  # type: ignore[attr-defined]
+
+    def train() -> None:
+        with accelerate(model, opt):
+            for _ in range(3):
+                model(tensor([1, 2]), tensor([3, 4])).sum().backward()
+                opt.step()
+            opt.accelerator.leave()  # type: ignore[attr-defined]
+    with pytest.raises(MemoryError):
+        train()
     assert_plain(model, opt)
     assert [state.count for state in opt.state.values()] == [3] * 4
