@@ -151,7 +151,8 @@ class FlatParameters:
         if not n:
             chunks = [Chunk(self, slice(0))]  # parameters without elements have state, too
         self.chunks, threads = chunks, min(n_threads(), max(len(chunks), 1))
-        self.runs = [chunks[i::threads] for i in range(threads)]  # dealt out: the last is short
+        # dealt out, because the last is short
+        self.runs: list[list[Chunk]] = [chunks[i::threads] for i in range(threads)]
 
     def whole(self, name: str) -> Array:
         """Return the flat array of the state ``name``."""
