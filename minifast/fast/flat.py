@@ -90,7 +90,7 @@ class FlatParameters:
         self._adopt(states, owner)
         self.deferred: DeferredUpdates | None = None
         self.left_out: list[EmbeddingStore] = []
-        self.chunks: list[Chunk] = []
+        self.chunks, self.runs = list[Chunk](), list[list[Chunk]]()
         self._cut()
 
     def _fill(self, states: dict[Parameter, State]) -> None:
@@ -151,8 +151,7 @@ class FlatParameters:
         if not n:
             chunks = [Chunk(self, slice(0))]  # parameters without elements have state, too
         self.chunks, threads = chunks, min(n_threads(), max(len(chunks), 1))
-        # dealt out, because the last is short
-        self.runs: list[list[Chunk]] = [chunks[i::threads] for i in range(threads)]
+        self.runs = [chunks[i::threads] for i in range(threads)]  # dealt out: the last is short
 
     def whole(self, name: str) -> Array:
         """Return the flat array of the state ``name``."""
