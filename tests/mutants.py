@@ -10,6 +10,7 @@ that no test notices survives, and is printed with its line.
 import argparse
 import ast
 import copy
+import os
 import random
 import shutil
 import subprocess
@@ -58,10 +59,11 @@ def changes(tree: ast.Module) -> Iterator[Change]:
     for node in _code(tree):
         yield from _in_expression(node)
         for name in ("body", "orelse", "finalbody"):
-            block = getattr(node, name, None)
-            for i, statement in enumerate(block if isinstance(block, list) else []):
+            if not isinstance(block := getattr(node, name, None), list):
+                continue  # a conditional expression has such parts, too
+            for i, statement in enumerate(block):
                 call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-                if isinstance(block, list) and (call or isinstance(statement, LEFT_OUT)):
+                if call or isinstance(statement, LEFT_OUT):
                     rest = [*block[:i], ast.Pass(), *block[i + 1:]]
                     yield node, name, rest, f"left out: {ast.unparse(statement)[:60]}"
 
@@ -127,7 +129,6 @@ def survives(mutant: Mutant, place: Path) -> bool:
 
 
 def _environment(place: Path) -> dict[str, str]:
-    import os
     return {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -25,6 +25,7 @@ from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import CollabDataBunch
 from minifast.datasets import planted_ratings
 from minifast.fast import accelerate, accelerator
+from minifast.fast.flat import FlatParameters
 from minifast.inspect import Hook
 from minifast.nn import Embedding, Linear, MSELossFlat
 from minifast.optim import SGD, Adam, Optimizer
@@ -579,3 +580,30 @@ def test_weights_are_right_within_a_fit() -> None:
         fit_quietly(learn, 1, 1e-2, callbacks=[Spy(hear)])
     for ours, theirs in zip(seen[:4], seen[4:], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_leaving_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory is full when the second layer group is given back; the end tries again."""
+    model = EmbeddingDotBias(3, 5, 7, seed=0)
+    users, items = ([p for layer in layers for p in layer.parameters()] for layers in (
+        (model.u_weight, model.u_bias), (model.i_weight, model.i_bias)))
+    opt = Adam([users, items], lr=.1)
+    release, calls = FlatParameters.release, []
+
+    def fail_once(flat: FlatParameters, states: Any) -> None:
+        calls.append(flat)
+        if len(calls) == 2:
+            raise MemoryError
+        release(flat, states)
+    monkeypatch.setattr(FlatParameters, "release", fail_once)
+
+    def train() -> None:
+        with accelerate(model, opt):
+            for _ in range(3):
+                model(tensor([1, 2]), tensor([3, 4])).sum().backward()
+                opt.step()
+            opt.accelerator.leave()  # type: ignore[attr-defined]
+    with pytest.raises(MemoryError):
+        train()
+    assert_plain(model, opt)
+    assert [state.count for state in opt.state.values()] == [3] * 4

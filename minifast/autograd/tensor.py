@@ -295,7 +295,7 @@ class Tensor:
         walk_back(self, start.data, retain_graph)
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to ``grad``; the first gradient becomes it."""
+        """Add to ``grad``. The first gradient is kept, not copied."""
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
         else:

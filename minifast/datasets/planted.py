@@ -225,7 +225,7 @@ def _titles(rng: Generator, n_items: int) -> NDArray[np.object_]:
 
 
 def _rows(name: str, ids: ArrayLike, count: int) -> Ints:
-    """Return the rows of ids that count from 1; ValueError for others."""
+    """Return the row numbers, from 0, of ids that count from 1."""
     numbers = np.asarray(ids, dtype=np.int64)
     if len(wrong := numbers[(numbers < 1) | (numbers > count)]):
         raise ValueError(f"{name} id {wrong[0]} does not exist; ids go from 1 to {count}.")

@@ -90,7 +90,7 @@ class FlatParameters:
         self._adopt(states, owner)
         self.deferred: DeferredUpdates | None = None
         self.left_out: list[EmbeddingStore] = []
-        self.chunks: list[Chunk] = []
+        self.chunks, self.runs = list[Chunk](), list[list[Chunk]]()
         self._cut()
 
     def _fill(self, states: dict[Parameter, State]) -> None:
@@ -133,7 +133,8 @@ class FlatParameters:
             states[p] = state = State(p)
             state.count = self.count
             state |= {name: self.places[p](flat).copy() for name, flat in self.state.items()}
-        vars(self).clear()  # breaks the cycles, so that all arrays are free at once
+        # nothing is left to give back, and no cycle, so all arrays are free at once
+        self.dense, self.stores, self.chunks, self.runs, self.deferred = [], [], [], [], None
 
     # ---- chunks for the steps
 
