@@ -9,7 +9,9 @@ from .creation import where as where
 from .primitive import Primitive as Primitive
 from .primitive import ShapeError as ShapeError
 from .primitive import primitive as primitive
+from .tape import ChangedArrayError as ChangedArrayError
 from .tape import GraphReleasedError as GraphReleasedError
 from .tape import no_grad as no_grad
 from .tensor import Tensor as Tensor
 from .tensor import apply as apply
+from .tensor import grad as grad

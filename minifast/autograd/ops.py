@@ -3,7 +3,11 @@
 A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, and returns the
 gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
 a gradient. All other operations are composed of these.
+
+Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
+an array in place is therefore a primitive itself, with a rule of its own.
 """
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -122,23 +126,26 @@ def clip(a: Array, low: float | None, high: float | None) -> Array:
 # ---------------------------------------------------------------- reductions
 
 
-def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
-    """Give a reduced array its axes back, with length 1."""
-    return g if keepdims or axis is None else np.expand_dims(g, axis)
+def _restore_axes(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
+    """Give an array that was reduced from ``a`` its axes back, with length 1."""
+    if keepdims or axis is None:
+        return g
+    reduced = {i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+    return g.reshape([1 if i in reduced else n for i, n in enumerate(a.shape)])
 
 
+@primitive(lambda g, y, spread, of, a, **axes: g.sum(**axes), None, None)
 def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to all elements."""
     spread = np.empty_like(a)
-    spread[...] = _restore_axes(g, axis, keepdims)
+    spread[...] = _restore_axes(g, a, axis, keepdims)
     return spread
 
 
 def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to the elements that equal ``y``; elements that tie share it."""
-    hit = a == _restore_axes(y, axis, keepdims)
-    share = hit / hit.sum(axis=axis, keepdims=True, dtype=a.dtype)
-    return _restore_axes(g, axis, keepdims) * share
+    hit = (a == _restore_axes(y, a, axis, keepdims)).astype(a.dtype)
+    return _restore_axes(g, a, axis, keepdims) * (hit / hit.sum(axis=axis, keepdims=True))
 
 
 @primitive(_spread)
@@ -146,7 +153,7 @@ def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, **axes: _spread(g * (y.size / a.size), y, a, **axes))
+@primitive(lambda g, y, a, **axes: _spread(g * (prod(y.shape) / prod(a.shape)), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
@@ -191,10 +198,11 @@ def concatenate(*arrays: Array, axis: int) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
 def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     """Zeros, plus ``g`` at ``index``; an index that occurs twice gets both gradients."""
     total = np.zeros(a.shape, a.dtype, like=a)
-    backend_of(a).scatter_add(total, index, g)
+    backend_of(total).scatter_add(total, index, g)
     return total
 
 
@@ -213,17 +221,17 @@ def lookup(table: Array, ids: Array) -> Array:
 
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
-        return np.expand_dims(g, -1) * b
-    return (np.expand_dims(g, -2) @ np.swapaxes(b, -1, -2))[..., 0, :] if a.ndim == 1 \
-        else g @ np.swapaxes(b, -1, -2)
+        return g[..., None] * b
+    return (g[..., None, :] @ b.swapaxes(-1, -2))[..., 0, :] if a.ndim == 1 \
+        else g @ b.swapaxes(-1, -2)
 
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:
-        return a * g if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
+        return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
     if b.ndim == 1:
-        return (np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1))[..., 0]
-    return np.swapaxes(a, -1, -2) @ g
+        return (a.swapaxes(-1, -2) @ g[..., None])[..., 0]
+    return a.swapaxes(-1, -2) @ g
 
 
 @primitive(_matmul_left, _matmul_right)
@@ -257,14 +265,14 @@ def cross_entropy(a: Array, target: Array) -> Array:
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
-@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / pred.size)),
-           lambda g, y, pred, target: (target - pred) * (g * (2 / pred.size)))
+@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / prod(pred.shape))),
+           lambda g, y, pred, target: (target - pred) * (g * (2 / prod(pred.shape))))
 def mean_squared_error(pred: Array, target: Array) -> Array:
     difference = (pred - target).reshape(-1)
     return difference @ difference / difference.size
 
 
-@primitive(lambda g, y, a, target: g * (sigmoid.forward(a) - target),
+@primitive(lambda g, y, a, target: g * (sigmoid(a) - target),
            lambda g, y, a, target: -g * a)
 def binary_cross_entropy(a: Array, target: Array) -> Array:
     """-log p(target) with p = sigmoid(a), element by element, without overflow."""
@@ -277,3 +285,5 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
+# functions with derivative 0 where they have one: their results are constants
+STEPS = {"sign", "floor", "ceil", "rint", "trunc"}

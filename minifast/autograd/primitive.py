@@ -8,7 +8,8 @@ from ..backend import Array, DeviceError, mixed_devices
 
 # rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
 # output y and has its shape. A rule need not undo broadcasting. What it returns is a new array, or
-# one of its arguments or a view of one; never an array that it keeps.
+# one of its arguments or a view of one; never an array that it keeps. With create_graph all
+# arguments that need a gradient are tensors, so a rule is written in words that both know.
 Rule = Callable[..., Any]
 
 
@@ -43,6 +44,26 @@ class Primitive:
     rules: tuple[Rule | None, ...]
     each: Rule | None = None
 
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Return the output: a tensor, as by ``apply``, if there is one among the inputs.
+
+        Parameters
+        ----------
+        *inputs : Tensor, array or number
+            What is differentiated.
+        **options
+            Further arguments, without a gradient.
+
+        Returns
+        -------
+        Tensor or array
+            The output; an array if no input is a tensor.
+        """
+        for x in inputs:
+            if hasattr(x, "_apply"):
+                return x._apply(self, *inputs, **options)
+        return self.forward(*inputs, **options)
+
     def rule(self, position: int) -> Rule | None:
         """Return the derivative rule of input number ``position``."""
         if self.each is not None:
@@ -68,11 +89,11 @@ def primitive(*rules: Rule | None, each: Rule | None = None
 
     Examples
     --------
-    >>> from minifast import apply, gradcheck, tensor
+    >>> from minifast import gradcheck, tensor
     >>> @primitive(lambda g, y, x: g * 3 * x ** 2)
     ... def cube(x):
     ...     return x ** 3
-    >>> apply(cube, tensor([1., 2.]))
+    >>> cube(tensor([1., 2.]))
     tensor([1., 8.])
     >>> gradcheck(cube, tensor([1., 2.]))
     True

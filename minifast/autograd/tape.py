@@ -1,18 +1,22 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
-from itertools import count
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
-from .primitive import Primitive
+from .changes import Unread, changed, clock
+from .primitive import Primitive, Rule
 
 
 class GraphReleasedError(RuntimeError):
     """A backward pass through a part of the graph that an earlier one has released."""
+
+
+class ChangedArrayError(RuntimeError):
+    """A backward pass that needs an array which was changed in place after the forward pass."""
 
 
 class Variable(Protocol):
@@ -46,6 +50,7 @@ class Node:
     position : int
         The number of the node, counted over all nodes ever made. An output has a higher number
         than its inputs, so descending numbers are a topological order and no sort is needed.
+        Changes of arrays take numbers from the same clock.
     """
 
     op: Primitive
@@ -53,34 +58,96 @@ class Node:
     arrays: list[Any]
     output: Array
     options: dict[str, Any]
-    position: int = field(default_factory=count().__next__, init=False)
+    position: int = field(default_factory=clock.__next__, init=False)
 
-    def gradients(self, g: Array) -> Iterator[tuple[Variable, Array]]:
+    def gradients(self, g: Array, create_graph: bool = False) -> Iterator[tuple[Variable, Array]]:
         """Yield each input that needs a gradient together with its gradient.
 
         Parameters
         ----------
-        g : array
+        g : array or Tensor
             The gradient of the output.
+        create_graph : bool
+            Whether ``g`` and the results are tensors, which can be differentiated again.
 
         Yields
         ------
-        Variable, array
+        Variable, array or Tensor
             An input and its gradient, which has the shape and type of the input.
 
         Raises
         ------
         GraphReleasedError
             If an earlier backward pass has released the node.
+        ChangedArrayError
+            If an array that a rule reads was changed in place after the forward pass.
+        TypeError
+            If a rule does not run on tensors.
         """
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
+        if changed.last > self.position:
+            self.check_changes(g.data if create_graph else g)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
         for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
             if rule is not None and getattr(x, "requires_grad", False):
-                yield x, unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
+                dx = self._on_tensors(rule, g) if create_graph \
+                    else rule(g, self.output, *self.arrays, **self.options)
+                yield x, unbroadcast(dx, array)
+
+    def _on_tensors(self, rule: Rule, g: Any) -> Any:
+        """Apply a rule to tensors, so that its result has a graph of its own."""
+        y = type(g)(self.output)
+        y.requires_grad, y.node = True, self
+        inputs = [x if isinstance(x, type(g)) and x.requires_grad else array
+                  for x, array in zip(self.inputs or (), self.arrays, strict=True)]
+        try:
+            dx = rule(g, y, *inputs, **self.options)
+        except (TypeError, AttributeError) as error:
+            raise self._not_twice(str(error)) from error
+        if not isinstance(dx, type(g)):
+            raise self._not_twice(f"it returns {type(dx).__name__}, not a tensor")
+        return dx
+
+    def _not_twice(self, why: str) -> TypeError:
+        return TypeError(f"the gradient of '{self.op.name}' cannot be differentiated again: its "
+                         f"rule does not run on tensors ({why}). Write the rule with operators, "
+                         "methods and functions that a Tensor has, or with primitives; in an "
+                         "accelerated fit set learn.fast = False")
+
+    # ---- arrays that have changed
+
+    def check_changes(self, g: Array) -> None:
+        """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
+        for i, array in enumerate((self.output, *self.arrays)):
+            position, where = changed.of(array)
+            if position > self.position and self.reads(i, g):
+                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, after "
+                                        "the forward pass. Its gradient would be wrong: call "
+                                        "backward() before the change, or compute the loss anew")
+
+    def reads(self, i: int, g: Array) -> bool:
+        """Return whether a rule needs the values of an array: 0 is the output, 1 an input.
+
+        The rules are run with something in its place that has a shape and a type only.
+        """
+        arrays = [self.output, *self.arrays]
+        arrays[i] = Unread(arrays[i])
+        try:
+            for j, x in enumerate(self.inputs or ()):
+                rule = self.op.rule(j)
+                if rule is not None and getattr(x, "requires_grad", False):
+                    rule(g, *arrays, **self.options)
+        except Exception:  # a rule may fail in any way
+            return True
+        return False
+
+    def describe(self, i: int) -> str:
+        """Return the words for an array in an error message."""
+        role = f"input {i - 1}" if i else "the output"
+        return f"{role} of '{self.op.name}', {(self.output, *self.arrays)[i].shape},"
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -114,7 +181,8 @@ def _own(dx: Array, *held: Array) -> Array:
     return dx.copy() if shared else dx
 
 
-def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
+def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: bool = False,
+              inputs: Sequence[Variable] = ()) -> list[Any]:
     """Carry a gradient from ``root`` back to every leaf that requires one.
 
     A heap yields the nodes in descending order of position. So there is no recursion, and each
@@ -124,36 +192,50 @@ def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
     ----------
     root : Variable
         Where the walk starts.
-    g : array
+    g : array or Tensor
         The gradient of ``root``.
     retain_graph : bool
         Whether to keep the arrays of the nodes for another walk.
+    create_graph : bool
+        Whether ``g`` is a tensor, and so are all gradients.
+    inputs : sequence of Variable
+        Leaves or results of operations whose gradients are returned. If there are any, leaves
+        accumulate nothing.
+
+    Returns
+    -------
+    list of array or Tensor
+        The gradients of ``inputs``; None for one that ``root`` does not depend on.
     """
-    if root.node is None:
+    wanted = {x.node or x for x in inputs}
+    gradients: dict[Any, Any] = {root.node or root: g}
+    heap = [(-root.node.position, root.node)] if root.node else []
+    if not heap and not inputs:
         root.accumulate(g)
-        return
-    gradients: dict[Node, Array] = {root.node: g}
-    heap = [(-root.node.position, root.node)]
     while heap:
         node = heappop(heap)[1]
-        g = gradients.pop(node)
-        for x, dx in node.gradients(g):
-            if x.node is None:
-                x.accumulate(_own(dx, g, node.output, *node.arrays))
-            elif x.node in gradients:
-                gradients[x.node] = gradients[x.node] + dx  # not in place: dx may be shared
+        g = gradients[node] if node in wanted else gradients.pop(node)
+        for x, dx in node.gradients(g, create_graph):
+            key = x.node or x
+            if key is x and not inputs:
+                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+            elif key in gradients:
+                gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
-                gradients[x.node] = dx
-                heappush(heap, (-x.node.position, x.node))
+                gradients[key] = dx
+                if key is x.node:
+                    heappush(heap, (-key.position, key))
         if not retain_graph:
             node.inputs, node.arrays, node.output = None, [], None
+    return [gradients.get(x.node or x) for x in inputs]
 
 
 # ---------------------------------------------------------------- recording or not
 
 P = ParamSpec("P")
 R = TypeVar("R")
-recording: ContextVar[bool] = ContextVar("recording", default=True)
+# what makes the nodes; None records nothing
+recording: ContextVar[Callable[..., Node] | None] = ContextVar("recording", default=Node)
 
 
 class no_grad:  # noqa: N801  (torch's name)
@@ -171,10 +253,10 @@ class no_grad:  # noqa: N801  (torch's name)
     """
 
     def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
+        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> "no_grad":
-        self._tokens.append(recording.set(False))
+        self._tokens.append(recording.set(None))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,6 +1,7 @@
 """Tensor: an array that records how it was computed."""
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -104,6 +105,10 @@ class Tensor:
         maker = self.node.op.name if self.node else ""
         return show_tensor(self.numpy(), self.requires_grad, maker)
 
+    @staticmethod
+    def _apply(op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
+        return apply(op, *inputs, **options)
+
     # ---- conversion to numbers and arrays
 
     def numpy(self) -> "np.ndarray[Any, Any]":
@@ -122,11 +127,16 @@ class Tensor:
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
-        if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
+        if result.dtype.kind == "f" and ufunc.__name__ not in ops.STEPS \
+                and any(getattr(x, "requires_grad", False) for x in inputs):
             raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
                             "gradient would be lost; use tensor.detach(), or write a primitive "
                             "for it")
         return result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        known = _FUNCTIONS.get(function.__name__, function._implementation)
+        return known(*args, **kwargs)
 
     def item(self) -> Any:
         """Return the only element as a Python number. On a GPU this waits for the device.
@@ -211,7 +221,8 @@ class Tensor:
         """Set the gradient to None."""
         self.grad = None
 
-    def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False,
+                 create_graph: bool = False) -> None:
         """Compute the derivative of this tensor by every leaf, and add it to the leaf's ``grad``.
 
         Parameters
@@ -220,6 +231,10 @@ class Tensor:
             Where the walk starts, of this tensor's shape; needed unless there is one element.
         retain_graph : bool
             Whether to keep the graph for another call; otherwise it is released.
+        create_graph : bool
+            Whether ``grad`` becomes a tensor with a graph of its own, so that it can be
+            differentiated again. The graph of this tensor is kept. `grad` does the same without
+            touching the leaves.
 
         Raises
         ------
@@ -227,7 +242,15 @@ class Tensor:
             If the tensor does not depend on one that requires a gradient.
         ShapeError
             If ``gradient`` has another shape, or is needed and missing.
+        ChangedArrayError
+            If an array that is needed was changed in place after the forward pass.
         """
+        start = self._start(gradient)
+        walk_back(self, Tensor(start) if create_graph else start, retain_graph or create_graph,
+                  create_graph)
+
+    def _start(self, gradient: Operand | None) -> Array:
+        """Return the gradient from which a walk back starts."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -235,19 +258,19 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            walk_back(self, np.ones_like(self.data), retain_graph)
-            return
+            return np.ones_like(self.data)
         if not hasattr(gradient, "dtype"):
             gradient = transfer(np.asarray(gradient), self.device)
         if np.shape(gradient) != self.shape:
             raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
-        start = _constant(operator.add, np.zeros_like(self.data), gradient)  # checks the device
-        walk_back(self, start.data, retain_graph)
+        return _constant(operator.add, np.zeros_like(self.data), gradient).data  # checks devices
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``; the first gradient becomes it."""
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
+        elif isinstance(gradient, Tensor):
+            self.grad = gradient + self.grad
         else:
             self.grad += gradient
 
@@ -560,6 +583,12 @@ class Tensor:
         order = _as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
 
+    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+        """Return the tensor with two axes exchanged."""
+        order = np.arange(self.ndim)
+        order[[axis1, axis2]] = order[[axis2, axis1]]
+        return self.transpose(*order.tolist())
+
     def t(self) -> "Tensor":
         """Return the transpose of a matrix.
 
@@ -633,11 +662,70 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     if output.dtype == _FLOAT64:
         output = _narrow(output, arrays)
     result = Tensor(output)
-    if needs_grad and recording.get():
+    if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
-        result.node = Node(op, inputs, arrays, output, options)
+        result.node = make_node(op, inputs, arrays, output, options)
     return result
 
+
+def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = False,
+         gradient: Operand | None = None, retain_graph: bool = False) -> tuple[Tensor, ...]:
+    """Return the derivatives of ``loss`` by ``inputs``; no ``grad`` of a leaf changes.
+
+    Parameters
+    ----------
+    loss : Tensor
+        What to differentiate.
+    inputs : Tensor or sequence of Tensor
+        Leaves, or results of operations, that require a gradient.
+    create_graph : bool
+        Whether the results can be differentiated again. The graph of ``loss`` is then kept.
+    gradient : Tensor or array, optional
+        Where the walk starts, of the shape of ``loss``; needed unless there is one element.
+    retain_graph : bool
+        Whether to keep the graph of ``loss`` for another call.
+
+    Returns
+    -------
+    tuple of Tensor
+        A derivative for each input, in its shape.
+
+    Raises
+    ------
+    RuntimeError
+        If ``loss`` does not depend on an input, or on nothing that requires a gradient.
+    ShapeError
+        If ``gradient`` has another shape, or is needed and missing.
+    ChangedArrayError
+        If an array that is needed was changed in place after the forward pass.
+    TypeError
+        If ``create_graph`` meets an operation whose rule does not run on tensors.
+
+    Notes
+    -----
+    The counterpart of ``torch.autograd.grad``. Gradients of all leaves are computed, also of
+    those that are not asked for.
+
+    Examples
+    --------
+    >>> x = Tensor(np.array([1., 2.]), requires_grad=True)
+    >>> first, = grad((x ** 3).sum(), x, create_graph=True)
+    >>> grad(first.sum(), x)
+    (tensor([ 6., 12.], dtype=float64),)
+    """
+    start = loss._start(gradient)
+    found = walk_back(loss, Tensor(start) if create_graph else start, retain_graph or create_graph,
+                      create_graph, wanted := [inputs] if isinstance(inputs, Tensor) else [*inputs])
+    for i, (x, dx) in enumerate(zip(wanted, found, strict=True)):
+        if dx is None:
+            raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out, "
+                               "or use it in the computation")
+    return tuple(dx if create_graph else Tensor(dx.copy()) for dx in found)
+
+
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "expand_dims": Tensor.unsqueeze, "where": partial(apply, ops.where),
+    "concatenate": lambda arrays, axis=0: apply(ops.concatenate, *arrays, axis=axis)}
 
 _FLOAT64 = np.dtype(np.float64)
 

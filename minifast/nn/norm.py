@@ -40,7 +40,8 @@ def channels_second(x: Array) -> Array:
 
 def column_sums(rows: Array) -> Array:
     """Return the sums over the first axis; for many rows by a faster matrix product."""
-    return rows.sum(0) if len(rows) < 1024 else np.ones_like(rows[:, 0]) @ rows
+    few = len(rows) < 1024 or isinstance(rows, Tensor)
+    return rows.sum(0) if few else np.ones_like(rows[:, 0]) @ rows
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
@@ -51,6 +52,11 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     return mean, column_sums(centred * centred) / len(rows)
 
 
+def _of_batch(g: Array, x: Array, mean: Array, var: Array, own: bool) -> tuple[Array, Array]:
+    """Return mean and variance; as functions of x where a gradient is to be differentiated."""
+    return batch_statistics(x) if own and isinstance(g, Tensor) else (mean, var)
+
+
 def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
     rows = as_rows(x) - mean
     rows /= np.sqrt(var + eps)
@@ -59,6 +65,7 @@ def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
 
 def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
                     var: Array, eps: float, own: bool) -> Array:
+    mean, var = _of_batch(g, x, mean, var, own)
     rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
     if own:  # mean and variance depend on x
         centred, n = as_rows(x) - mean, len(rows)
@@ -70,7 +77,7 @@ def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, me
 
 @primitive(_input_gradient,
            lambda g, y, x, weight, bias, mean, var, eps, own:
-           column_sums(as_rows(g) * _standardize(x, mean, var, eps)),
+           column_sums(as_rows(g) * _standardize(x, *_of_batch(g, x, mean, var, own), eps)),
            lambda g, y, x, weight, bias, mean, var, eps, own: column_sums(as_rows(g)))
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
                own: bool) -> Array:

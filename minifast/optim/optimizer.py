@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
+from ..autograd.changes import changed
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
@@ -151,6 +152,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update all trainable parameters from their gradients."""
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
         for group, hypers in zip(self.groups, self.hypers, strict=True):
             for p in group:
                 if p.requires_grad:
