@@ -101,8 +101,13 @@ class Node:
         """Apply a rule to tensors, so that its result has a graph of its own."""
         y = type(g)(self.output)
         y.requires_grad, y.node = True, self
-        inputs = [x if isinstance(x, type(g)) and x.requires_grad else array
-                  for x, array in zip(self.inputs or (), self.arrays, strict=True)]
+        inputs = list(self.arrays)
+        for i, x in enumerate(self.inputs or ()):
+            if isinstance(x, type(g)) and x.requires_grad:
+                if x.data is not inputs[i]:
+                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced after the forward "
+                                            "pass; compute the loss anew")
+                inputs[i] = x
         try:
             dx = rule(g, y, *inputs, **self.options)
         except (TypeError, AttributeError) as error:

@@ -34,7 +34,8 @@ class Tensor:
     data : array
         The values.
     grad : array or None
-        The gradient; None before the first ``backward`` and after ``zero_grad``.
+        The gradient; None before the first ``backward`` and after ``zero_grad``. A tensor after
+        ``backward(create_graph=True)``.
     requires_grad : bool
         Whether a gradient is wanted.
     node : Node or None
@@ -269,8 +270,8 @@ class Tensor:
         """Add to ``grad``; the first gradient becomes it."""
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
-        elif isinstance(gradient, Tensor):
-            self.grad = gradient + self.grad
+        elif isinstance(gradient, Tensor) or isinstance(self.grad, Tensor):
+            self.grad = self.grad + gradient
         else:
             self.grad += gradient
 
@@ -719,7 +720,8 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
     for i, (x, dx) in enumerate(zip(wanted, found, strict=True)):
         if dx is None:
             raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out, "
-                               "or use it in the computation")
+                               "or use it in the computation. Tables of embeddings get no "
+                               "gradient of their own in an accelerated fit: learn.fast = False")
     return tuple(dx if create_graph else Tensor(dx.copy()) for dx in found)
 
 

@@ -182,6 +182,8 @@ class Optimizer:
             check_replacement(state.device, state.kind[1], data)
         if grad is None:
             p.grad = np.zeros_like(data)
+        elif isinstance(grad, Tensor):  # of backward(create_graph=True)
+            p.grad = grad.data
         if p.no_wd and not self.bn_wd:
             hypers = {**hypers, "wd": 0.}
         try:

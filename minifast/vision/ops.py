@@ -159,7 +159,7 @@ def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pa
 def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                  ) -> Array:
     n_out, n_in, height, width = w.shape
-    elements = len(x) * prod(g.shape[2:]) * w[0].size
+    elements = len(x) * prod(g.shape[2:]) * prod(w.shape[1:])
     total = sum(as_rows(g[chunk]).T @ _im2col(x[chunk], (height, width), stride, padding)
                 for chunk in _chunks(x, elements))
     return total.reshape(n_out, height, width, n_in).transpose(0, 3, 1, 2)
