@@ -26,7 +26,7 @@ def leaf(*numbers: float) -> Tensor:
     return tensor(np.array(numbers), requires_grad=True)
 
 
-# ------------------------------------------------------------------------------------ torch's numbers
+# ---------------------------------------------------------------------------------- torch's numbers
 
 def normalized(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
     mean, var = norm.batch_statistics(x.data)
@@ -317,7 +317,7 @@ def test_an_array_that_was_replaced_is_refused() -> None:
     y = (x * w).sum()
     w.data = w.data + 1
     assert grad(y, x, retain_graph=True)[0].tolist() == [3, 4]  # the array that was used
-    with pytest.raises(RuntimeError, match="input 1 of 'mul'.*was replaced"):
+    with pytest.raises(RuntimeError, match=r"input 1 of 'mul'.*was replaced"):
         grad(y, x, create_graph=True)
 
 

@@ -1,5 +1,6 @@
 """Functions that make tensors from numbers or from other tensors."""
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,11 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     Tensor
         The new tensor.
 
+    Raises
+    ------
+    TypeError
+        If ``dtype`` is a number.
+
     Examples
     --------
     >>> tensor([1, 2.5])
@@ -38,6 +44,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     """
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    if isinstance(dtype, Number):
+        raise TypeError(f"the second argument of tensor is a dtype, got {dtype!r}; several numbers "
+                        f"are one list: tensor([{data}, {dtype}])")
     device = device or (data.device if isinstance(data, Tensor) else default_device())
     host = data.numpy() if isinstance(data, Tensor) else data
     array = np.array(host, dtype=dtype)

@@ -8,6 +8,7 @@ Rules run on arrays, and on tensors if gradients are to be differentiated again.
 an array in place is therefore a primitive itself, with a rule of its own.
 """
 from math import prod
+from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,12 @@ from ..backend import Array, backend_of
 from .primitive import primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def floats(a: Array) -> Array:
+    """Return whole numbers as float32, as torch does; NumPy makes float16 of the root of uint8."""
+    return a if getattr(a, "dtype", np.dtype(float)).kind == "f" else a.astype(np.float32)
+
 
 # ---------------------------------------------------------------- arithmetic, with broadcasting
 
@@ -44,8 +51,9 @@ def div(a: Array, b: Array) -> Array:
     return a / b
 
 
-@primitive(lambda g, y, a, b: g * b * a ** (b - 1),
-           lambda g, y, a, b: g * y * np.log(a, dtype=y.dtype))
+# the first rule is 0 at b = 0, the second is 0 at a = 0 unless b < 0, as in torch
+@primitive(lambda g, y, a, b: g * b * a ** (b - (b != 0)),
+           lambda g, y, a, b: g * y * np.log(a + ((b >= 0) & (a == 0)).astype(y.dtype)))
 def pow_(a: Array, b: Array) -> Array:
     return a ** b
 
@@ -55,14 +63,14 @@ def neg(a: Array) -> Array:
     return -a
 
 
-@primitive(lambda g, y, a, b: g * (a >= b),
-           lambda g, y, a, b: g * (a < b))
+@primitive(lambda g, y, a, b: np.where(a < b, 0, g),
+           lambda g, y, a, b: np.where(a >= b, 0, g))
 def maximum(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
 
 
-@primitive(lambda g, y, a, b: g * (a <= b),
-           lambda g, y, a, b: g * (a > b))
+@primitive(lambda g, y, a, b: np.where(a > b, 0, g),
+           lambda g, y, a, b: np.where(a <= b, 0, g))
 def minimum(a: Array, b: Array) -> Array:
     return np.minimum(a, b)
 
@@ -79,17 +87,17 @@ def where(chosen: Array, a: Array, b: Array) -> Array:
 
 @primitive(lambda g, y, a: g * y)
 def exp(a: Array) -> Array:
-    return np.exp(a)
+    return np.exp(floats(a))
 
 
 @primitive(lambda g, y, a: g / a)
 def log(a: Array) -> Array:
-    return np.log(a)
+    return np.log(floats(a))
 
 
 @primitive(lambda g, y, a: g / (2 * y))
 def sqrt(a: Array) -> Array:
-    return np.sqrt(a)
+    return np.sqrt(floats(a))
 
 
 @primitive(lambda g, y, a: g * np.sign(a))
@@ -99,16 +107,18 @@ def abs_(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * (1 - y * y))
 def tanh(a: Array) -> Array:
-    return np.tanh(a)
+    return np.tanh(floats(a))
 
 
-@primitive(lambda g, y, a: g * (y > 0))
+@primitive(lambda g, y, a: np.where(y <= 0, 0, g))  # NaN passes the gradient on, as in torch
 def relu(a: Array) -> Array:
     return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
+    if a.dtype.kind != "f":
+        a = floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
     return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
@@ -121,6 +131,11 @@ def sigmoid_range(a: Array, low: float, high: float) -> Array:
 @primitive(lambda g, y, a, low, high: g * (y == a))
 def clip(a: Array, low: float | None, high: float | None) -> Array:
     return np.clip(a, low, high)
+
+
+@primitive(lambda g, y, a, dtype: g)  # the tape converts it back
+def astype(a: Array, dtype: Any) -> Array:
+    return a.astype(dtype)
 
 
 # ---------------------------------------------------------------- reductions
@@ -153,7 +168,8 @@ def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, **axes: _spread(g * (prod(y.shape) / prod(a.shape)), y, a, **axes))
+@primitive(lambda g, y, a, **axes:
+           _spread(g * (prod(y.shape) / max(prod(a.shape), 1)), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
@@ -206,7 +222,18 @@ def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     return total
 
 
-@primitive(_add_at)
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
+def _put_at(g: Array, y: Array, a: Array, index: Any) -> Array:
+    """As ``_add_at``; numbers and slices name no element twice, so assigning is enough."""
+    for part in index if isinstance(index, tuple) else (index,):
+        if not isinstance(part, (int, slice, EllipsisType, NoneType)):
+            return _add_at(g, y, a, index)
+    total = np.zeros(a.shape, a.dtype, like=a)
+    total[index] = g
+    return total
+
+
+@primitive(_put_at)
 def getitem(a: Array, index: Any) -> Array:
     return a[index]
 
@@ -265,8 +292,8 @@ def cross_entropy(a: Array, target: Array) -> Array:
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
-@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / prod(pred.shape))),
-           lambda g, y, pred, target: (target - pred) * (g * (2 / prod(pred.shape))))
+@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / max(prod(pred.shape), 1))),
+           lambda g, y, pred, target: (target - pred) * (g * (2 / max(prod(pred.shape), 1))))
 def mean_squared_error(pred: Array, target: Array) -> Array:
     difference = (pred - target).reshape(-1)
     return difference @ difference / difference.size

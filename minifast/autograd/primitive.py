@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import CO_VARARGS
 from typing import Any
 
 from ..backend import Array, DeviceError, mixed_devices
@@ -68,7 +69,12 @@ class Primitive:
         """Return the derivative rule of input number ``position``."""
         if self.each is not None:
             return partial(self.each, position=position)
-        return self.rules[position] if position < len(self.rules) else None
+        return self.rules[position] if position < len(self.rules) else missing_rule
+
+
+def missing_rule(*_: Any, **options: Any) -> Array:
+    """Stand for a rule that was not given; None says that an input has no gradient."""
+    raise TypeError("@primitive was given no derivative rule for this input")
 
 
 def primitive(*rules: Rule | None, each: Rule | None = None
@@ -87,6 +93,12 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     callable
         The decorator.
 
+    Raises
+    ------
+    TypeError
+        If a rule does not take ``g``, ``y`` and an input, for example because the brackets are
+        missing.
+
     Examples
     --------
     >>> from minifast import gradcheck, tensor
@@ -98,6 +110,13 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     >>> gradcheck(cube, tensor([1., 2.]))
     True
     """
+    for rule in filter(None, rules):
+        code: Any = getattr(rule, "__code__", None)
+        if code and code.co_argcount < 3 and not code.co_flags & CO_VARARGS:
+            raise TypeError(f"{code.co_name} cannot be a derivative rule: rules are called as "
+                            "rule(g, y, *inputs, **options). Write @primitive(rule, ...) above a "
+                            "function, with a rule for each input")
+
     def make(forward: Callable[..., Array]) -> Primitive:
         return Primitive(forward.__name__.strip("_"), forward, rules, each)
     return make
@@ -129,6 +148,8 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                            f"{' and '.join(sorted(devices))}; bring them together with "
                            "tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    if "negative integer powers" in str(error):
+        return TypeError(f"{name}: {error}; convert the base first: tensor.float()")
     given = "".join(f", {k}={v!r}" for k, v in options.items())
     if isinstance(error, ValueError):
         return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "

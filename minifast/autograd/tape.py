@@ -1,14 +1,16 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
-from typing import Any, ParamSpec, Protocol, TypeVar
+from inspect import isgeneratorfunction
+from itertools import zip_longest
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from ..backend import Array
 from .changes import Unread, changed, clock
-from .primitive import Primitive, Rule
+from .primitive import Primitive, Rule, ShapeError, missing_rule
 
 
 class GraphReleasedError(RuntimeError):
@@ -83,6 +85,9 @@ class Node:
             If an array that a rule reads was changed in place after the forward pass.
         TypeError
             If a rule does not run on tensors.
+        ShapeError
+            If a rule returns an array of another shape. A note at this and at any other error in
+            a rule names the operation, the input and the shapes.
         """
         if self.inputs is None:
             raise GraphReleasedError(
@@ -91,11 +96,20 @@ class Node:
         if changed.last > self.position:
             self.check_changes(g.data if create_graph else g)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
-        for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
+        each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
+        for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
-                dx = self._on_tensors(rule, g) if create_graph \
-                    else rule(g, self.output, *self.arrays, **self.options)
-                yield x, unbroadcast(dx, array)
+                try:
+                    dx = self._on_tensors(rule, g) if create_graph \
+                        else rule(g, self.output, *self.arrays, **self.options)
+                    dx = unbroadcast(dx, array)
+                except Exception as error:
+                    shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
+                    error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
+                                   f"inputs {shapes} and an output {self.output.shape}; a rule is "
+                                   "called as rule(g, y, *inputs, **options), returns an array")
+                    raise
+                yield x, dx
 
     def _on_tensors(self, rule: Rule, g: Any) -> Any:
         """Apply a rule to tensors, so that its result has a graph of its own."""
@@ -105,8 +119,8 @@ class Node:
         for i, x in enumerate(self.inputs or ()):
             if isinstance(x, type(g)) and x.requires_grad:
                 if x.data is not inputs[i]:
-                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced after the forward "
-                                            "pass; compute the loss anew")
+                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced after the "
+                                            "forward pass; compute the loss anew")
                 inputs[i] = x
         try:
             dx = rule(g, y, *inputs, **self.options)
@@ -170,6 +184,11 @@ def unbroadcast(g: Array, x: Array) -> Array:
     array
         ``g``, summed over the axes along which ``x`` was broadcast; ``g`` itself if nothing
         has to change.
+
+    Raises
+    ------
+    ShapeError
+        If the shape of ``g`` is not one to which ``x`` can be broadcast.
     """
     if g.dtype != x.dtype:
         g = g.astype(x.dtype)
@@ -177,7 +196,10 @@ def unbroadcast(g: Array, x: Array) -> Array:
         return g
     added = g.ndim - len(x.shape)
     stretched = [added + i for i, n in enumerate(x.shape) if n == 1]
-    return g.sum(axis=(*range(added), *stretched)).reshape(x.shape)
+    total = g.sum(axis=(*range(added), *stretched), keepdims=True) if added >= 0 else g
+    if total.shape[max(added, 0):] != x.shape:
+        raise ShapeError(f"a gradient of shape {g.shape} for an input of shape {x.shape}")
+    return total.reshape(x.shape)
 
 
 def _own(dx: Array, *held: Array) -> Array:
@@ -268,8 +290,26 @@ class no_grad:  # noqa: N801  (torch's name)
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        resumed = isgeneratorfunction(func)
+
         @wraps(func)
         def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
             with no_grad():  # a new one for each call, because threads may share func
-                return func(*args, **kwargs)
+                result = func(*args, **kwargs)
+            return cast(R, _Unrecorded(result)) if resumed else result
         return unrecorded
+
+
+class _Unrecorded(Generator[Any, Any, Any]):
+    """A generator that records nothing while it runs; its caller does in between."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+
+    @no_grad()
+    def send(self, value: Any) -> Any:
+        return self.generator.send(value)
+
+    @no_grad()
+    def throw(self, *error: Any) -> Any:
+        return self.generator.throw(*error)

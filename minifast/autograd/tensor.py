@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backend import Array, backend_of, transfer
 from . import ops
+from .changes import changed
 from .display import show_tensor
 from .primitive import Primitive, ShapeError, explain
 from .tape import Node, recording, walk_back
@@ -25,7 +26,8 @@ class Tensor:
     Parameters
     ----------
     data : array
-        The values. An array is kept as it is, not copied; a NumPy scalar or a list becomes one.
+        The values. An array is kept as it is, not copied, unless its bytes are not in the
+        machine's order; a NumPy scalar or a list becomes an array.
     requires_grad : bool
         Whether ``backward`` computes a gradient.
 
@@ -60,12 +62,13 @@ class Tensor:
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         is_array = hasattr(data, "dtype") and not isinstance(data, np.generic)
         self.data: Array = data if is_array else np.asarray(data)
+        if not self.data.dtype.isnative:
+            self.data = self.data.astype(self.data.dtype.newbyteorder("="))
         self.grad: Array | None = None
         self.node: Node | None = None
-        self.requires_grad = requires_grad
-        if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"only floats have gradients; this tensor holds {self.data.dtype}. "
-                            "Convert it first: tensor.float()")
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
 
     # ---- properties
 
@@ -106,10 +109,6 @@ class Tensor:
         maker = self.node.op.name if self.node else ""
         return show_tensor(self.numpy(), self.requires_grad, maker)
 
-    @staticmethod
-    def _apply(op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
-        return apply(op, *inputs, **options)
-
     # ---- conversion to numbers and arrays
 
     def numpy(self) -> "np.ndarray[Any, Any]":
@@ -124,7 +123,8 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
-            return NotImplemented
+            raise TypeError(f"np.{ufunc.__name__} takes tensors in plain calls only, without "
+                            f".{method} and options; use a tensor's method, or tensor.numpy()")
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
@@ -136,6 +136,7 @@ class Tensor:
         return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Differentiate the functions listed below; others see arrays, through ``__array__``."""
         known = _FUNCTIONS.get(function.__name__, function._implementation)
         return known(*args, **kwargs)
 
@@ -192,11 +193,12 @@ class Tensor:
         return self.to("cpu")
 
     def astype(self, dtype: Any) -> "Tensor":
-        """Return a copy with another number type. No gradient flows back through it."""
-        return Tensor(self.data.astype(dtype))
+        """Return a copy with another number type; differentiable from float to float."""
+        to_float = np.dtype(dtype).kind == "f"
+        return apply(ops.astype, self, dtype=dtype) if to_float else Tensor(self.data.astype(dtype))
 
     def float(self) -> "Tensor":
-        """Return the tensor as float32."""
+        """Return the tensor as float32, differentiable."""
         return self if self.data.dtype == np.float32 else self.astype(np.float32)
 
     def long(self) -> "Tensor":
@@ -214,7 +216,10 @@ class Tensor:
         return self * 1 if self.requires_grad else Tensor(self.data.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Set ``requires_grad`` and return the tensor."""
+        """Set ``requires_grad`` and return the tensor; TypeError if it holds no floats."""
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
+                            "Convert it first: tensor.float()")
         self.requires_grad = requires_grad
         return self
 
@@ -247,10 +252,10 @@ class Tensor:
             If an array that is needed was changed in place after the forward pass.
         """
         start = self._start(gradient)
-        walk_back(self, Tensor(start) if create_graph else start, retain_graph or create_graph,
+        walk_back(self, start if create_graph else start.data, retain_graph or create_graph,
                   create_graph)
 
-    def _start(self, gradient: Operand | None) -> Array:
+    def _start(self, gradient: Operand | None) -> "Tensor":
         """Return the gradient from which a walk back starts."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
@@ -259,12 +264,12 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            return np.ones_like(self.data)
+            return Tensor(np.ones_like(self.data))
         if not hasattr(gradient, "dtype"):
             gradient = transfer(np.asarray(gradient), self.device)
         if np.shape(gradient) != self.shape:
             raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
-        return _constant(operator.add, np.zeros_like(self.data), gradient).data  # checks devices
+        return apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``; the first gradient becomes it."""
@@ -319,6 +324,33 @@ class Tensor:
     def __abs__(self) -> "Tensor":
         return apply(ops.abs_, self)
 
+    # ---- arithmetic in place: a += b
+
+    def _in_place(self, op: Primitive, other: Operand) -> "Tensor":
+        """Change the array itself, as torch does; what is recorded gets an array of its own."""
+        if recording.get() and (self.requires_grad or getattr(other, "requires_grad", False)):
+            if self.requires_grad and self.node is None:
+                raise RuntimeError(f"{op.name} in place would change a leaf that requires a "
+                                   "gradient while operations are recorded; do it within "
+                                   "`with no_grad():`, or write a = a + b instead of a += b")
+            return apply(op, self, other)
+        result = apply(op, self, other).data
+        changed.mark([self.data], depth=2)
+        np.copyto(self.data, result)
+        return self
+
+    def __iadd__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.add, other)
+
+    def __isub__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.sub, other)
+
+    def __imul__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.mul, other)
+
+    def __itruediv__(self, other: Operand) -> "Tensor":
+        return self._in_place(ops.div, other)
+
     # ---- comparison, without gradients
 
     def __lt__(self, other: Operand) -> "Tensor":
@@ -349,6 +381,10 @@ class Tensor:
         return _constant(operator.or_, self, other)
 
     # ---- functions of each element
+
+    @staticmethod
+    def _apply(op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
+        return apply(op, *inputs, **options)
 
     def exp(self) -> "Tensor":
         """Return e to the power of each element."""
@@ -488,6 +524,8 @@ class Tensor:
     def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
+        Where it is 0 its derivative is 0, as in torch.
+
         Parameters
         ----------
         axis : int or tuple of int, optional
@@ -502,7 +540,8 @@ class Tensor:
         Tensor
             The standard deviations.
         """
-        return self.var(axis, keepdims, correction).sqrt()
+        var = self.var(axis, keepdims, correction)
+        return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
     def argmax(self, axis: int | None = None) -> "Tensor":
         """Return the position of the largest value."""
@@ -562,6 +601,8 @@ class Tensor:
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
         """Return the same elements in another shape; also torch's ``view``."""
         return apply(ops.reshape, self, shape=_as_tuple(shape))
+
+    view = reshape
 
     def flatten(self) -> "Tensor":
         """Return the elements along one axis."""
@@ -660,7 +701,7 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype == _FLOAT64:
+    if output.dtype == _FLOAT64 and "dtype" not in options:
         output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and (make_node := recording.get()):
@@ -715,8 +756,9 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
     (tensor([ 6., 12.], dtype=float64),)
     """
     start = loss._start(gradient)
-    found = walk_back(loss, Tensor(start) if create_graph else start, retain_graph or create_graph,
-                      create_graph, wanted := [inputs] if isinstance(inputs, Tensor) else [*inputs])
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    found = walk_back(loss, start if create_graph else start.data, retain_graph or create_graph,
+                      create_graph, wanted)
     for i, (x, dx) in enumerate(zip(wanted, found, strict=True)):
         if dx is None:
             raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out, "
@@ -725,16 +767,23 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
     return tuple(dx if create_graph else Tensor(dx.copy()) for dx in found)
 
 
+# what NumPy's functions do with tensors, where they differ from `__array_ufunc__`
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "amax": Tensor.max, "amin": Tensor.min, "ravel": Tensor.flatten,
     "expand_dims": Tensor.unsqueeze, "where": partial(apply, ops.where),
-    "concatenate": lambda arrays, axis=0: apply(ops.concatenate, *arrays, axis=axis)}
+    "concatenate": lambda arrays, axis=0: apply(ops.concatenate, *arrays, axis=axis),
+    "var": partial(Tensor.var, correction=0), "std": partial(Tensor.std, correction=0),
+    **{name: getattr(Tensor, name) for name in (
+        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
+        "argmax", "argmin", "argsort", "any", "all")}}
 
 _FLOAT64 = np.dtype(np.float64)
 
 
 def _narrow(output: Array, arrays: list[Any]) -> Array:
     """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
-    wide = any(getattr(a, "dtype", "") == _FLOAT64 and not isinstance(a, float) for a in arrays)
+    wide = any(hasattr(a, "dtype") and a.dtype.char == "d" and not isinstance(a, float)
+               for a in arrays)  # of either order of bytes
     return output if wide else output.astype(np.float32)
 
 

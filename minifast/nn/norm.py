@@ -40,7 +40,8 @@ def channels_second(x: Array) -> Array:
 
 def column_sums(rows: Array) -> Array:
     """Return the sums over the first axis; for many rows by a faster matrix product."""
-    few = len(rows) < 1024 or isinstance(rows, Tensor)
+    few = len(rows) < 1024 or isinstance(rows, Tensor) \
+        or rows.dtype.kind != "f"  # a product of uint8 would overflow
     return rows.sum(0) if few else np.ones_like(rows[:, 0]) @ rows
 
 
@@ -107,14 +108,15 @@ class BatchNorm(Module):
         Number of features.
     eps : float
         Added to the variance.
-    momentum : float
-        How far a batch moves the running statistics, from 0 to 1.
+    momentum : float, optional
+        How far a batch moves the running statistics, from 0 to 1. With None they are the means
+        over all batches.
     """
 
     shapes: tuple[str, ...] = ()
     """The input shapes that fit, where ``{n}`` is the number of features."""
 
-    def __init__(self, n: int, eps: float = 1e-5, momentum: float = .1) -> None:
+    def __init__(self, n: int, eps: float = 1e-5, momentum: float | None = .1) -> None:
         self.eps, self.momentum = eps, momentum
         self.weight = Parameter(np.ones(n, np.float32), no_wd=True)
         self.bias = Parameter(np.zeros(n, np.float32), no_wd=True)
@@ -141,10 +143,11 @@ class BatchNorm(Module):
                              "of one, or call model.eval()")
         mean, var = batch_statistics(x)
         unbiased = var * (n / (n - 1))  # as in torch
-        for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-            running.data *= 1 - self.momentum
-            running.data += self.momentum * batch
         self.num_batches_tracked.data += 1
+        share = 1 / self.num_batches_tracked.data if self.momentum is None else self.momentum
+        for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running.data *= 1 - share
+            running.data += share * batch
         return mean, var
 
     def extra_repr(self) -> str:

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from ..autograd import primitive
+from ..autograd.ops import floats
 from ..backend import Array, backend_of
 from ..nn.norm import as_images, as_rows, channels_second, column_sums
 
@@ -262,4 +263,5 @@ def avg_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     -------
     (bs, c, h', w')
     """
-    return reduce(np.add, _kernel_views(_padded(x, padding), kernel, stride)) / prod(kernel)
+    padded = _padded(floats(x), padding)
+    return reduce(np.add, _kernel_views(padded, kernel, stride)) / prod(kernel)
