@@ -113,58 +113,72 @@ class Node:
 
     def _on_tensors(self, rule: Rule, g: Any) -> Any:
         """Apply a rule to tensors, so that its result has a graph of its own."""
-        y = type(g)(self.output)
+        y, inputs = type(g)(self.output), list(self.arrays)
         y.requires_grad, y.node = True, self
-        inputs = list(self.arrays)
         for i, x in enumerate(self.inputs or ()):
             if isinstance(x, type(g)) and x.requires_grad:
                 if x.data is not inputs[i]:
-                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced after the "
-                                            "forward pass; compute the loss anew")
+                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced; compute it anew")
                 inputs[i] = x
         try:
             dx = rule(g, y, *inputs, **self.options)
+            if not isinstance(dx, type(g)):
+                raise TypeError(f"it returns {type(dx).__name__}")
         except (TypeError, AttributeError) as error:
-            raise self._not_twice(str(error)) from error
-        if not isinstance(dx, type(g)):
-            raise self._not_twice(f"it returns {type(dx).__name__}, not a tensor")
+            raise TypeError(f"the gradient of '{self.op.name}' cannot be differentiated again: its "
+                            f"rule does not run on tensors ({error}). Write it with primitives; "
+                            "in an accelerated fit set learn.fast = False") from error
         return dx
-
-    def _not_twice(self, why: str) -> TypeError:
-        return TypeError(f"the gradient of '{self.op.name}' cannot be differentiated again: its "
-                         f"rule does not run on tensors ({why}). Write the rule with operators, "
-                         "methods and functions that a Tensor has, or with primitives; in an "
-                         "accelerated fit set learn.fast = False")
 
     # ---- arrays that have changed
 
     def check_changes(self, g: Array) -> None:
-        """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
+        """Refuse arrays that a rule reads and that are known to have changed.
+
+        Parameters
+        ----------
+        g : array
+            The gradient of the output.
+
+        Raises
+        ------
+        ChangedArrayError
+            If there is one.
+        """
         for i, array in enumerate((self.output, *self.arrays)):
             position, where = changed.of(array)
             if position > self.position and self.reads(i, g):
-                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, after "
-                                        "the forward pass. Its gradient would be wrong: call "
-                                        "backward() before the change, or compute the loss anew")
+                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, so its "
+                                        "gradient would be wrong; call backward() before that")
 
     def reads(self, i: int, g: Array) -> bool:
-        """Return whether a rule needs the values of an array: 0 is the output, 1 an input.
+        """Return whether a rule needs the values of an array, not only its shape.
 
-        The rules are run with something in its place that has a shape and a type only.
+        Parameters
+        ----------
+        i : int
+            0 for the output, 1 for the first input.
+        g : array
+            The gradient of the output.
+
+        Returns
+        -------
+        bool
+            Whether a rule fails if it is given the shape and the type only.
         """
         arrays = [self.output, *self.arrays]
         arrays[i] = Unread(arrays[i])
+        rules = [self.op.rule(j) for j, x in enumerate(self.inputs or ())
+                 if getattr(x, "requires_grad", False)]
         try:
-            for j, x in enumerate(self.inputs or ()):
-                rule = self.op.rule(j)
-                if rule is not None and getattr(x, "requires_grad", False):
-                    rule(g, *arrays, **self.options)
+            for rule in filter(None, rules):
+                rule(g, *arrays, **self.options)
         except Exception:  # a rule may fail in any way
             return True
         return False
 
     def describe(self, i: int) -> str:
-        """Return the words for an array in an error message."""
+        """Return the words for the output (0) or an input (1, ...) in an error message."""
         role = f"input {i - 1}" if i else "the output"
         return f"{role} of '{self.op.name}', {(self.output, *self.arrays)[i].shape},"
 

@@ -251,12 +251,11 @@ class Tensor:
         ChangedArrayError
             If an array that is needed was changed in place after the forward pass.
         """
-        start = self._start(gradient)
-        walk_back(self, start if create_graph else start.data, retain_graph or create_graph,
-                  create_graph)
+        self._walk_back(gradient, retain_graph, create_graph)
 
-    def _start(self, gradient: Operand | None) -> "Tensor":
-        """Return the gradient from which a walk back starts."""
+    def _walk_back(self, gradient: Operand | None, retain_graph: bool, create_graph: bool,
+                   inputs: Sequence["Tensor"] = ()) -> list[Any]:
+        """Check where the walk starts, and walk."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -264,12 +263,15 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            return Tensor(np.ones_like(self.data))
-        if not hasattr(gradient, "dtype"):
-            gradient = transfer(np.asarray(gradient), self.device)
-        if np.shape(gradient) != self.shape:
-            raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
-        return apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
+            start = Tensor(np.ones_like(self.data))
+        else:
+            if not hasattr(gradient, "dtype"):
+                gradient = transfer(np.asarray(gradient), self.device)
+            if gradient.shape != self.shape:
+                raise ShapeError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
+            start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
+        return walk_back(self, start if create_graph else start.data, retain_graph or create_graph,
+                         create_graph, inputs)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``; the first gradient becomes it."""
@@ -626,7 +628,18 @@ class Tensor:
         return apply(ops.transpose, self, axes=order)
 
     def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
-        """Return the tensor with two axes exchanged."""
+        """Return the tensor with two axes exchanged.
+
+        Parameters
+        ----------
+        axis1, axis2 : int
+            The axes.
+
+        Returns
+        -------
+        Tensor
+            The tensor, its axes in another order.
+        """
         order = np.arange(self.ndim)
         order[[axis1, axis2]] = order[[axis2, axis1]]
         return self.transpose(*order.tolist())
@@ -708,63 +721,6 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         result.requires_grad = True
         result.node = make_node(op, inputs, arrays, output, options)
     return result
-
-
-def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = False,
-         gradient: Operand | None = None, retain_graph: bool = False) -> tuple[Tensor, ...]:
-    """Return the derivatives of ``loss`` by ``inputs``; no ``grad`` of a leaf changes.
-
-    Parameters
-    ----------
-    loss : Tensor
-        What to differentiate.
-    inputs : Tensor or sequence of Tensor
-        Leaves, or results of operations, that require a gradient.
-    create_graph : bool
-        Whether the results can be differentiated again. The graph of ``loss`` is then kept.
-    gradient : Tensor or array, optional
-        Where the walk starts, of the shape of ``loss``; needed unless there is one element.
-    retain_graph : bool
-        Whether to keep the graph of ``loss`` for another call.
-
-    Returns
-    -------
-    tuple of Tensor
-        A derivative for each input, in its shape.
-
-    Raises
-    ------
-    RuntimeError
-        If ``loss`` does not depend on an input, or on nothing that requires a gradient.
-    ShapeError
-        If ``gradient`` has another shape, or is needed and missing.
-    ChangedArrayError
-        If an array that is needed was changed in place after the forward pass.
-    TypeError
-        If ``create_graph`` meets an operation whose rule does not run on tensors.
-
-    Notes
-    -----
-    The counterpart of ``torch.autograd.grad``. Gradients of all leaves are computed, also of
-    those that are not asked for.
-
-    Examples
-    --------
-    >>> x = Tensor(np.array([1., 2.]), requires_grad=True)
-    >>> first, = grad((x ** 3).sum(), x, create_graph=True)
-    >>> grad(first.sum(), x)
-    (tensor([ 6., 12.], dtype=float64),)
-    """
-    start = loss._start(gradient)
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    found = walk_back(loss, start if create_graph else start.data, retain_graph or create_graph,
-                      create_graph, wanted)
-    for i, (x, dx) in enumerate(zip(wanted, found, strict=True)):
-        if dx is None:
-            raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out, "
-                               "or use it in the computation. Tables of embeddings get no "
-                               "gradient of their own in an accelerated fit: learn.fast = False")
-    return tuple(dx if create_graph else Tensor(dx.copy()) for dx in found)
 
 
 # what NumPy's functions do with tensors, where they differ from `__array_ufunc__`

@@ -73,7 +73,7 @@ def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, me
         centred *= column_sums(rows * centred) * scale * scale / n
         centred += column_sums(rows) / n
         rows = rows - centred
-    return as_images(rows * (scale * weight), len(x), x.shape[2:])
+    return as_images(rows * (scale * weight), x.shape[0], x.shape[2:])
 
 
 @primitive(_input_gradient,
