@@ -56,7 +56,7 @@ changed = Changes()
 class Unread:
     """Stands in for an array of which the shape and the type may be read, but not the values."""
 
-    __array_ufunc__ = None  # NumPy's operators refuse it
+    __array_ufunc__ = __eq__ = __ne__ = None  # type: ignore[assignment]  # operators refuse it
 
     def __init__(self, array: Array) -> None:
         self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim

@@ -246,19 +246,23 @@ def lookup(table: Array, ids: Array) -> Array:
 # ---------------------------------------------------------------- matrix products
 
 
+def _t(a: Array) -> Array:
+    """Transpose each matrix of a stack."""
+    return a.transpose(*range(a.ndim - 2), -1, -2)
+
+
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
         return g[..., None] * b
-    return (g[..., None, :] @ b.swapaxes(-1, -2))[..., 0, :] if a.ndim == 1 \
-        else g @ b.swapaxes(-1, -2)
+    return (g[..., None, :] @ _t(b))[..., 0, :] if a.ndim == 1 else g @ _t(b)
 
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:
         return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
     if b.ndim == 1:
-        return (a.swapaxes(-1, -2) @ g[..., None])[..., 0]
-    return a.swapaxes(-1, -2) @ g
+        return (_t(a) @ g[..., None])[..., 0]
+    return _t(a) @ g
 
 
 @primitive(_matmul_left, _matmul_right)

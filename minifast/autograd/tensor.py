@@ -336,9 +336,8 @@ class Tensor:
                                    "gradient while operations are recorded; do it within "
                                    "`with no_grad():`, or write a = a + b instead of a += b")
             return apply(op, self, other)
-        result = apply(op, self, other).data
         changed.mark([self.data], depth=2)
-        np.copyto(self.data, result)
+        np.copyto(self.data, apply(op, self, other).data)
         return self
 
     def __iadd__(self, other: Operand) -> "Tensor":
@@ -626,23 +625,6 @@ class Tensor:
         """Return the tensor with its axes in another order, by default reversed."""
         order = _as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
-
-    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
-        """Return the tensor with two axes exchanged.
-
-        Parameters
-        ----------
-        axis1, axis2 : int
-            The axes.
-
-        Returns
-        -------
-        Tensor
-            The tensor, its axes in another order.
-        """
-        order = np.arange(self.ndim)
-        order[[axis1, axis2]] = order[[axis2, axis1]]
-        return self.transpose(*order.tolist())
 
     def t(self) -> "Tensor":
         """Return the transpose of a matrix.
