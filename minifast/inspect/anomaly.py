@@ -48,16 +48,16 @@ class detect_anomaly:  # noqa: N801  (torch's name)
     def __init__(self) -> None:
         self.nodes: WeakSet[_ExaminedNode] = WeakSet()
         self.line = "the beginning"
-        self._tokens: list[Token[Any]] = []
+        self._tokens: list[Token[Any] | None] = []
 
     def __enter__(self) -> "detect_anomaly":
-        if recording.get() is not None:
-            self._tokens.append(recording.set(partial(_ExaminedNode, self)))
+        examine = partial(_ExaminedNode, self)
+        self._tokens.append(recording.set(examine) if recording.get() else None)
         return self
 
     def __exit__(self, *error: object) -> None:
-        while self._tokens:
-            recording.reset(self._tokens.pop())
+        if (token := self._tokens.pop()) is not None:
+            recording.reset(token)
 
     def look(self) -> str:
         """Compare all arrays with their copies, and return the line of the user's code."""
@@ -141,7 +141,8 @@ def _values(x: Any) -> Any:
 
 def _finite(x: Any) -> bool:
     x = _values(x)
-    return not _is_array(x) or x.dtype.kind != "f" or bool(np.isfinite(x).all())
+    is_float = isinstance(x, float) or (_is_array(x) and x.dtype.kind == "f")
+    return not is_float or bool(np.isfinite(x).all())
 
 
 def _has_nan(x: Any) -> bool:
