@@ -117,8 +117,7 @@ def relu(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
-    if a.dtype.kind != "f":
-        a = floats(a)
+    a = a if a.dtype.kind == "f" else floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
     return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
@@ -318,3 +317,5 @@ UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": 
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
 # functions with derivative 0 where they have one: their results are constants
 STEPS = {"sign", "floor", "ceil", "rint", "trunc"}
+FUNCTIONS: dict[str, Any] = {}
+"""The function of tensors for each of NumPy's, by the name of the function; from creation.py."""

@@ -1,5 +1,5 @@
 """Primitives: functions on arrays with one derivative rule per input."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import CO_VARARGS
@@ -72,8 +72,24 @@ class Primitive:
         return self.rules[position] if position < len(self.rules) else missing_rule
 
 
-def missing_rule(*_: Any, **options: Any) -> Array:
-    """Stand for a rule that was not given; None says that an input has no gradient."""
+def missing_rule(*inputs: Any, **options: Any) -> Array:
+    """Stand for a rule that was not given; None says that an input has no gradient.
+
+    Parameters
+    ----------
+    *inputs, **options
+        Those of a rule.
+
+    Returns
+    -------
+    array
+        Never.
+
+    Raises
+    ------
+    TypeError
+        Always.
+    """
     raise TypeError("@primitive was given no derivative rule for this input")
 
 
@@ -110,12 +126,10 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     >>> gradcheck(cube, tensor([1., 2.]))
     True
     """
-    for rule in filter(None, rules):
-        code: Any = getattr(rule, "__code__", None)
+    for code in (getattr(rule, "__code__", None) for rule in rules):
         if code and code.co_argcount < 3 and not code.co_flags & CO_VARARGS:
-            raise TypeError(f"{code.co_name} cannot be a derivative rule: rules are called as "
-                            "rule(g, y, *inputs, **options). Write @primitive(rule, ...) above a "
-                            "function, with a rule for each input")
+            raise TypeError(f"{code.co_name} is no rule(g, y, *inputs, **options); write "
+                            "@primitive(rule, ...) with a derivative rule for each input")
 
     def make(forward: Callable[..., Array]) -> Primitive:
         return Primitive(forward.__name__.strip("_"), forward, rules, each)
@@ -148,6 +162,8 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                            f"{' and '.join(sorted(devices))}; bring them together with "
                            "tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    if {"dim", "keepdim"} & options.keys():
+        return TypeError(f"{name}: write axis= and keepdims= for torch's dim= and keepdim=")
     if "negative integer powers" in str(error):
         return TypeError(f"{name}: {error}; convert the base first: tensor.float()")
     given = "".join(f", {k}={v!r}" for k, v in options.items())
@@ -156,3 +172,48 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                           "print the shapes, and use .reshape(...) or .t() to line the axes up")
     kind = IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``.
+
+    Examples
+    --------
+    >>> as_tuple([(2, 3)])
+    (2, 3)
+    """
+    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
+    return tuple(numbers[0] if one else numbers)
+
+
+def checked_axis(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front.
+
+    Parameters
+    ----------
+    axis : int
+        The axis; a negative one is counted from the end.
+    ndim : int
+        The number of axes.
+
+    Returns
+    -------
+    int
+        The axis, from 0 to ``ndim - 1``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+
+    Examples
+    --------
+    >>> checked_axis(-1, 3)
+    2
+    """
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
+    return axis % ndim

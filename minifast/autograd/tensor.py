@@ -1,7 +1,6 @@
 """Tensor: an array that records how it was computed."""
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +9,40 @@ from ..backend import Array, backend_of, transfer
 from . import ops
 from .changes import changed
 from .display import show_tensor
-from .primitive import Primitive, ShapeError, explain
+from .primitive import Primitive, ShapeError, as_tuple, checked_axis, explain
 from .tape import Node, recording, walk_back
 
 Operand: TypeAlias = Any  # a tensor, an array or a number
+Operator: TypeAlias = Callable[["Tensor", Operand], "Tensor"]
 Number: TypeAlias = int | float
+
+
+def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
+    """Return the methods for ``a + b``, for ``b + a`` and for ``a += b``.
+
+    The last one changes the array itself, as in torch, unless it is recorded.
+    """
+    def left(a: "Tensor", b: Operand) -> "Tensor":
+        return apply(op, a, b)
+
+    def right(a: "Tensor", b: Operand) -> "Tensor":
+        return apply(op, b, a)
+
+    def in_place(a: "Tensor", b: Operand) -> "Tensor":
+        if recording.get() and a.requires_grad and a.node is None:
+            raise RuntimeError(f"{op.name} in place would change a leaf that requires a gradient; "
+                               "do it in `with no_grad():`, or write a = a + b instead of a += b")
+        if (result := apply(op, a, b)).requires_grad:
+            return result
+        changed.mark([a.data])
+        np.copyto(a.data, result.data)
+        return a
+    return left, right, in_place
+
+
+def _comparison(function: Callable[[Any, Any], Any]) -> Operator:
+    """Return the method for a comparison, whose result is a constant."""
+    return lambda a, b: _constant(function, a, b)
 
 
 class Tensor:
@@ -136,8 +164,8 @@ class Tensor:
         return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Differentiate the functions listed below; others see arrays, through ``__array__``."""
-        known = _FUNCTIONS.get(function.__name__, function._implementation)
+        """Differentiate the functions of a list; others see arrays, through ``__array__``."""
+        known = ops.FUNCTIONS.get(function.__name__, function._implementation)
         return known(*args, **kwargs)
 
     def item(self) -> Any:
@@ -216,7 +244,23 @@ class Tensor:
         return self * 1 if self.requires_grad else Tensor(self.data.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Set ``requires_grad`` and return the tensor; TypeError if it holds no floats."""
+        """Set ``requires_grad`` and return the tensor.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether ``backward`` computes a gradient.
+
+        Returns
+        -------
+        Tensor
+            This tensor.
+
+        Raises
+        ------
+        TypeError
+            If the tensor holds no floats.
+        """
         if requires_grad and self.dtype.kind != "f":
             raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
                             "Convert it first: tensor.float()")
@@ -284,41 +328,12 @@ class Tensor:
 
     # ---- arithmetic
 
-    def __add__(self, other: Operand) -> "Tensor":
-        return apply(ops.add, self, other)
-
-    def __radd__(self, other: Operand) -> "Tensor":
-        return apply(ops.add, other, self)
-
-    def __sub__(self, other: Operand) -> "Tensor":
-        return apply(ops.sub, self, other)
-
-    def __rsub__(self, other: Operand) -> "Tensor":
-        return apply(ops.sub, other, self)
-
-    def __mul__(self, other: Operand) -> "Tensor":
-        return apply(ops.mul, self, other)
-
-    def __rmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.mul, other, self)
-
-    def __truediv__(self, other: Operand) -> "Tensor":
-        return apply(ops.div, self, other)
-
-    def __rtruediv__(self, other: Operand) -> "Tensor":
-        return apply(ops.div, other, self)
-
-    def __pow__(self, other: Operand) -> "Tensor":
-        return apply(ops.pow_, self, other)
-
-    def __rpow__(self, other: Operand) -> "Tensor":
-        return apply(ops.pow_, other, self)
-
-    def __matmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.matmul, self, other)
-
-    def __rmatmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.matmul, other, self)
+    __add__, __radd__, __iadd__ = _operators(ops.add)
+    __sub__, __rsub__, __isub__ = _operators(ops.sub)
+    __mul__, __rmul__, __imul__ = _operators(ops.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _operators(ops.div)
+    __pow__, __rpow__, __ipow__ = _operators(ops.pow_)
+    __matmul__, __rmatmul__ = _operators(ops.matmul)[:2]
 
     def __neg__(self) -> "Tensor":
         return apply(ops.neg, self)
@@ -326,60 +341,19 @@ class Tensor:
     def __abs__(self) -> "Tensor":
         return apply(ops.abs_, self)
 
-    # ---- arithmetic in place: a += b
-
-    def _in_place(self, op: Primitive, other: Operand) -> "Tensor":
-        """Change the array itself, as torch does; what is recorded gets an array of its own."""
-        if recording.get() and (self.requires_grad or getattr(other, "requires_grad", False)):
-            if self.requires_grad and self.node is None:
-                raise RuntimeError(f"{op.name} in place would change a leaf that requires a "
-                                   "gradient while operations are recorded; do it within "
-                                   "`with no_grad():`, or write a = a + b instead of a += b")
-            return apply(op, self, other)
-        changed.mark([self.data], depth=2)
-        np.copyto(self.data, apply(op, self, other).data)
-        return self
-
-    def __iadd__(self, other: Operand) -> "Tensor":
-        return self._in_place(ops.add, other)
-
-    def __isub__(self, other: Operand) -> "Tensor":
-        return self._in_place(ops.sub, other)
-
-    def __imul__(self, other: Operand) -> "Tensor":
-        return self._in_place(ops.mul, other)
-
-    def __itruediv__(self, other: Operand) -> "Tensor":
-        return self._in_place(ops.div, other)
-
     # ---- comparison, without gradients
 
-    def __lt__(self, other: Operand) -> "Tensor":
-        return _constant(operator.lt, self, other)
-
-    def __le__(self, other: Operand) -> "Tensor":
-        return _constant(operator.le, self, other)
-
-    def __gt__(self, other: Operand) -> "Tensor":
-        return _constant(operator.gt, self, other)
-
-    def __ge__(self, other: Operand) -> "Tensor":
-        return _constant(operator.ge, self, other)
-
-    def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return _constant(operator.eq, self, other)
-
-    def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return _constant(operator.ne, self, other)
+    __lt__ = _comparison(operator.lt)
+    __le__ = _comparison(operator.le)
+    __gt__ = _comparison(operator.gt)
+    __ge__ = _comparison(operator.ge)
+    __eq__ = _comparison(operator.eq)  # type: ignore[assignment]
+    __ne__ = _comparison(operator.ne)  # type: ignore[assignment]
+    __and__ = _comparison(operator.and_)
+    __or__ = _comparison(operator.or_)
 
     def __invert__(self) -> "Tensor":
         return Tensor(~self.data)
-
-    def __and__(self, other: Operand) -> "Tensor":
-        return _constant(operator.and_, self, other)
-
-    def __or__(self, other: Operand) -> "Tensor":
-        return _constant(operator.or_, self, other)
 
     # ---- functions of each element
 
@@ -432,7 +406,7 @@ class Tensor:
 
     # ---- reductions
 
-    def sum(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def sum(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the sum.
 
         Parameters
@@ -441,15 +415,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The sums.
         """
-        return apply(ops.sum_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.sum_, self, axis=axis, keepdims=keepdims, **other)
 
-    def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def mean(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the mean.
 
         Parameters
@@ -458,15 +434,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The means.
         """
-        return apply(ops.mean, self, axis=axis, keepdims=keepdims)
+        return apply(ops.mean, self, axis=axis, keepdims=keepdims, **other)
 
-    def max(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def max(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the largest value; elements that tie share the gradient.
 
         Parameters
@@ -475,15 +453,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The largest values.
         """
-        return apply(ops.max_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.max_, self, axis=axis, keepdims=keepdims, **other)
 
-    def min(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def min(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the smallest value; elements that tie share the gradient.
 
         Parameters
@@ -492,13 +472,15 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The smallest values.
         """
-        return apply(ops.min_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.min_, self, axis=axis, keepdims=keepdims, **other)
 
     def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the variance.
@@ -601,9 +583,9 @@ class Tensor:
 
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
         """Return the same elements in another shape; also torch's ``view``."""
-        return apply(ops.reshape, self, shape=_as_tuple(shape))
+        return apply(ops.reshape, self, shape=as_tuple(shape))
 
-    view = reshape
+    view = reshape  # torch's name
 
     def flatten(self) -> "Tensor":
         """Return the elements along one axis."""
@@ -612,18 +594,18 @@ class Tensor:
     def squeeze(self, axis: int | None = None) -> "Tensor":
         """Return the tensor without axes of length 1, or without ``axis`` if its length is 1."""
         shape = self.data.shape
-        if axis is not None and shape[_checked_axis(axis, len(shape))] != 1:
+        if axis is not None and shape[checked_axis(axis, len(shape))] != 1:
             return self
         return apply(ops.reshape, self, shape=self.data.squeeze(axis).shape)
 
     def unsqueeze(self, axis: int) -> "Tensor":
         """Return the tensor with a new axis of length 1."""
-        at = _checked_axis(axis, self.ndim + 1)
+        at = checked_axis(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
         """Return the tensor with its axes in another order, by default reversed."""
-        order = _as_tuple(axes) or tuple(range(self.ndim))[::-1]
+        order = as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
 
     def t(self) -> "Tensor":
@@ -705,16 +687,6 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     return result
 
 
-# what NumPy's functions do with tensors, where they differ from `__array_ufunc__`
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "amax": Tensor.max, "amin": Tensor.min, "ravel": Tensor.flatten,
-    "expand_dims": Tensor.unsqueeze, "where": partial(apply, ops.where),
-    "concatenate": lambda arrays, axis=0: apply(ops.concatenate, *arrays, axis=axis),
-    "var": partial(Tensor.var, correction=0), "std": partial(Tensor.std, correction=0),
-    **{name: getattr(Tensor, name) for name in (
-        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
-        "argmax", "argmin", "argsort", "any", "all")}}
-
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -732,19 +704,6 @@ def _constant(function: Callable[..., Array], *inputs: Any) -> Tensor:
         return Tensor(function(*arrays))
     except (TypeError, ValueError) as error:
         raise explain(function.__name__.strip("_"), arrays, {}, error) from error
-
-
-def _as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
-    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``."""
-    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
-    return tuple(numbers[0] if one else numbers)
-
-
-def _checked_axis(axis: int, ndim: int) -> int:
-    """Return the axis counted from the front; ShapeError if it is out of range."""
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
-    return axis % ndim
 
 
 def _plain_index(index: Any) -> Any:

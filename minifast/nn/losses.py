@@ -73,11 +73,9 @@ def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """
     if pred.shape != target.shape:
         raise ShapeError(f"mse_loss: predictions {pred.shape} and targets {target.shape} differ")
-    if pred.data.dtype.kind != "f":
-        pred = pred.float()
-    if reduction == "mean":
+    if reduction == "mean" and pred.data.dtype.kind == "f":
         return apply(ops.mean_squared_error, pred, target)
-    return reduce_losses((pred - target) ** 2, reduction)
+    return reduce_losses((as_floats(pred) - target) ** 2, reduction)
 
 
 def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

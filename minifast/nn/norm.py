@@ -2,6 +2,7 @@
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, primitive
+from ..autograd.changes import changed
 from ..backend import Array
 from .module import Buffer, Module, Parameter
 
@@ -145,6 +146,7 @@ class BatchNorm(Module):
         unbiased = var * (n / (n - 1))  # as in torch
         self.num_batches_tracked.data += 1
         share = 1 / self.num_batches_tracked.data if self.momentum is None else self.momentum
+        changed.mark([self.running_mean.data, self.running_var.data])
         for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.data *= 1 - share
             running.data += share * batch

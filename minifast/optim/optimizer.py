@@ -1,5 +1,6 @@
 """Optimizer: a list of small steps, applied to every trainable parameter of each layer group."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -44,19 +45,20 @@ def one_per_group(name: str, value: Any, n: int) -> list[float]:
     Raises
     ------
     ValueError
-        If a sequence has another length than ``n``.
+        If a sequence has another length than ``n``, or a number is not finite.
 
     Examples
     --------
     >>> one_per_group("lr", .1, 2)
     [0.1, 0.1]
     """
-    if not np.ndim(value):
-        return [float(value)] * n
-    if len(value) != n:
-        raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "
+    values = [float(v) for v in value] if np.ndim(value) else [float(value)] * n
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} values {value} for {n} layer groups; give "
                          f"one number for all, or {n} of them")
-    return [float(v) for v in value]
+    if not all(map(isfinite, values)):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return values
 
 
 class Hyper:
@@ -139,7 +141,8 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If a sequence does not fit the number of groups; nothing is set then.
+            If a sequence does not fit the number of groups, or a number is not finite; nothing is
+            set then.
         """
         n = len(self.groups)
         lists = {name: one_per_group(name, value, n) for name, value in values.items()}

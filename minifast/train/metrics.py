@@ -282,9 +282,9 @@ def accuracy(pred: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
 
     Returns
@@ -307,9 +307,9 @@ def error_rate(pred: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
 
     Returns
@@ -331,9 +331,9 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
     k : int
         Number of scores.
@@ -343,6 +343,13 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
     Tensor
         A single number from 0 to 1.
 
+    Raises
+    ------
+    ShapeError
+        If there are more or fewer targets than rows.
+    ValueError
+        If ``k`` is below 1.
+
     Examples
     --------
     >>> from minifast import tensor
@@ -351,7 +358,7 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
     """
     if k < 1:
         raise ValueError(f"top_k_accuracy looks among the k largest scores, got k={k}")
-    best = pred.argsort(-1)[..., -min(k, pred.shape[-1]):].reshape(-1, min(k, pred.shape[-1]))
+    best = pred.argsort(-1)[..., -k:].reshape(-1, min(k, pred.shape[-1]))
     _, target = _flat(best[:, 0], target)
     return (best == target.unsqueeze(1)).float().sum(-1).mean()
 
