@@ -167,6 +167,9 @@ CASES: dict[str, Case] = {
     "to_first_max": Constants(windows._to_first_max, (
         normal(2, 3, 2, 4), host_max(normal(2, 3, 6, 5)), normal(2, 3, 6, 5)),
         {"kernel": (3, 2), "stride": (2, 1)}),
+    "at_first_max": Constants(windows._at_first_max, (
+        normal(2, 3, 6, 5), normal(2, 3, 2, 4), normal(2, 3, 2, 4), host_max(normal(2, 3, 6, 5)),
+        normal(2, 3, 6, 5)), {"kernel": (3, 2), "stride": (2, 1)}),
     "to_all": Constants(windows._to_all, (normal(2, 3, 2, 6), normal(2, 3, 2, 6),
                                           normal(2, 3, 6, 5)),
                         {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),

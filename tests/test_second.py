@@ -296,7 +296,7 @@ def test_a_rule_that_does_not_run_on_tensors_is_named() -> None:
         return a * 2
 
     @primitive(lambda g, y, a: np.cos(a) * g)
-    def sine(a: Array) -> Array:
+    def sine(a: Array) -> Array:  # of which minifast has no derivative either
         return np.sin(a)
 
     @primitive(lambda g, y, a: put(np.ones(a.shape)))
@@ -306,7 +306,8 @@ def test_a_rule_that_does_not_run_on_tensors_is_named() -> None:
     for op in (double, sine, plus_one):
         x = leaf(1., 2.)
         y = apply(op, x).sum()
-        with pytest.raises(TypeError, match=f"gradient of '{op.name}' cannot be differentiated"):
+        with pytest.raises(TypeError, match=rf"rule of input 0 of '{op.name}', for inputs \(2,\).*"
+                                            "with tensors, because of create_graph"):
             grad(y, x, create_graph=True)
         assert x.grad is None
         assert grad(y, x)[0].shape == (2,)  # nothing was released

@@ -63,9 +63,7 @@ class Unread:
         self._array = array
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Array:
-        """Make an array like it; any other function would read the values."""
-        if function.__name__ in ("empty_like", "zeros_like", "ones_like"):
+        """Make an array like it; a function that would read the values does not know ``like``."""
+        if function.__name__.endswith("_like"):
             return function(self._array, *args[1:], **options)
-        if function.__name__ in ("empty", "zeros", "ones"):
-            return function(*args, **options, like=self._array)
-        raise TypeError(f"{function.__name__} reads the values")
+        return function(*args, **options, like=self._array)

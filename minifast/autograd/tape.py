@@ -105,9 +105,10 @@ class Node:
                     dx = unbroadcast(dx, array)
                 except Exception as error:
                     shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
+                    kind = " with tensors, because of create_graph" if create_graph else ""
                     error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
                                    f"inputs {shapes} and an output {self.output.shape}; a rule is "
-                                   "called as rule(g, y, *inputs, **options), returns an array")
+                                   f"called as rule(g, y, *inputs, **options){kind}")
                     raise
                 yield x, dx
 
@@ -120,15 +121,10 @@ class Node:
                 if x.data is not inputs[i]:
                     raise ChangedArrayError(f"{self.describe(i + 1)} was replaced; compute it anew")
                 inputs[i] = x
-        try:
-            dx = rule(g, y, *inputs, **self.options)
-            if not isinstance(dx, type(g)):
-                raise TypeError(f"it returns {type(dx).__name__}")
-        except (TypeError, AttributeError) as error:
-            raise TypeError(f"the gradient of '{self.op.name}' cannot be differentiated again: its "
-                            f"rule does not run on tensors ({error}). Write it with primitives; "
-                            "in an accelerated fit set learn.fast = False") from error
-        return dx
+        if isinstance(dx := rule(g, y, *inputs, **self.options), type(g)):
+            return dx
+        raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be differentiated "
+                        "again; in an accelerated fit set learn.fast = False")
 
     # ---- arrays that have changed
 

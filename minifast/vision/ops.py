@@ -198,6 +198,9 @@ def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Arr
 # ---------------------------------------------------------------- pooling
 
 
+@primitive(lambda v, _, u, out, g, y, x, **at:
+           _to_first_max(v, y, x, **at),  # type: ignore[has-type]
+           None, None, None, None)
 def _at_first_max(u: Array, _: Array, g: Array, y: Array, x: Array, kernel: Pair, stride: Pair
                   ) -> Array:
     """Return u where ``_to_first_max`` puts the gradient."""
