@@ -199,7 +199,7 @@ def test_matrix_products(shapes: Any, dtype: str) -> None:
     check_type(lambda x, z: x @ z, dtype, a, b)
 
 
-# ---------------------------------------------------------------------------- softmax, its logarithm
+# -------------------------------------------------------------------------- softmax, its logarithm
 
 @settings(max_examples=60, deadline=None)
 @given(shape=hnp.array_shapes(max_dims=3, min_side=1, max_side=3), data=st.data())
