@@ -208,6 +208,11 @@ def test_nothing_is_kept_alive() -> None:
         del y
         assert [ref() for ref in refs] == [None, None]
         assert len(anomaly.nodes) == 0
+        loss = (x * x).sum()
+        node = loss.node
+        loss.backward()
+        x * 2
+        assert (node.copies, node.arrays) == ([], [])
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -14,7 +14,7 @@ from minifast import ChangedArrayError, Tensor, apply, grad, no_grad, tensor
 from minifast.autograd import changes, ops
 from minifast.collab import EmbeddingDotBias
 from minifast.fast import accelerate
-from minifast.nn import Embedding, Linear, Parameter, mse_loss
+from minifast.nn import BatchNorm1d, Embedding, Linear, Parameter, mse_loss
 from minifast.optim import SGD, Adam
 
 Array = np.ndarray
@@ -120,6 +120,16 @@ def test_gradients_of_gradients_are_checked_too() -> None:
     step(w)
     with pytest.raises(ChangedArrayError):
         grad(first.sum(), w)
+
+
+def test_running_statistics_that_have_moved() -> None:
+    """Evaluation mode saves them; a batch in training mode then changes them."""
+    layer = BatchNorm1d(2)
+    x = tensor([[1., 2.], [3., 5.]], requires_grad=True)
+    y = layer.eval()(x).sum()
+    layer.train()(x)
+    with pytest.raises(ChangedArrayError, match=r"input [34] of 'batch_norm'"):
+        y.backward()
 
 
 def test_an_accelerated_fit_is_checked() -> None:

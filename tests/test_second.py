@@ -243,6 +243,13 @@ def test_gradients_of_both_kinds_add_up() -> None:
     assert w.grad.tolist() == [1, 1]
 
 
+def test_leaves_that_share_a_gradient_do_not_add_to_each_others() -> None:
+    x, w = leaf(1., 2.), leaf(1., 1.)
+    (x + w).sum().backward(create_graph=True)
+    (x * 2).sum().backward()
+    assert (x.grad.tolist(), w.grad.tolist()) == ([3, 3], [1, 1])
+
+
 @pytest.mark.parametrize("make", [lambda p: SGD(p, lr=.5), lambda p: Adam(p, lr=.5, wd=.1)])
 def test_an_optimizer_takes_gradients_that_are_tensors(make: Any) -> None:
     def stepped(create_graph: bool) -> list[Array]:

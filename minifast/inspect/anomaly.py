@@ -73,8 +73,7 @@ class _ExaminedNode(Node):
     def __init__(self, anomaly: detect_anomaly, *args: Any) -> None:
         super().__init__(*args)
         self.anomaly, self.line = anomaly, anomaly.look()
-        self.saved = (self.output, *self.arrays)
-        self.copies = [a.copy() if _is_array(a) else None for a in self.saved]
+        self.copies = [a.copy() if _is_array(a) else None for a in (self.output, *self.arrays)]
         self.changes: dict[int, str] = {}
         anomaly.nodes.add(self)
         if not _finite(self.output):
@@ -90,9 +89,10 @@ class _ExaminedNode(Node):
     def look(self, where: str) -> None:
         """Note which arrays have changed since the last look."""
         if self.inputs is None:  # released
-            self.saved = ()
-        for i, (array, copy) in enumerate(zip(self.saved, self.copies, strict=False)):
-            if copy is not None and i not in self.changes and not _equal(array, copy):
+            self.copies = []
+        for i, copy in enumerate(self.copies):
+            if copy is not None and i not in self.changes \
+                    and not _equal((self.output, *self.arrays)[i], copy):
                 self.changes[i] = where
 
     def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
