@@ -214,13 +214,15 @@ def test_a_batch_is_one_gather_for_each_array() -> None:
     assert asked == [slice(0, 8), slice(8, 16), slice(16, 24)]
 
 
-def test_batches_in_order_are_views() -> None:
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_changing_a_batch_in_place_does_not_change_the_data(shuffle: bool) -> None:
     ds = numbers(10)
-    for (a, _), y in DataLoader(ds, 4):
-        assert np.shares_memory(a.data, ds.x[0])
-        assert np.shares_memory(y.data, ds.y)
-    for (a, _), _ in DataLoader(ds, 4, shuffle=True):
+    for (a, _), y in DataLoader(ds, 4, shuffle=shuffle):
+        a += 1
+        y *= 2
         assert not np.shares_memory(a.data, ds.x[0])
+        assert not np.shares_memory(y.data, ds.y)
+    assert ds.y.tolist() == numbers(10).y.tolist()
 
 
 def test_a_loader_can_be_passed_over_twice_at_once() -> None:

@@ -1,5 +1,6 @@
 """Functions that make tensors from numbers or from other tensors."""
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,11 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     Tensor
         The new tensor.
 
+    Raises
+    ------
+    TypeError
+        If ``dtype`` is a number.
+
     Examples
     --------
     >>> tensor([1, 2.5])
@@ -38,6 +44,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     """
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    if isinstance(dtype, (int, float)):
+        raise TypeError(f"{dtype} is no dtype; for two numbers write tensor([{data}, {dtype}])")
     device = device or (data.device if isinstance(data, Tensor) else default_device())
     host = data.numpy() if isinstance(data, Tensor) else data
     array = np.array(host, dtype=dtype)
@@ -113,3 +121,10 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     tensor([1., 0.])
     """
     return apply(ops.where, tensor(condition) if isinstance(condition, list) else condition, a, b)
+
+
+ops.FUNCTIONS |= {"where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max,
+                  "amin": Tensor.min, "var": partial(Tensor.var, correction=0)} | {
+    name: getattr(Tensor, name) for name in (
+        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
+        "argmax", "argmin", "argsort", "any", "all")}

@@ -3,7 +3,12 @@
 A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, and returns the
 gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
 a gradient. All other operations are composed of these.
+
+Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
+an array in place is therefore a primitive itself, with a rule of its own.
 """
+from math import prod
+from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +17,12 @@ from ..backend import Array, backend_of
 from .primitive import primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def floats(a: Array) -> Array:
+    """Return whole numbers as float32, as torch does; NumPy makes float16 of the root of uint8."""
+    return a if getattr(a, "dtype", np.dtype(float)).kind == "f" else a.astype(np.float32)
+
 
 # ---------------------------------------------------------------- arithmetic, with broadcasting
 
@@ -40,8 +51,9 @@ def div(a: Array, b: Array) -> Array:
     return a / b
 
 
-@primitive(lambda g, y, a, b: g * b * a ** (b - 1),
-           lambda g, y, a, b: g * y * np.log(a, dtype=y.dtype))
+# the first rule is 0 at b = 0, the second is 0 at a = 0 unless b < 0, as in torch
+@primitive(lambda g, y, a, b: g * b * a ** (b - (b != 0)),
+           lambda g, y, a, b: g * y * np.log(a + ((b >= 0) & (a == 0)).astype(y.dtype)))
 def pow_(a: Array, b: Array) -> Array:
     return a ** b
 
@@ -51,14 +63,14 @@ def neg(a: Array) -> Array:
     return -a
 
 
-@primitive(lambda g, y, a, b: g * (a >= b),
-           lambda g, y, a, b: g * (a < b))
+@primitive(lambda g, y, a, b: g * ~(a < b),
+           lambda g, y, a, b: g * ~(a >= b))
 def maximum(a: Array, b: Array) -> Array:
     return np.maximum(a, b)
 
 
-@primitive(lambda g, y, a, b: g * (a <= b),
-           lambda g, y, a, b: g * (a > b))
+@primitive(lambda g, y, a, b: g * ~(a > b),
+           lambda g, y, a, b: g * ~(a <= b))
 def minimum(a: Array, b: Array) -> Array:
     return np.minimum(a, b)
 
@@ -75,17 +87,17 @@ def where(chosen: Array, a: Array, b: Array) -> Array:
 
 @primitive(lambda g, y, a: g * y)
 def exp(a: Array) -> Array:
-    return np.exp(a)
+    return np.exp(floats(a))
 
 
 @primitive(lambda g, y, a: g / a)
 def log(a: Array) -> Array:
-    return np.log(a)
+    return np.log(floats(a))
 
 
 @primitive(lambda g, y, a: g / (2 * y))
 def sqrt(a: Array) -> Array:
-    return np.sqrt(a)
+    return np.sqrt(floats(a))
 
 
 @primitive(lambda g, y, a: g * np.sign(a))
@@ -95,16 +107,17 @@ def abs_(a: Array) -> Array:
 
 @primitive(lambda g, y, a: g * (1 - y * y))
 def tanh(a: Array) -> Array:
-    return np.tanh(a)
+    return np.tanh(floats(a))
 
 
-@primitive(lambda g, y, a: g * (y > 0))
+@primitive(lambda g, y, a: g * ~(y <= 0))  # NaN passes the gradient on, as in torch
 def relu(a: Array) -> Array:
     return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 
 
 @primitive(lambda g, y, a: g * y * (1 - y))
 def sigmoid(a: Array) -> Array:
+    a = a if a.dtype.kind == "f" else floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
     return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
 
@@ -119,26 +132,34 @@ def clip(a: Array, low: float | None, high: float | None) -> Array:
     return np.clip(a, low, high)
 
 
+@primitive(lambda g, y, a, dtype: g)  # the tape converts it back
+def astype(a: Array, dtype: Any) -> Array:
+    return a.astype(dtype)
+
+
 # ---------------------------------------------------------------- reductions
 
 
-def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
-    """Give a reduced array its axes back, with length 1."""
-    return g if keepdims or axis is None else np.expand_dims(g, axis)
+def _restore_axes(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
+    """Give an array that was reduced from ``a`` its axes back, with length 1."""
+    if keepdims or axis is None:
+        return g
+    reduced = {i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+    return g.reshape([1 if i in reduced else n for i, n in enumerate(a.shape)])
 
 
+@primitive(lambda g, y, spread, of, a, **axes: g.sum(**axes), None, None)
 def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to all elements."""
     spread = np.empty_like(a)
-    spread[...] = _restore_axes(g, axis, keepdims)
+    spread[...] = _restore_axes(g, a, axis, keepdims)
     return spread
 
 
 def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to the elements that equal ``y``; elements that tie share it."""
-    hit = a == _restore_axes(y, axis, keepdims)
-    share = hit / hit.sum(axis=axis, keepdims=True, dtype=a.dtype)
-    return _restore_axes(g, axis, keepdims) * share
+    hit = (a == _restore_axes(y, a, axis, keepdims)).astype(a.dtype)
+    return _restore_axes(g, a, axis, keepdims) * (hit / hit.sum(axis=axis, keepdims=True))
 
 
 @primitive(_spread)
@@ -146,7 +167,8 @@ def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, **axes: _spread(g * (y.size / a.size), y, a, **axes))
+@primitive(lambda g, y, a, **axes:
+           _spread(g * (prod(y.shape) / max(prod(a.shape), 1)), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
@@ -191,14 +213,26 @@ def concatenate(*arrays: Array, axis: int) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
 def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     """Zeros, plus ``g`` at ``index``; an index that occurs twice gets both gradients."""
     total = np.zeros(a.shape, a.dtype, like=a)
-    backend_of(a).scatter_add(total, index, g)
+    backend_of(total).scatter_add(total, index, g)
     return total
 
 
-@primitive(_add_at)
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
+def _put_at(g: Array, y: Array, a: Array, index: Any) -> Array:
+    """As ``_add_at``; numbers and slices name no element twice, so assigning is enough."""
+    for part in index if isinstance(index, tuple) else (index,):
+        if not isinstance(part, (int, slice, EllipsisType, NoneType)):
+            return _add_at(g, y, a, index)
+    total = np.zeros(a.shape, a.dtype, like=a)
+    total[index] = g
+    return total
+
+
+@primitive(_put_at)
 def getitem(a: Array, index: Any) -> Array:
     return a[index]
 
@@ -211,19 +245,23 @@ def lookup(table: Array, ids: Array) -> Array:
 # ---------------------------------------------------------------- matrix products
 
 
+def _t(a: Array) -> Array:
+    """Transpose each matrix of a stack."""
+    return a.transpose(*range(a.ndim - 2), -1, -2)
+
+
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
-        return np.expand_dims(g, -1) * b
-    return (np.expand_dims(g, -2) @ np.swapaxes(b, -1, -2))[..., 0, :] if a.ndim == 1 \
-        else g @ np.swapaxes(b, -1, -2)
+        return g[..., None] * b
+    return (g[..., None, :] @ _t(b))[..., 0, :] if a.ndim == 1 else g @ _t(b)
 
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:
-        return a * g if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
+        return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
     if b.ndim == 1:
-        return (np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1))[..., 0]
-    return np.swapaxes(a, -1, -2) @ g
+        return (_t(a) @ g[..., None])[..., 0]
+    return _t(a) @ g
 
 
 @primitive(_matmul_left, _matmul_right)
@@ -257,14 +295,14 @@ def cross_entropy(a: Array, target: Array) -> Array:
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
-@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / pred.size)),
-           lambda g, y, pred, target: (target - pred) * (g * (2 / pred.size)))
+@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / max(prod(pred.shape), 1))),
+           lambda g, y, pred, target: (target - pred) * (g * (2 / max(prod(pred.shape), 1))))
 def mean_squared_error(pred: Array, target: Array) -> Array:
     difference = (pred - target).reshape(-1)
     return difference @ difference / difference.size
 
 
-@primitive(lambda g, y, a, target: g * (sigmoid.forward(a) - target),
+@primitive(lambda g, y, a, target: g * (sigmoid(a) - target),
            lambda g, y, a, target: -g * a)
 def binary_cross_entropy(a: Array, target: Array) -> Array:
     """-log p(target) with p = sigmoid(a), element by element, without overflow."""
@@ -277,3 +315,7 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
+# functions with derivative 0 where they have one: their results are constants
+STEPS = {"sign", "floor", "ceil", "rint", "trunc"}
+FUNCTIONS: dict[str, Any] = {}
+"""The function of tensors for each of NumPy's, by the name of the function; from creation.py."""

@@ -1,14 +1,16 @@
 """Primitives: functions on arrays with one derivative rule per input."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import CO_VARARGS
 from typing import Any
 
 from ..backend import Array, DeviceError, mixed_devices
 
 # rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
 # output y and has its shape. A rule need not undo broadcasting. What it returns is a new array, or
-# one of its arguments or a view of one; never an array that it keeps.
+# one of its arguments or a view of one; never an array that it keeps. With create_graph all
+# arguments that need a gradient are tensors, so a rule is written in words that both know.
 Rule = Callable[..., Any]
 
 
@@ -43,11 +45,52 @@ class Primitive:
     rules: tuple[Rule | None, ...]
     each: Rule | None = None
 
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Return the output: a tensor, as by ``apply``, if there is one among the inputs.
+
+        Parameters
+        ----------
+        *inputs : Tensor, array or number
+            What is differentiated.
+        **options
+            Further arguments, without a gradient.
+
+        Returns
+        -------
+        Tensor or array
+            The output; an array if no input is a tensor.
+        """
+        for x in inputs:
+            if hasattr(x, "_apply"):
+                return x._apply(self, *inputs, **options)
+        return self.forward(*inputs, **options)
+
     def rule(self, position: int) -> Rule | None:
         """Return the derivative rule of input number ``position``."""
         if self.each is not None:
             return partial(self.each, position=position)
-        return self.rules[position] if position < len(self.rules) else None
+        return self.rules[position] if position < len(self.rules) else missing_rule
+
+
+def missing_rule(*inputs: Any, **options: Any) -> Array:
+    """Stand for a rule that was not given; None says that an input has no gradient.
+
+    Parameters
+    ----------
+    *inputs, **options
+        Those of a rule.
+
+    Returns
+    -------
+    array
+        Never.
+
+    Raises
+    ------
+    TypeError
+        Always.
+    """
+    raise TypeError("@primitive was given no derivative rule for this input")
 
 
 def primitive(*rules: Rule | None, each: Rule | None = None
@@ -66,17 +109,28 @@ def primitive(*rules: Rule | None, each: Rule | None = None
     callable
         The decorator.
 
+    Raises
+    ------
+    TypeError
+        If a rule does not take ``g``, ``y`` and an input, for example because the brackets are
+        missing.
+
     Examples
     --------
-    >>> from minifast import apply, gradcheck, tensor
+    >>> from minifast import gradcheck, tensor
     >>> @primitive(lambda g, y, x: g * 3 * x ** 2)
     ... def cube(x):
     ...     return x ** 3
-    >>> apply(cube, tensor([1., 2.]))
+    >>> cube(tensor([1., 2.]))
     tensor([1., 8.])
     >>> gradcheck(cube, tensor([1., 2.]))
     True
     """
+    for code in (getattr(rule, "__code__", None) for rule in rules):
+        if code and code.co_argcount < 3 and not code.co_flags & CO_VARARGS:
+            raise TypeError(f"{code.co_name} is no rule(g, y, *inputs, **options); write "
+                            "@primitive(rule, ...) with a derivative rule for each input")
+
     def make(forward: Callable[..., Array]) -> Primitive:
         return Primitive(forward.__name__.strip("_"), forward, rules, each)
     return make
@@ -108,9 +162,58 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                            f"{' and '.join(sorted(devices))}; bring them together with "
                            "tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
+    if {"dim", "keepdim"} & options.keys():
+        return TypeError(f"{name}: write axis= and keepdims= for torch's dim= and keepdim=")
+    if "negative integer powers" in str(error):
+        return TypeError(f"{name}: {error}; convert the base first: tensor.float()")
     given = "".join(f", {k}={v!r}" for k, v in options.items())
     if isinstance(error, ValueError):
         return ShapeError(f"{name}: shapes {shapes} do not fit together{given} ({error}); "
                           "print the shapes, and use .reshape(...) or .t() to line the axes up")
     kind = IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``.
+
+    Examples
+    --------
+    >>> as_tuple([(2, 3)])
+    (2, 3)
+    """
+    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
+    return tuple(numbers[0] if one else numbers)
+
+
+def checked_axis(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front.
+
+    Parameters
+    ----------
+    axis : int
+        The axis; a negative one is counted from the end.
+    ndim : int
+        The number of axes.
+
+    Returns
+    -------
+    int
+        The axis, from 0 to ``ndim - 1``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+
+    Examples
+    --------
+    >>> checked_axis(-1, 3)
+    2
+    """
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
+    return axis % ndim

@@ -1,18 +1,24 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
-from itertools import count
-from typing import Any, ParamSpec, Protocol, TypeVar
+from inspect import isgeneratorfunction
+from itertools import zip_longest
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from ..backend import Array
-from .primitive import Primitive
+from .changes import Unread, changed, clock
+from .primitive import Primitive, Rule, ShapeError, missing_rule
 
 
 class GraphReleasedError(RuntimeError):
     """A backward pass through a part of the graph that an earlier one has released."""
+
+
+class ChangedArrayError(RuntimeError):
+    """A backward pass that needs an array which was changed in place after the forward pass."""
 
 
 class Variable(Protocol):
@@ -46,6 +52,7 @@ class Node:
     position : int
         The number of the node, counted over all nodes ever made. An output has a higher number
         than its inputs, so descending numbers are a topological order and no sort is needed.
+        Changes of arrays take numbers from the same clock.
     """
 
     op: Primitive
@@ -53,34 +60,123 @@ class Node:
     arrays: list[Any]
     output: Array
     options: dict[str, Any]
-    position: int = field(default_factory=count().__next__, init=False)
+    position: int = field(default_factory=clock.__next__, init=False)
 
-    def gradients(self, g: Array) -> Iterator[tuple[Variable, Array]]:
+    def gradients(self, g: Array, create_graph: bool = False) -> Iterator[tuple[Variable, Array]]:
         """Yield each input that needs a gradient together with its gradient.
 
         Parameters
         ----------
-        g : array
+        g : array or Tensor
             The gradient of the output.
+        create_graph : bool
+            Whether ``g`` and the results are tensors, which can be differentiated again.
 
         Yields
         ------
-        Variable, array
+        Variable, array or Tensor
             An input and its gradient, which has the shape and type of the input.
 
         Raises
         ------
         GraphReleasedError
             If an earlier backward pass has released the node.
+        ChangedArrayError
+            If an array that a rule reads was changed in place after the forward pass.
+        TypeError
+            If a rule does not run on tensors.
+        ShapeError
+            If a rule returns an array of another shape. A note at this and at any other error in
+            a rule names the operation, the input and the shapes.
         """
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
+        if changed.last > self.position:
+            self.check_changes(g.data if create_graph else g)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
-        for x, array, rule in zip(self.inputs, self.arrays, rules, strict=False):
+        each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
+        for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
-                yield x, unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
+                try:
+                    dx = self._on_tensors(rule, g) if create_graph \
+                        else rule(g, self.output, *self.arrays, **self.options)
+                    dx = unbroadcast(dx, array)
+                except Exception as error:
+                    shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
+                    kind = " with tensors, because of create_graph" if create_graph else ""
+                    error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
+                                   f"inputs {shapes} and an output {self.output.shape}; a rule is "
+                                   f"called as rule(g, y, *inputs, **options){kind}")
+                    raise
+                yield x, dx
+
+    def _on_tensors(self, rule: Rule, g: Any) -> Any:
+        """Apply a rule to tensors, so that its result has a graph of its own."""
+        y, inputs = type(g)(self.output), list(self.arrays)
+        y.requires_grad, y.node = True, self
+        for i, x in enumerate(self.inputs or ()):
+            if isinstance(x, type(g)) and x.requires_grad:
+                if x.data is not inputs[i]:
+                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced; compute it anew")
+                inputs[i] = x
+        if isinstance(dx := rule(g, y, *inputs, **self.options), type(g)):
+            return dx
+        raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be differentiated "
+                        "again; in an accelerated fit set learn.fast = False")
+
+    # ---- arrays that have changed
+
+    def check_changes(self, g: Array) -> None:
+        """Refuse arrays that a rule reads and that are known to have changed.
+
+        Parameters
+        ----------
+        g : array
+            The gradient of the output.
+
+        Raises
+        ------
+        ChangedArrayError
+            If there is one.
+        """
+        for i, array in enumerate((self.output, *self.arrays)):
+            position, where = changed.of(array)
+            if position > self.position and self.reads(i, g):
+                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, so its "
+                                        "gradient would be wrong; call backward() before that")
+
+    def reads(self, i: int, g: Array) -> bool:
+        """Return whether a rule needs the values of an array, not only its shape.
+
+        Parameters
+        ----------
+        i : int
+            0 for the output, 1 for the first input.
+        g : array
+            The gradient of the output.
+
+        Returns
+        -------
+        bool
+            Whether a rule fails if it is given the shape and the type only.
+        """
+        arrays = [self.output, *self.arrays]
+        arrays[i] = Unread(arrays[i])
+        rules = [self.op.rule(j) for j, x in enumerate(self.inputs or ())
+                 if getattr(x, "requires_grad", False)]
+        try:
+            for rule in filter(None, rules):
+                rule(g, *arrays, **self.options)
+        except Exception:  # a rule may fail in any way
+            return True
+        return False
+
+    def describe(self, i: int) -> str:
+        """Return the words for the output (0) or an input (1, ...) in an error message."""
+        role = f"input {i - 1}" if i else "the output"
+        return f"{role} of '{self.op.name}', {(self.output, *self.arrays)[i].shape},"
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -98,6 +194,11 @@ def unbroadcast(g: Array, x: Array) -> Array:
     array
         ``g``, summed over the axes along which ``x`` was broadcast; ``g`` itself if nothing
         has to change.
+
+    Raises
+    ------
+    ShapeError
+        If the shape of ``g`` is not one to which ``x`` can be broadcast.
     """
     if g.dtype != x.dtype:
         g = g.astype(x.dtype)
@@ -105,7 +206,10 @@ def unbroadcast(g: Array, x: Array) -> Array:
         return g
     added = g.ndim - len(x.shape)
     stretched = [added + i for i, n in enumerate(x.shape) if n == 1]
-    return g.sum(axis=(*range(added), *stretched)).reshape(x.shape)
+    total = g.sum(axis=(*range(added), *stretched), keepdims=True) if added >= 0 else g
+    if total.shape[max(added, 0):] != x.shape:
+        raise ShapeError(f"a gradient of shape {g.shape} for an input of shape {x.shape}")
+    return total.reshape(x.shape)
 
 
 def _own(dx: Array, *held: Array) -> Array:
@@ -114,7 +218,8 @@ def _own(dx: Array, *held: Array) -> Array:
     return dx.copy() if shared else dx
 
 
-def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
+def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: bool = False,
+              inputs: Sequence[Variable] = ()) -> list[Any]:
     """Carry a gradient from ``root`` back to every leaf that requires one.
 
     A heap yields the nodes in descending order of position. So there is no recursion, and each
@@ -124,36 +229,50 @@ def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
     ----------
     root : Variable
         Where the walk starts.
-    g : array
+    g : array or Tensor
         The gradient of ``root``.
     retain_graph : bool
         Whether to keep the arrays of the nodes for another walk.
+    create_graph : bool
+        Whether ``g`` is a tensor, and so are all gradients.
+    inputs : sequence of Variable
+        Leaves or results of operations whose gradients are returned. If there are any, leaves
+        accumulate nothing.
+
+    Returns
+    -------
+    list of array or Tensor
+        The gradients of ``inputs``; None for one that ``root`` does not depend on.
     """
-    if root.node is None:
+    wanted = {x.node or x for x in inputs}
+    gradients: dict[Any, Any] = {root.node or root: g}
+    heap = [(-root.node.position, root.node)] if root.node else []
+    if not heap and not inputs:
         root.accumulate(g)
-        return
-    gradients: dict[Node, Array] = {root.node: g}
-    heap = [(-root.node.position, root.node)]
     while heap:
         node = heappop(heap)[1]
-        g = gradients.pop(node)
-        for x, dx in node.gradients(g):
-            if x.node is None:
-                x.accumulate(_own(dx, g, node.output, *node.arrays))
-            elif x.node in gradients:
-                gradients[x.node] = gradients[x.node] + dx  # not in place: dx may be shared
+        g = gradients[node] if node in wanted else gradients.pop(node)
+        for x, dx in node.gradients(g, create_graph):
+            key = x.node or x
+            if key is x and not inputs:
+                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+            elif key in gradients:
+                gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
-                gradients[x.node] = dx
-                heappush(heap, (-x.node.position, x.node))
+                gradients[key] = dx
+                if key is x.node:
+                    heappush(heap, (-key.position, key))
         if not retain_graph:
             node.inputs, node.arrays, node.output = None, [], None
+    return [gradients.get(x.node or x) for x in inputs]
 
 
 # ---------------------------------------------------------------- recording or not
 
 P = ParamSpec("P")
 R = TypeVar("R")
-recording: ContextVar[bool] = ContextVar("recording", default=True)
+# what makes the nodes; None records nothing
+recording: ContextVar[Callable[..., Node] | None] = ContextVar("recording", default=Node)
 
 
 class no_grad:  # noqa: N801  (torch's name)
@@ -171,18 +290,36 @@ class no_grad:  # noqa: N801  (torch's name)
     """
 
     def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
+        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> "no_grad":
-        self._tokens.append(recording.set(False))
+        self._tokens.append(recording.set(None))
         return self
 
     def __exit__(self, *error: object) -> None:
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        resumed = isgeneratorfunction(func)
+
         @wraps(func)
         def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
             with no_grad():  # a new one for each call, because threads may share func
-                return func(*args, **kwargs)
+                result = func(*args, **kwargs)
+            return cast(R, _Unrecorded(result)) if resumed else result
         return unrecorded
+
+
+class _Unrecorded(Generator[Any, Any, Any]):
+    """A generator that records nothing while it runs; its caller does in between."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+
+    @no_grad()
+    def send(self, value: Any) -> Any:
+        return self.generator.send(value)
+
+    @no_grad()
+    def throw(self, *error: Any) -> Any:
+        return self.generator.throw(*error)

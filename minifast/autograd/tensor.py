@@ -7,12 +7,42 @@ import numpy as np
 
 from ..backend import Array, backend_of, transfer
 from . import ops
+from .changes import changed
 from .display import show_tensor
-from .primitive import Primitive, ShapeError, explain
+from .primitive import Primitive, ShapeError, as_tuple, checked_axis, explain
 from .tape import Node, recording, walk_back
 
 Operand: TypeAlias = Any  # a tensor, an array or a number
+Operator: TypeAlias = Callable[["Tensor", Operand], "Tensor"]
 Number: TypeAlias = int | float
+
+
+def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
+    """Return the methods for ``a + b``, for ``b + a`` and for ``a += b``.
+
+    The last one changes the array itself, as in torch, unless it is recorded.
+    """
+    def left(a: "Tensor", b: Operand) -> "Tensor":
+        return apply(op, a, b)
+
+    def right(a: "Tensor", b: Operand) -> "Tensor":
+        return apply(op, b, a)
+
+    def in_place(a: "Tensor", b: Operand) -> "Tensor":
+        if recording.get() and a.requires_grad and a.node is None:
+            raise RuntimeError(f"{op.name} in place would change a leaf that requires a gradient; "
+                               "do it in `with no_grad():`, or write a = a + b instead of a += b")
+        if (result := apply(op, a, b)).requires_grad:
+            return result
+        changed.mark([a.data])
+        np.copyto(a.data, result.data)
+        return a
+    return left, right, in_place
+
+
+def _comparison(function: Callable[[Any, Any], Any]) -> Operator:
+    """Return the method for a comparison, whose result is a constant."""
+    return lambda a, b: _constant(function, a, b)
 
 
 class Tensor:
@@ -24,7 +54,8 @@ class Tensor:
     Parameters
     ----------
     data : array
-        The values. An array is kept as it is, not copied; a NumPy scalar or a list becomes one.
+        The values. An array is kept as it is, not copied, unless its bytes are not in the
+        machine's order; a NumPy scalar or a list becomes an array.
     requires_grad : bool
         Whether ``backward`` computes a gradient.
 
@@ -33,7 +64,8 @@ class Tensor:
     data : array
         The values.
     grad : array or None
-        The gradient; None before the first ``backward`` and after ``zero_grad``.
+        The gradient; None before the first ``backward`` and after ``zero_grad``. A tensor after
+        ``backward(create_graph=True)``.
     requires_grad : bool
         Whether a gradient is wanted.
     node : Node or None
@@ -58,12 +90,13 @@ class Tensor:
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         is_array = hasattr(data, "dtype") and not isinstance(data, np.generic)
         self.data: Array = data if is_array else np.asarray(data)
+        if not self.data.dtype.isnative:
+            self.data = self.data.astype(self.data.dtype.newbyteorder("="))
         self.grad: Array | None = None
         self.node: Node | None = None
-        self.requires_grad = requires_grad
-        if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"only floats have gradients; this tensor holds {self.data.dtype}. "
-                            "Convert it first: tensor.float()")
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
 
     # ---- properties
 
@@ -118,15 +151,22 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
-            return NotImplemented
+            raise TypeError(f"np.{ufunc.__name__} takes tensors in plain calls only, without "
+                            f".{method} and options; use a tensor's method, or tensor.numpy()")
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
-        if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
+        if result.dtype.kind == "f" and ufunc.__name__ not in ops.STEPS \
+                and any(getattr(x, "requires_grad", False) for x in inputs):
             raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
                             "gradient would be lost; use tensor.detach(), or write a primitive "
                             "for it")
         return result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Differentiate the functions of a list; others see arrays, through ``__array__``."""
+        known = ops.FUNCTIONS.get(function.__name__, function._implementation)
+        return known(*args, **kwargs)
 
     def item(self) -> Any:
         """Return the only element as a Python number. On a GPU this waits for the device.
@@ -181,11 +221,12 @@ class Tensor:
         return self.to("cpu")
 
     def astype(self, dtype: Any) -> "Tensor":
-        """Return a copy with another number type. No gradient flows back through it."""
-        return Tensor(self.data.astype(dtype))
+        """Return a copy with another number type; differentiable from float to float."""
+        to_float = np.dtype(dtype).kind == "f"
+        return apply(ops.astype, self, dtype=dtype) if to_float else Tensor(self.data.astype(dtype))
 
     def float(self) -> "Tensor":
-        """Return the tensor as float32."""
+        """Return the tensor as float32, differentiable."""
         return self if self.data.dtype == np.float32 else self.astype(np.float32)
 
     def long(self) -> "Tensor":
@@ -203,7 +244,26 @@ class Tensor:
         return self * 1 if self.requires_grad else Tensor(self.data.copy())
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Set ``requires_grad`` and return the tensor."""
+        """Set ``requires_grad`` and return the tensor.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether ``backward`` computes a gradient.
+
+        Returns
+        -------
+        Tensor
+            This tensor.
+
+        Raises
+        ------
+        TypeError
+            If the tensor holds no floats.
+        """
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
+                            "Convert it first: tensor.float()")
         self.requires_grad = requires_grad
         return self
 
@@ -211,7 +271,8 @@ class Tensor:
         """Set the gradient to None."""
         self.grad = None
 
-    def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False,
+                 create_graph: bool = False) -> None:
         """Compute the derivative of this tensor by every leaf, and add it to the leaf's ``grad``.
 
         Parameters
@@ -220,6 +281,10 @@ class Tensor:
             Where the walk starts, of this tensor's shape; needed unless there is one element.
         retain_graph : bool
             Whether to keep the graph for another call; otherwise it is released.
+        create_graph : bool
+            Whether ``grad`` becomes a tensor with a graph of its own, so that it can be
+            differentiated again. The graph of this tensor is kept. `grad` does the same without
+            touching the leaves.
 
         Raises
         ------
@@ -227,7 +292,14 @@ class Tensor:
             If the tensor does not depend on one that requires a gradient.
         ShapeError
             If ``gradient`` has another shape, or is needed and missing.
+        ChangedArrayError
+            If an array that is needed was changed in place after the forward pass.
         """
+        self._walk_back(gradient, retain_graph, create_graph)
+
+    def _walk_back(self, gradient: Operand | None, retain_graph: bool, create_graph: bool,
+                   inputs: Sequence["Tensor"] = ()) -> list[Any]:
+        """Check where the walk starts, and walk."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -235,59 +307,33 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            walk_back(self, np.ones_like(self.data), retain_graph)
-            return
-        if not hasattr(gradient, "dtype"):
-            gradient = transfer(np.asarray(gradient), self.device)
-        if np.shape(gradient) != self.shape:
-            raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
-        start = _constant(operator.add, np.zeros_like(self.data), gradient)  # checks the device
-        walk_back(self, start.data, retain_graph)
+            start = Tensor(np.ones_like(self.data))
+        else:
+            if not hasattr(gradient, "dtype"):
+                gradient = transfer(np.asarray(gradient), self.device)
+            if gradient.shape != self.shape:
+                raise ShapeError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
+            start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
+        return walk_back(self, start if create_graph else start.data, retain_graph or create_graph,
+                         create_graph, inputs)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``; the first gradient becomes it."""
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
+        elif isinstance(gradient, Tensor) or isinstance(self.grad, Tensor):
+            self.grad = self.grad + gradient
         else:
             self.grad += gradient
 
     # ---- arithmetic
 
-    def __add__(self, other: Operand) -> "Tensor":
-        return apply(ops.add, self, other)
-
-    def __radd__(self, other: Operand) -> "Tensor":
-        return apply(ops.add, other, self)
-
-    def __sub__(self, other: Operand) -> "Tensor":
-        return apply(ops.sub, self, other)
-
-    def __rsub__(self, other: Operand) -> "Tensor":
-        return apply(ops.sub, other, self)
-
-    def __mul__(self, other: Operand) -> "Tensor":
-        return apply(ops.mul, self, other)
-
-    def __rmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.mul, other, self)
-
-    def __truediv__(self, other: Operand) -> "Tensor":
-        return apply(ops.div, self, other)
-
-    def __rtruediv__(self, other: Operand) -> "Tensor":
-        return apply(ops.div, other, self)
-
-    def __pow__(self, other: Operand) -> "Tensor":
-        return apply(ops.pow_, self, other)
-
-    def __rpow__(self, other: Operand) -> "Tensor":
-        return apply(ops.pow_, other, self)
-
-    def __matmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.matmul, self, other)
-
-    def __rmatmul__(self, other: Operand) -> "Tensor":
-        return apply(ops.matmul, other, self)
+    __add__, __radd__, __iadd__ = _operators(ops.add)
+    __sub__, __rsub__, __isub__ = _operators(ops.sub)
+    __mul__, __rmul__, __imul__ = _operators(ops.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _operators(ops.div)
+    __pow__, __rpow__, __ipow__ = _operators(ops.pow_)
+    __matmul__, __rmatmul__ = _operators(ops.matmul)[:2]
 
     def __neg__(self) -> "Tensor":
         return apply(ops.neg, self)
@@ -297,34 +343,23 @@ class Tensor:
 
     # ---- comparison, without gradients
 
-    def __lt__(self, other: Operand) -> "Tensor":
-        return _constant(operator.lt, self, other)
-
-    def __le__(self, other: Operand) -> "Tensor":
-        return _constant(operator.le, self, other)
-
-    def __gt__(self, other: Operand) -> "Tensor":
-        return _constant(operator.gt, self, other)
-
-    def __ge__(self, other: Operand) -> "Tensor":
-        return _constant(operator.ge, self, other)
-
-    def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return _constant(operator.eq, self, other)
-
-    def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
-        return _constant(operator.ne, self, other)
+    __lt__ = _comparison(operator.lt)
+    __le__ = _comparison(operator.le)
+    __gt__ = _comparison(operator.gt)
+    __ge__ = _comparison(operator.ge)
+    __eq__ = _comparison(operator.eq)  # type: ignore[assignment]
+    __ne__ = _comparison(operator.ne)  # type: ignore[assignment]
+    __and__ = _comparison(operator.and_)
+    __or__ = _comparison(operator.or_)
 
     def __invert__(self) -> "Tensor":
         return Tensor(~self.data)
 
-    def __and__(self, other: Operand) -> "Tensor":
-        return _constant(operator.and_, self, other)
-
-    def __or__(self, other: Operand) -> "Tensor":
-        return _constant(operator.or_, self, other)
-
     # ---- functions of each element
+
+    @staticmethod
+    def _apply(op: Primitive, *inputs: Any, **options: Any) -> "Tensor":
+        return apply(op, *inputs, **options)
 
     def exp(self) -> "Tensor":
         """Return e to the power of each element."""
@@ -371,7 +406,7 @@ class Tensor:
 
     # ---- reductions
 
-    def sum(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def sum(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the sum.
 
         Parameters
@@ -380,15 +415,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The sums.
         """
-        return apply(ops.sum_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.sum_, self, axis=axis, keepdims=keepdims, **other)
 
-    def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def mean(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the mean.
 
         Parameters
@@ -397,15 +434,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The means.
         """
-        return apply(ops.mean, self, axis=axis, keepdims=keepdims)
+        return apply(ops.mean, self, axis=axis, keepdims=keepdims, **other)
 
-    def max(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def max(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the largest value; elements that tie share the gradient.
 
         Parameters
@@ -414,15 +453,17 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The largest values.
         """
-        return apply(ops.max_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.max_, self, axis=axis, keepdims=keepdims, **other)
 
-    def min(self, axis: ops.Axis = None, keepdims: bool = False) -> "Tensor":
+    def min(self, axis: ops.Axis = None, keepdims: bool = False, **other: Any) -> "Tensor":
         """Return the smallest value; elements that tie share the gradient.
 
         Parameters
@@ -431,13 +472,15 @@ class Tensor:
             The axes to reduce; all by default.
         keepdims : bool
             Whether to keep the reduced axes with length 1.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The smallest values.
         """
-        return apply(ops.min_, self, axis=axis, keepdims=keepdims)
+        return apply(ops.min_, self, axis=axis, keepdims=keepdims, **other)
 
     def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the variance.
@@ -464,6 +507,8 @@ class Tensor:
     def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
+        Where it is 0 its derivative is 0, as in torch.
+
         Parameters
         ----------
         axis : int or tuple of int, optional
@@ -478,7 +523,8 @@ class Tensor:
         Tensor
             The standard deviations.
         """
-        return self.var(axis, keepdims, correction).sqrt()
+        var = self.var(axis, keepdims, correction)
+        return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
     def argmax(self, axis: int | None = None) -> "Tensor":
         """Return the position of the largest value."""
@@ -537,7 +583,9 @@ class Tensor:
 
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
         """Return the same elements in another shape; also torch's ``view``."""
-        return apply(ops.reshape, self, shape=_as_tuple(shape))
+        return apply(ops.reshape, self, shape=as_tuple(shape))
+
+    view = reshape  # torch's name
 
     def flatten(self) -> "Tensor":
         """Return the elements along one axis."""
@@ -546,18 +594,18 @@ class Tensor:
     def squeeze(self, axis: int | None = None) -> "Tensor":
         """Return the tensor without axes of length 1, or without ``axis`` if its length is 1."""
         shape = self.data.shape
-        if axis is not None and shape[_checked_axis(axis, len(shape))] != 1:
+        if axis is not None and shape[checked_axis(axis, len(shape))] != 1:
             return self
         return apply(ops.reshape, self, shape=self.data.squeeze(axis).shape)
 
     def unsqueeze(self, axis: int) -> "Tensor":
         """Return the tensor with a new axis of length 1."""
-        at = _checked_axis(axis, self.ndim + 1)
+        at = checked_axis(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
         """Return the tensor with its axes in another order, by default reversed."""
-        order = _as_tuple(axes) or tuple(range(self.ndim))[::-1]
+        order = as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
 
     def t(self) -> "Tensor":
@@ -630,12 +678,12 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype == _FLOAT64:
+    if output.dtype == _FLOAT64 and "dtype" not in options:
         output = _narrow(output, arrays)
     result = Tensor(output)
-    if needs_grad and recording.get():
+    if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
-        result.node = Node(op, inputs, arrays, output, options)
+        result.node = make_node(op, inputs, arrays, output, options)
     return result
 
 
@@ -644,7 +692,8 @@ _FLOAT64 = np.dtype(np.float64)
 
 def _narrow(output: Array, arrays: list[Any]) -> Array:
     """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
-    wide = any(getattr(a, "dtype", "") == _FLOAT64 and not isinstance(a, float) for a in arrays)
+    wide = any(hasattr(a, "dtype") and a.dtype.char == "d" and not isinstance(a, float)
+               for a in arrays)  # of either order of bytes
     return output if wide else output.astype(np.float32)
 
 
@@ -655,19 +704,6 @@ def _constant(function: Callable[..., Array], *inputs: Any) -> Tensor:
         return Tensor(function(*arrays))
     except (TypeError, ValueError) as error:
         raise explain(function.__name__.strip("_"), arrays, {}, error) from error
-
-
-def _as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
-    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``."""
-    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
-    return tuple(numbers[0] if one else numbers)
-
-
-def _checked_axis(axis: int, ndim: int) -> int:
-    """Return the axis counted from the front; ShapeError if it is out of range."""
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
-    return axis % ndim
 
 
 def _plain_index(index: Any) -> Any:

@@ -1,5 +1,5 @@
 """Data sets of arrays, and loaders that cut them into batches."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,8 +59,8 @@ class ArrayDataset:
 class DataLoader:
     """Batches of a data set, as tensors on its device; ``torch.utils.data.DataLoader``.
 
-    A shuffled batch is one gather for each array, never a loop over rows. A batch in order is a
-    view of the data.
+    A shuffled batch is one gather for each array, never a loop over rows; a batch in order is a
+    copy of a slice. So changing a batch in place does not change the data.
 
     Parameters
     ----------
@@ -100,10 +100,11 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         order = self._shuffled() if self.shuffle else None
+        own: Callable[[Array], Tensor] = Tensor if self.shuffle else lambda a: Tensor(a.copy())
         for start in range(0, len(self) * self.bs, self.bs):
             rows = slice(start, start + self.bs)
             xb, yb = self.dataset[rows if order is None else order[rows]]
-            yield [Tensor(x) for x in xb] if isinstance(xb, list) else Tensor(xb), Tensor(yb)
+            yield [own(x) for x in xb] if isinstance(xb, list) else own(xb), own(yb)
 
     def _shuffled(self) -> Array:
         """Return all row numbers in random order, on the data's device."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.changes import changed
 from ..nn import Embedding, Module, Parameter
 from ..optim import Optimizer, steps
 from ..optim.steps import State
@@ -126,6 +127,7 @@ class Accelerator:
                 return
             if not self.active:
                 self.enter()
+            changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=2)
             for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
                 for flat, spared in flats:
                     now = {**hypers, "wd": 0.} if spared else hypers

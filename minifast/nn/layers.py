@@ -202,7 +202,7 @@ class Dropout(Module):
         if not self.training or not self.p:
             return x
         keep = backend_of(x.data).random(self.rng, self._drawn(x.data)) >= self.p
-        return x * Tensor(keep * np.float32(1 / (1 - self.p)))
+        return x * Tensor(keep * ops.floats(x.data).dtype.type(1 / (1 - self.p)))
 
     def _drawn(self, x: Array) -> Array:
         """Return an array with an element for each random number to draw."""

@@ -31,6 +31,18 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
         else losses.sum()
 
 
+def as_floats(x: Tensor) -> Tensor:
+    """Return a tensor of whole numbers as float32; the difference of two uint8 would overflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_floats(Tensor(np.array([1, 2], np.uint8)))
+    tensor([1., 2.])
+    """
+    return x if x.data.dtype.kind == "f" else x.float()
+
+
 def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Return the mean of (pred - target)^2: torch's ``F.mse_loss``.
 
@@ -61,9 +73,9 @@ def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """
     if pred.shape != target.shape:
         raise ShapeError(f"mse_loss: predictions {pred.shape} and targets {target.shape} differ")
-    if reduction == "mean":
+    if reduction == "mean" and pred.data.dtype.kind == "f":
         return apply(ops.mean_squared_error, pred, target)
-    return reduce_losses((pred - target) ** 2, reduction)
+    return reduce_losses((as_floats(pred) - target) ** 2, reduction)
 
 
 def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -104,7 +116,7 @@ def cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tens
         raise ShapeError(f"cross_entropy: scores (n, classes) and classes (n,) are needed, "
                          f"got {pred.shape} and {target.shape}")
     check_ids(target.data, pred.shape[1], "scores of {n} classes")
-    return reduce_losses(apply(ops.cross_entropy, pred, target), reduction)
+    return reduce_losses(apply(ops.cross_entropy, as_floats(pred), target), reduction)
 
 
 def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
@@ -141,7 +153,7 @@ def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
     if pred.shape != target.shape:
         raise ShapeError(f"binary cross entropy: scores {pred.shape} and targets {target.shape} "
                          "differ")
-    return reduce_losses(apply(ops.binary_cross_entropy, pred, target), reduction)
+    return reduce_losses(apply(ops.binary_cross_entropy, as_floats(pred), target), reduction)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -165,6 +177,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     >>> softmax(tensor([0., 0.]))
     tensor([0.5000, 0.5000])
     """
+    x = as_floats(x)
     e = (x - x.detach().max(axis, keepdims=True)).exp()
     return e / e.sum(axis, keepdims=True)
 

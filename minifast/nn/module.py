@@ -2,6 +2,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Self
+from warnings import warn
 
 import numpy as np
 
@@ -92,7 +93,11 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *inputs: Any) -> Any:
-        output = self.forward(*inputs)
+        try:
+            output = self.forward(*inputs)
+        except Exception as error:
+            _note_layer(error, self)
+            raise
         for hook in self.forward_hooks:
             hook(self, inputs, output)
         return output
@@ -122,6 +127,18 @@ class Module:
             for name, value in vars(module).items():
                 if isinstance(value, kinds):
                     yield f"{prefix}.{name}" if prefix else name, value
+                elif isinstance(value, (list, tuple, dict)):
+                    self._warn_of_hidden(f"{type(module).__name__}.{name}", value)
+
+    def _warn_of_hidden(self, name: str, held: Any) -> None:
+        """Warn of modules and parameters in a list or dict, where nothing finds them."""
+        items = held.values() if isinstance(held, dict) else held
+        if hidden := [x for x in items if isinstance(x, (Module, Parameter))]:
+            known = {id(x) for m in self.modules() for x in (m, *vars(m).values())}
+            if any(id(x) not in known for x in hidden):
+                warn(f"{name}, a {type(held).__name__}, hides {type(hidden[0]).__name__}: it is "
+                     "not trained, saved or moved. Use ModuleList, Sequential or an attribute "
+                     "for each", stacklevel=4)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Return all parameters with their names; a shared parameter comes under each name."""
@@ -303,6 +320,18 @@ class Module:
                  for name, child in self.named_children()]
         body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()
         return f"{type(self).__name__}({body})"
+
+
+def _note_layer(error: Exception, module: Module) -> None:
+    """Keep a note at an error that names the layer in which it was raised: its path in `module`."""
+    below, path = vars(error).get("raised_in", (None, ""))
+    if below is None:
+        path = f" ({type(module).__name__}({module.extra_repr()}))"
+    else:
+        error.__notes__.remove(f"in {type(below).__name__}{path}")
+        path = next((f".{name}" for name, m in module.named_modules() if m is below), ".?") + path
+    vars(error)["raised_in"] = module, path
+    error.add_note(f"in {type(module).__name__}{path}")
 
 
 # ---------------------------------------------------------------- containers

@@ -1,10 +1,12 @@
 """Optimizer: a list of small steps, applied to every trainable parameter of each layer group."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
+from ..autograd.changes import changed
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
@@ -43,19 +45,20 @@ def one_per_group(name: str, value: Any, n: int) -> list[float]:
     Raises
     ------
     ValueError
-        If a sequence has another length than ``n``.
+        If a sequence has another length than ``n``, or a number is not finite.
 
     Examples
     --------
     >>> one_per_group("lr", .1, 2)
     [0.1, 0.1]
     """
-    if not np.ndim(value):
-        return [float(value)] * n
-    if len(value) != n:
-        raise ValueError(f"{name} has {len(value)} values {list(value)} for {n} layer groups; give "
+    values = [float(v) for v in value] if np.ndim(value) else [float(value)] * n
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} values {value} for {n} layer groups; give "
                          f"one number for all, or {n} of them")
-    return [float(v) for v in value]
+    if not all(map(isfinite, values)):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return values
 
 
 class Hyper:
@@ -138,7 +141,8 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If a sequence does not fit the number of groups; nothing is set then.
+            If a sequence does not fit the number of groups, or a number is not finite; nothing is
+            set then.
         """
         n = len(self.groups)
         lists = {name: one_per_group(name, value, n) for name, value in values.items()}
@@ -151,6 +155,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update all trainable parameters from their gradients."""
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
         for group, hypers in zip(self.groups, self.hypers, strict=True):
             for p in group:
                 if p.requires_grad:
@@ -180,6 +185,8 @@ class Optimizer:
             check_replacement(state.device, state.kind[1], data)
         if grad is None:
             p.grad = np.zeros_like(data)
+        elif isinstance(grad, Tensor):  # of backward(create_graph=True)
+            p.grad = grad.data
         if p.no_wd and not self.bn_wd:
             hypers = {**hypers, "wd": 0.}
         try:

@@ -5,7 +5,7 @@ An annealer is called as ``annealer(start, end, pct)``: it returns the value on 
 The names are fastai v1's.
 """
 from collections.abc import Callable, Sequence
-from math import cos, pi
+from math import cos, isfinite, pi
 from typing import TypeAlias
 
 Annealer: TypeAlias = Callable[[float, float, float], float]
@@ -78,6 +78,11 @@ class Phase:
     annealer : callable
         How to go from one to the other.
 
+    Raises
+    ------
+    ValueError
+        If a value is not finite, or ``annealing_exp`` would have to start or end at 0.
+
     Examples
     --------
     >>> Phase(4, 0., 1., annealing_linear)(1)
@@ -86,6 +91,9 @@ class Phase:
 
     def __init__(self, length: int, start: float, end: float,
                  annealer: Annealer = annealing_linear) -> None:
+        if not isfinite(start + end) or (annealer is annealing_exp and start * end <= 0):
+            raise ValueError(f"no schedule leads from {start} to {end}; both must be finite, and "
+                             "above 0 for annealing_exp, which goes in equal ratios")
         self.length, self.start, self.end, self.annealer = max(1, length), start, end, annealer
 
     def __call__(self, step: int) -> float:
@@ -139,6 +147,11 @@ def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85
         Functions of the step. Step i is the value for batch i; step ``n_steps`` is what remains
         in the optimizer at the end.
 
+    Raises
+    ------
+    ValueError
+        If a divisor is not above 0, or a rate or momentum is not finite.
+
     References
     ----------
     Smith 2018, "A disciplined approach to neural network hyper-parameters".
@@ -152,6 +165,9 @@ def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85
     up = int(n_steps * pct_start)
     down = n_steps - up
     last_div = div_factor * 1e4 if final_div is None else final_div
+    if not (div_factor > 0 and last_div > 0):
+        raise ValueError("the first and the last rate are lr_max / div_factor and lr_max / "
+                         f"final_div; both are above 0, got {div_factor} and {last_div}")
     rates = [Phase(up, lr_max / div_factor, lr_max, annealing_cos),
              Phase(down, lr_max, lr_max / last_div, annealing_cos)]
     momenta = [Phase(up, *moms, annealing_cos), Phase(down, *moms[::-1], annealing_cos)]

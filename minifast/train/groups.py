@@ -203,5 +203,5 @@ def lr_range(lr: Any, n: int) -> Any:
     if not lr.start > 0:
         raise ValueError(f"slice({lr.start}, {lr.stop}): rates in equal ratios cannot start at "
                          f"{lr.start}; write slice({lr.stop}) or a small positive start")
-    ratio = lr.stop / lr.start
-    return [lr.start * ratio ** (i / (n - 1)) for i in range(n)] if n > 1 else [lr.stop]
+    step = (lr.stop / lr.start) ** (1 / max(n - 1, 1))  # v1's even_mults
+    return [lr.start * step ** i for i in range(n)] if n > 1 else [lr.stop]

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import ShapeError, Tensor, cat
+from ..nn.losses import as_floats
 from .callback import Callback, Changes, listify
 
 MetricFunction = Callable[..., Tensor]
@@ -108,10 +109,10 @@ def metric_name(metric: Callback) -> str:
 
 
 def _flat(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    pred, target = pred.flatten(), target.flatten()
+    pred, target = as_floats(pred).flatten(), target.flatten()
     if pred.shape != target.shape:
-        raise ShapeError(f"a regression metric needs as many predictions as targets, got "
-                         f"{pred.numel()} and {target.numel()}")
+        raise ShapeError(f"a metric needs as many predictions as targets, got {pred.numel()} "
+                         f"and {target.numel()}")
     return pred, target
 
 
@@ -202,7 +203,7 @@ def mean_squared_logarithmic_error(pred: Tensor, target: Tensor) -> Tensor:
     >>> mean_squared_logarithmic_error(tensor([1.]), tensor([1.]))
     tensor(0.)
     """
-    return mean_squared_error((pred + 1).log(), (target + 1).log())
+    return mean_squared_error((as_floats(pred) + 1).log(), (as_floats(target) + 1).log())
 
 
 def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
@@ -281,9 +282,9 @@ def accuracy(pred: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
 
     Returns
@@ -297,8 +298,8 @@ def accuracy(pred: Tensor, target: Tensor) -> Tensor:
     >>> accuracy(tensor([[.1, .9], [.8, .2]]), tensor([1, 1]))
     tensor(0.5000)
     """
-    best = pred.argmax(-1).reshape(-1)
-    return (best == target.reshape(-1)).float().mean()
+    best, target = _flat(pred.argmax(-1), target)
+    return (best == target).float().mean()
 
 
 def error_rate(pred: Tensor, target: Tensor) -> Tensor:
@@ -306,9 +307,9 @@ def error_rate(pred: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
 
     Returns
@@ -330,9 +331,9 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
 
     Parameters
     ----------
-    pred : Tensor (bs, classes)
+    pred : Tensor (..., classes)
         Scores.
-    target : Tensor (bs,) or (bs, 1)
+    target : Tensor (...) or (..., 1)
         Classes.
     k : int
         Number of scores.
@@ -342,14 +343,24 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
     Tensor
         A single number from 0 to 1.
 
+    Raises
+    ------
+    ShapeError
+        If there are more or fewer targets than rows.
+    ValueError
+        If ``k`` is below 1.
+
     Examples
     --------
     >>> from minifast import tensor
     >>> top_k_accuracy(tensor([[.1, .5, .4]]), tensor([2]), k=2)
     tensor(1.)
     """
-    best = pred.argsort(-1)[:, -min(k, pred.shape[-1]):]
-    return (best == target.reshape(-1, 1)).float().sum(-1).mean()
+    if k < 1:
+        raise ValueError(f"top_k_accuracy looks among the k largest scores, got k={k}")
+    best = pred.argsort(-1)[..., -k:].reshape(-1, min(k, pred.shape[-1]))
+    _, target = _flat(best[:, 0], target)
+    return (best == target.unsqueeze(1)).float().sum(-1).mean()
 
 
 def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
@@ -378,5 +389,6 @@ def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
     >>> accuracy_thresh(tensor([[2., -2.]]), tensor([[1, 1]]))
     tensor(0.5000)
     """
+    pred, target = _flat(pred, target)
     probability = pred.sigmoid() if sigmoid else pred
     return ((probability > thresh) == (target > .5)).float().mean()

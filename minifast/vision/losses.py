@@ -3,7 +3,7 @@ from functools import partial
 
 from ..autograd import Tensor
 from ..nn import FlattenedLoss, cross_entropy, softmax
-from ..nn.losses import reduce_losses
+from ..nn.losses import as_floats, reduce_losses
 
 
 def label_smoothing_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean",
@@ -38,7 +38,7 @@ def label_smoothing_cross_entropy(pred: Tensor, target: Tensor, reduction: str =
     >>> label_smoothing_cross_entropy(tensor([[0., 0.]]), tensor([1]))
     tensor(0.6931)
     """
-    at_target = cross_entropy(pred, target, "none")
+    at_target, pred = cross_entropy(pred, target, "none"), as_floats(pred)
     shifted = pred - pred.detach().max(1, keepdims=True)
     mean_of_all = shifted.exp().sum(1).log() - shifted.mean(1)  # the mean of -log p
     return reduce_losses((1 - eps) * at_target + eps * mean_of_all, reduction)
