@@ -179,6 +179,16 @@ def test_without_home_it_goes_to_the_cache(
     assert not home.exists()
 
 
+def test_a_download_removes_what_a_killed_one_left(
+    home: Path, server: Server, know: Callable[[str, bytes], None]
+) -> None:
+    know(server.url, server.body)
+    (home / "data" / ".ml-100k-killed" / "unpacked").mkdir(parents=True)
+    (home / "data" / ".ml-100k-killed" / "archive.zip").write_bytes(b"half of it")
+    untar_data(server.url, progress=False)
+    assert [path.name for path in (home / "data").iterdir()] == ["ml-100k"]
+
+
 def test_progress_draws_a_bar(
     home: Path, server: Server, know: Callable[[str, bytes], None],
     capsys: pytest.CaptureFixture[str],

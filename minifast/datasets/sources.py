@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, simplefilter
 from zipfile import BadZipFile
@@ -185,14 +184,14 @@ def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None
     if target.exists() and any(target.iterdir()):  # not to be replaced
         raise FileExistsError(f"{target} is there, but has no {_missing(target, archive)}; "
                               "move it away")
+    from ..checkpoints.durable import temporary_folder
     pooch = _quiet_pooch()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{archive.folder}-", dir=target.parent) as tmp:
+    with temporary_folder(target.parent, f".{archive.folder}-") as tmp:
         pooch.retrieve(url, known_hash=f"sha256:{archive.sha256}", fname="archive.zip", path=tmp,
                        downloader=pooch.HTTPDownloader(progressbar=progress),
                        processor=pooch.Unzip(extract_dir="unpacked"))
         try:
-            os.replace(Path(tmp) / "unpacked" / archive.folder, target)
+            os.replace(tmp / "unpacked" / archive.folder, target)
         except OSError:
             # another process may have put the data there in the meantime
             if _missing(target, archive):

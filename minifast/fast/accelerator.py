@@ -78,6 +78,13 @@ class Accelerator:
             self.leave()
             raise
 
+    def restart(self) -> None:
+        """Leave and enter again. What follows depends on weights and state alone."""
+        with uninterrupted():
+            self.leave()
+            self.taken = self.wait = 0
+            self.enter()
+
     def _flags(self) -> list[bool]:
         return [p.requires_grad for group in self.opt.groups for p in group]
 
@@ -159,6 +166,10 @@ class AcceleratedOptimizer(Optimizer):
     def zero_grad(self) -> None:
         """Forget all gradients."""
         self.accelerator.zero_grad()
+
+    def restart(self) -> None:
+        """Go on as after the beginning of a fit, to the bit."""
+        self.accelerator.restart()
 
     @property
     def state(self) -> dict[Parameter, State]:

@@ -271,7 +271,7 @@ class Module:
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True
                         ) -> tuple[list[str], list[str]]:
-        """Copy weights into this module.
+        """Copy weights into this module, after all of them were checked.
 
         Parameters
         ----------
@@ -288,7 +288,34 @@ class Module:
         Raises
         ------
         StateDictError
-            If names do not match and ``strict`` is set, or if a shape differs. No weight changes.
+            See ``check_state_dict``. No weight changes.
+        """
+        new, missing, unexpected = self.check_state_dict(state, strict)
+        own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
+        for name, array in new.items():
+            fill_(own[name], array)
+        return missing, unexpected
+
+    def check_state_dict(self, state: Mapping[str, Any], strict: bool = True
+                         ) -> tuple[dict[str, "np.ndarray[Any, Any]"], list[str], list[str]]:
+        """Return what ``load_state_dict`` would write.
+
+        Parameters
+        ----------
+        state, strict : mapping of str to array or Tensor, bool
+            As in ``load_state_dict``.
+
+        Returns
+        -------
+        new : dict of str to ndarray
+            The weights that both sides have, in the types of this module.
+        missing, unexpected : list of str
+            Names that ``state`` lacks, and names that this module lacks.
+
+        Raises
+        ------
+        StateDictError
+            If names do not match and ``strict`` is set, or if a shape or a kind of type differs.
         """
         own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
         arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
@@ -298,16 +325,19 @@ class Module:
         common = [name for name in own if name in arrays]
         reshaped = [f"{name} {arrays[name].shape} where the model has {own[name].shape}"
                     for name in common if arrays[name].shape != own[name].shape]
-        if reshaped or (strict and (missing or unexpected)):
-            kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+        retyped = [f"{name} {arrays[name].dtype} where the model has {own[name].dtype}" for name
+                   in common if not np.can_cast(arrays[name].dtype, own[name].dtype, "same_kind")]
+        if reshaped or retyped or (strict and (missing or unexpected)):
+            kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped,
+                     "of another type": retyped}
             found = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()
                               if names)
             raise StateDictError(f"these weights do not fit {type(self).__name__}: {found}. Build "
                                  "the model as it was when they were saved, or pass strict=False "
                                  "to load only the names that match")
-        for name in common:
-            fill_(own[name], arrays[name])
-        return missing, unexpected
+        with np.errstate(over="ignore"):
+            new = {name: arrays[name].astype(own[name].dtype, copy=False) for name in common}
+        return new, missing, unexpected
 
     # ---- as text
 

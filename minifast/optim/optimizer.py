@@ -240,24 +240,55 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If it belongs to other groups or other trainable parameters; nothing changes then.
+            See ``check_state_dict``; nothing changes then.
         """
-        if misfit := self.misfit(state):
-            raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
-                             "were, or load with with_opt=False")
-        self.set_hypers(**{name: np.asarray(state[f"hyper.{name}"]).tolist()
-                           for name in self.hypers[-1]})
+        arrays = self.check_state_dict(state)
         loaded = {prefix: (p, State(p)) for prefix, p in self._trainable().items()}
-        for key, value in state.items():
+        for key, array in arrays.items():
             prefix, _, name = key.rpartition(".")
             if prefix in loaded:
                 p, own = loaded[prefix]
                 if name == "count":
-                    own.count = int(value)
+                    own.count = int(array)
                 else:
-                    host = np.array(value, p.data.dtype)
-                    own[name] = backend_of(p.data).from_host(host)
+                    own[name] = backend_of(p.data).from_host(array)
+        self.set_hypers(**{name: arrays[f"hyper.{name}"].tolist() for name in self.hypers[-1]})
         self.state = dict(loaded.values())
+
+    def check_state_dict(self, state: Mapping[str, Any]) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Return what ``load_state_dict`` would write: copies, in the types of the parameters.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Hyper-parameters and state.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The same names.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to other groups or other trainable parameters, if an array does not hold
+            real numbers, or if a count is not a whole number from 0 on.
+        """
+        if misfit := self.misfit(state):
+            raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
+                             "were, or load with with_opt=False")
+        trainable, arrays = self._trainable(), {}
+        for key, array in ((key, np.asarray(value)) for key, value in state.items()):
+            prefix, _, name = key.rpartition(".")
+            is_count = name == "count" and prefix in trainable
+            if array.dtype.kind not in "fiub" or (
+                    is_count and not (0 <= array < 2 ** 53 and array % 1 == 0)):
+                raise ValueError(f"{key} of an optimizer's state cannot be {array} of type "
+                                 f"{array.dtype}; load with with_opt=False")
+            with np.errstate(over="ignore"):
+                arrays[key] = array.astype(np.int64 if is_count else trainable[prefix].dtype
+                                           if prefix in trainable else np.float64)
+        return arrays
 
     def misfit(self, state: Mapping[str, Any]) -> str:
         """Return what keeps ``state`` from being loaded; an empty string if nothing does."""

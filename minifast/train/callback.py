@@ -52,7 +52,7 @@ class Callback:
                                         f"run; {hint}The events are {', '.join(known)}")
 
     def on_train_begin(self, *args: Any, **state: Any) -> Changes:
-        """Run before the first epoch; can set the ``epoch`` to start with."""
+        """Run before the first epoch; can set its ``epoch``, or ``stop_training`` to train none."""
 
     def on_epoch_begin(self, *args: Any, **state: Any) -> Changes:
         """Run before the first batch of an epoch."""
@@ -91,11 +91,20 @@ class LearnerCallback(Callback):
     ----------
     learn : Learner
         The learner that is trained.
+
+    Raises
+    ------
+    ValueError
+        If the learner has something else under this name, such as ``learn.save``.
     """
 
     def __init__(self, learn: Any) -> None:
+        name = snake_case(type(self).__name__)
+        if not isinstance(vars(learn).get(name, getattr(type(learn), name, self)), Callback):
+            raise ValueError(f"a callback of class {type(self).__name__} would replace learn."
+                             f"{name}; give the class another name")
         self.learn = learn
-        setattr(learn, snake_case(type(self).__name__), self)
+        setattr(learn, name, self)
 
 
 def snake_case(name: str) -> str:
@@ -137,16 +146,17 @@ class CallbackHandler:
     Attributes
     ----------
     state : dict of str to object
-        The training state, with fastai v1's keys.
+        The training state, with fastai v1's keys, ``smoothener`` and ``callbacks``.
     smoothener : SmoothenValue
         The smoothed training loss.
     """
 
     def __init__(self, callbacks: Iterable[Callback], metrics: Sequence[Callback] = ()) -> None:
         ordered = sorted(callbacks, key=lambda callback: callback._order)
-        self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
-                                      "skip_validate": False}
         self.smoothener = SmoothenValue(.98)
+        self.state: dict[str, Any] = {"epoch": 0, "iteration": 0, "num_batch": 0,
+                                      "skip_validate": False, "stop_training": False,
+                                      "smoothener": self.smoothener, "callbacks": ordered}
         self._handlers: dict[tuple[str, bool], list[tuple[Any, Any]]] = {}
         for event in EVENTS:
             others = self._handlers[event, False] = _handlers(ordered, event)

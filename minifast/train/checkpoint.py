@@ -1,26 +1,37 @@
 """Checkpoints: weights and optimizer state as named arrays in safetensors files."""
 import os
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from warnings import warn
 
 import numpy as np
 
+from ..nn import StateDictError
+
 Arrays = dict[str, np.ndarray[Any, Any]]
 SUFFIX = ".safetensors"
+POSITIVE, FRACTION = (0., np.inf), (0., np.nextafter(1, 0))
+BUFFERS = {"running_var": POSITIVE}
+STATE = {"square": POSITIVE, "lr": POSITIVE, "wd": POSITIVE, "eps": POSITIVE, "mom": FRACTION,
+         "beta": FRACTION}
+"""The lowest and the highest number that training leaves, by the last part of an array's name."""
 
 
-class CheckpointError(ValueError):
-    """A file is not a checkpoint, or not a complete one."""
+class CheckpointError(StateDictError):
+    """A file is not a complete checkpoint, or does not fit the learner. It is a ValueError."""
 
 
 # ---------------------------------------------------------------- files of arrays
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str, **metadata: str) -> None:
     """Write named arrays; an old file stays until the new one is complete.
+
+    A link stays a link: the file that it leads to is replaced. ``minifast.checkpoints`` waits until
+    the file is on the disk, and removes what killed processes have left beside it.
 
     Parameters
     ----------
@@ -30,6 +41,8 @@ def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str) -> None:
         The arrays.
     kind : str
         The class of the model, kept as metadata.
+    **metadata : str
+        More metadata.
 
     Raises
     ------
@@ -38,13 +51,16 @@ def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str) -> None:
     """
     from safetensors.numpy import save
     content = save({k: np.ascontiguousarray(v).reshape(np.shape(v)) for k, v in arrays.items()},
-                   metadata={"format": "minifast", "kind": kind})
+                   metadata={"format": "minifast", "kind": kind, **metadata})
+    target = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            part = Path(folder) / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if find_spec("minifast.checkpoints") is not None:
+            import_module("minifast.checkpoints.durable").write(target, content)
+        else:
+            part = target.with_name(f".saving-{target.name}")
             part.write_bytes(content)
-            os.replace(part, path)
+            os.replace(part, target)
     except OSError as error:
         raise type(error)(f"cannot write {path}: {error}. Choose a folder that you may write to: "
                           "learn.path = ..., or learn.model_dir = ...") from error
@@ -78,7 +94,7 @@ def load_arrays(path: Path) -> Arrays:
                                 f"{names or 'no checkpoint'}")
     try:
         return dict(sorted(load(path.read_bytes()).items()))
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} is not a whole checkpoint ({error}); it was cut short, "
                               "or something else wrote it. learn.save(...) writes a new one"
                               ) from error
@@ -87,25 +103,104 @@ def load_arrays(path: Path) -> Arrays:
 def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
     """Split the arrays of a checkpoint into the model's and the optimizer's, which can be None.
 
-    Names without the prefixes ``model.`` and ``opt.`` are all taken for a model's.
+    Names without the prefixes ``model.``, ``opt.`` and ``fit.`` are all taken for a model's.
 
     Examples
     --------
     >>> part_state({"w": np.zeros(1)})[1] is None
     True
     """
-    if not all(name.startswith(("model.", "opt.")) for name in arrays):
+    if not all(name.startswith(("model.", "opt.", "fit.")) for name in arrays):
         return arrays, None
     model, opt = ({name.removeprefix(prefix): array for name, array in arrays.items()
                    if name.startswith(prefix)} for prefix in ("model.", "opt."))
     return model, opt or None
 
 
+# ---------------------------------------------------------------- checks before loading
+
+
+def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, opt: Any = None,
+                state: Arrays | None = None) -> None:
+    """Check all that a checkpoint holds, and change nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    model : Module
+        The model.
+    weights : dict of str to array
+        Its new weights and buffers.
+    strict : bool
+        Whether there must be exactly the names of the model.
+    opt : Optimizer, optional
+        The optimizer.
+    state : dict of str to array, optional
+        Its new state.
+
+    Raises
+    ------
+    CheckpointError
+        If something does not fit, is not finite, or out of range.
+    """
+    try:
+        new, *_ = model.check_state_dict(weights, strict)
+        new_state = {} if opt is None else opt.check_state_dict(state)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    _check_numbers(path, weights, new, model.state_dict(), BUFFERS)
+    _check_numbers(path, state or {}, new_state, {}, STATE)
+
+
+def _check_numbers(path: Path, saved: Arrays, new: Arrays, own: Arrays,
+                   ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise CheckpointError if arrays, or their new types, hold what training cannot leave.
+
+    Where the array that is replaced is infinite, as in a mask, the new one may be the same.
+    """
+    wrong = []
+    for name, array in new.items():
+        low, high = ranges.get(name.rpartition(".")[2], (-np.inf, np.inf))
+        good = np.isfinite(array) & (array >= low) & (array <= high)
+        if len(bad := array[~(good | (array == own.get(name, np.nan)))]):
+            wrong.append(f"{name} has {len(bad)} of {array.size} numbers such as {bad[0]}")
+        elif saved[name].dtype.kind != array.dtype.kind:
+            wrong.append(f"{name} is of type {saved[name].dtype}")
+    if wrong:
+        raise CheckpointError(f"{path} holds what training cannot go on with: {', '.join(wrong)}. "
+                              "Training had diverged when it was saved, or the file is damaged; "
+                              "load an earlier checkpoint")
+
+
 # ---------------------------------------------------------------- a learner's checkpoints
 
 
-def _path(learn: Any, file: str | Path) -> Path:
-    path = Path(learn.path, learn.model_dir, file)
+def path_of(learn: Any, file: str | Path) -> Path:
+    """Return where ``save`` and ``load`` have the checkpoint of this name.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    file : str or Path
+        The name, or an absolute path.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the name leads out of the model folder.
+    """
+    folder, inside = Path(learn.path, learn.model_dir), os.path.normpath(file)
+    if inside.partition(os.sep)[0] in (".", ".."):
+        raise ValueError(f"{str(file)!r} names no file in the model folder {folder}; give a name "
+                         "such as 'stage-1', or an absolute path to go elsewhere")
+    path = folder / file
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
@@ -113,12 +208,15 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
          ) -> Path | None:
     """Write a checkpoint to ``<learn.path>/<learn.model_dir>/<file>.safetensors``.
 
+    The old file stays until the new one is complete and on the disk. A model that has diverged can
+    be saved, but `load` refuses it.
+
     Parameters
     ----------
     learn : Learner
         The learner.
     file : str or Path
-        The name.
+        The name, or an absolute path.
     return_path : bool
         Whether to return the path.
     with_opt : bool
@@ -131,10 +229,12 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
 
     Raises
     ------
+    ValueError
+        If a name such as ``'../x'`` leads out of the model folder.
     OSError
         If the file cannot be written.
     """
-    path = _path(learn, file)
+    path = path_of(learn, file)
     arrays = {f"model.{name}": array for name, array in learn.model.state_dict().items()}
     if with_opt and learn.opt is not None:
         arrays |= {f"opt.{name}": array for name, array in learn.opt.state_dict().items()}
@@ -143,14 +243,16 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
 
 
 def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | None = None) -> Any:
-    """Read a checkpoint that ``save`` wrote. Nothing changes if an error is raised.
+    """Read a checkpoint that ``save`` wrote, or weights in any safetensors file.
+
+    Everything is checked before anything is written, so nothing changes if an error is raised.
 
     Parameters
     ----------
     learn : Learner
         The learner.
     file : str or Path
-        The name.
+        The name, or an absolute path.
     strict : bool
         Whether the file must have exactly the names of the model.
     with_opt : bool, optional
@@ -167,21 +269,22 @@ def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | Non
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If the file is not a complete checkpoint.
-    StateDictError
-        If the weights do not fit the model.
+        If the file is not a complete checkpoint, does not fit the model, or holds numbers with
+        which training cannot go on, such as NaN; with ``with_opt=True`` also if there is no
+        optimizer state, or it does not fit. It is a StateDictError and a ValueError.
     ValueError
-        With ``with_opt=True``, if there is no optimizer state or it does not fit.
+        If a name such as ``'../x'`` leads out of the model folder.
     """
-    path = _path(learn, file)
+    path = path_of(learn, file)
     weights, state = part_state(load_arrays(path))
     if with_opt and state is None:
-        raise ValueError(f"{path} holds no optimizer state; it was saved with with_opt=False, "
+        raise CheckpointError(f"{path} holds no optimizer state; it was saved with with_opt=False, "
                          "or before a fit")
     opt = None if with_opt is False or state is None else _fitting_opt(learn, state)
     if with_opt and opt is None:
-        raise ValueError(f"the optimizer state in {path} is of other layer groups or other "
+        raise CheckpointError(f"the optimizer state in {path} is of other layer groups or other "
                          "trainable parameters; freeze as it was, or load with_opt=False")
+    check_state(path, learn.model, weights, strict, opt, state)
     learn.model.load_state_dict(weights, strict)
     if opt is not None:
         learn.opt = opt

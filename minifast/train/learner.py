@@ -114,7 +114,7 @@ class Learner:
     # ---- training
 
     def fit(self, epochs: int, lr: Any = defaults.lr, wd: float | Collection[float] | None = None,
-            callbacks: Any = None) -> None:
+            callbacks: Any = None, resume: bool | str = False) -> None:
         """Train at constant learning rates.
 
         Parameters
@@ -127,6 +127,10 @@ class Learner:
             Weight decay, by default the learner's.
         callbacks : Callback or list of Callback, optional
             Callbacks of this fit.
+        resume : bool or str
+            Whether to save this fit after each epoch, and to go on where the same fit was stopped
+            before; see ``minifast.checkpoints.CheckpointCallback``. A text is the name of the
+            checkpoint.
 
         Raises
         ------
@@ -145,6 +149,8 @@ class Learner:
                 self.opt.set_hypers(lr=rates, wd=decay)
             made = [make(self) for make in self.callback_fns]
             everyone = [*self.callbacks, *made, *listify(callbacks)]
+            if resume:
+                everyone += import_module("minifast.checkpoints").resuming(self, everyone, resume)
             with self._fast_path(everyone):
                 loop.fit(self, epochs, everyone)
 
@@ -188,7 +194,8 @@ class Learner:
                       moms: tuple[float, float] = (.95, .85), div_factor: float = 25.,
                       pct_start: float = .3, final_div: float | None = None,
                       wd: float | Collection[float] | None = None, callbacks: Any = None,
-                      tot_epochs: int | None = None, start_epoch: int | None = None) -> None:
+                      tot_epochs: int | None = None, start_epoch: int | None = None,
+                      resume: bool | str = False) -> None:
         """Train with the one-cycle policy: the learning rate rises, then falls.
 
         Parameters
@@ -213,6 +220,8 @@ class Learner:
             Epochs of the whole cycle, if this fit is a part of it; by default ``cyc_len``.
         start_epoch : int, optional
             The epoch of the cycle with which this fit begins, counted from 0.
+        resume : bool or str
+            Whether to go on where this fit was stopped before, see ``fit``.
 
         References
         ----------
@@ -222,7 +231,7 @@ class Learner:
         max_lr = self.lr_range(max_lr)
         cycle = OneCycleScheduler(self, max_lr, moms, div_factor, pct_start, final_div,
                                   tot_epochs, start_epoch)
-        self.fit(cyc_len, max_lr, wd, [*listify(callbacks), cycle])
+        self.fit(cyc_len, max_lr, wd, [*listify(callbacks), cycle], resume)
 
     def lr_find(self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100,
                 stop_div: bool = True, wd: float | Collection[float] | None = None) -> None:

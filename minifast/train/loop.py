@@ -40,6 +40,8 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
     state, data, model, opt = on.state, learn.data, learn.model, learn.optimizer
     with _training(on, epochs, metrics):
         for _ in range(epochs):
+            if state["stop_training"]:
+                break
             model.train()
             on("epoch_begin", True, num_batch=0, stop_training=False)
             for xb, yb in data.batches(data.train_dl):
@@ -50,8 +52,6 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
             results = [] if skip else validate_batches(learn, data.valid_dl, on)
             on("epoch_end", bool(results), last_metrics=results)
             state["epoch"] += 1
-            if state["stop_training"]:
-                break
 
 
 def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction, opt: Optimizer,

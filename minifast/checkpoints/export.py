@@ -1,0 +1,130 @@
+"""export and load_learner: a trained model in one file that predicts elsewhere."""
+from pathlib import Path
+from typing import Any
+
+from ..collab import CollabLearner
+from ..data import CollabDataBunch, DataBunch
+from ..nn import Module
+from ..train import Learner
+from ..train.checkpoint import CheckpointError, check_state
+from .container import read_container, write_container
+from .objects import NotExportableError, from_object_json, to_object_json
+from .tables import add_test, data_from_json, data_to_json
+
+KIND, FILE = "learner", "export.safetensors"
+
+
+def export(learn: Learner, file: str | Path = FILE) -> None:
+    """Write all that predictions need to ``<learn.path>/<file>``: fastai v1's ``learn.export``.
+
+    These are the weights under torch's names, the model, the loss and how new rows are read. There
+    are no training rows, and no pickle: the file is a safetensors file with JSON as metadata.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    file : str or Path
+        Name of the file, or an absolute path.
+
+    Raises
+    ------
+    NotExportableError
+        If the data are of a class, or have labels, that a file cannot hold. It is a TypeError.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    A model or a loss with parts that are not minifast's is left out, by name: ``load_learner``
+    then needs it as an argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from minifast.data import ArrayDataset
+    >>> from minifast.nn import Linear
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with TemporaryDirectory() as folder:
+    ...     learn.path = folder
+    ...     learn.export()
+    ...     there = load_learner(folder)
+    >>> there.predict(x[0])[0] == learn.predict(x[0])[0]
+    True
+    """
+    content = {"data": data_to_json(learn.data),
+               "model": _described(learn.model), "loss": _described(learn.loss_func)}
+    write_container(Path(learn.path, file), KIND, learn.model.state_dict(), content)
+
+
+def _described(thing: Any) -> dict[str, Any]:
+    name = f"{type(thing).__module__}.{type(thing).__qualname__}"
+    try:
+        return {"name": name, "known": to_object_json(thing, "", ())}
+    except NotExportableError as error:
+        return {"name": name, "why": str(error)}
+
+
+def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
+                 model: Module | None = None, loss_func: Any = None) -> Any:
+    """Return a learner that predicts, from a file of ``learn.export``: fastai v1's function.
+
+    ``learn.predict(row)`` predicts one row; ``learn.data.add_test(df)`` and
+    ``learn.get_preds(DatasetType.Test)`` predict the rows of a frame. There are no training rows.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    file : str or Path
+        Name of the file.
+    test : pandas.DataFrame, optional
+        Rows to predict, for ``learn.data.add_test``.
+    model : Module, optional
+        The model, with any weights. Needed only if a part of it is not minifast's.
+    loss_func : callable, optional
+        The loss. Needed only if it is not minifast's.
+
+    Returns
+    -------
+    Learner
+        A CollabLearner for ratings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If it is damaged or no exported learner, or if the model or the loss has to be given.
+    """
+    place = Path(path, file)
+    arrays, content = read_container(place, KIND)
+    try:
+        data = data_from_json(content["data"], Path(path))
+        made = _made(content["model"], model, "model", arrays)
+        loss = _made(content["loss"], loss_func, "loss_func", arrays)
+        if not (isinstance(made, Module) and callable(loss)):
+            raise ValueError(f"its model is {made!r}, its loss {loss!r}")
+    except (KeyError, TypeError, AttributeError, ImportError, ValueError, IndexError,
+            OverflowError, RecursionError) as error:
+        raise CheckpointError(f"{place} cannot be read: {error}") from error
+    check_state(place, made, arrays)
+    made.load_state_dict(arrays)
+    kind = CollabLearner if isinstance(data, CollabDataBunch) else Learner
+    return kind(data if test is None else add_test(data, test), made.eval(), loss_func=loss)
+
+
+def _made(described: dict[str, Any], given: Any, argument: str, arrays: Any) -> Any:
+    """Return what was given, else what the file describes."""
+    if given is not None:
+        return given
+    if "known" not in described:
+        raise ValueError(f"it holds no {described['name']}, because {described['why']}; make one "
+                         f"and give it: load_learner(..., {argument}=...)")
+    return from_object_json(described["known"], arrays, ())
+
+
+setattr(Learner, "export", export)  # noqa: B010  (a method that this room adds, as fastai's)
+setattr(DataBunch, "add_test", add_test)  # noqa: B010

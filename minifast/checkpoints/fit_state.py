@@ -1,0 +1,222 @@
+"""The state of a fit as arrays and JSON: all that decides how it goes on, and its history."""
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, stack
+from ..backend import backend_of, get_backend
+from ..train import Recorder, Scheduler
+from ..train.checkpoint import CheckpointError, check_state, part_state
+from ..train.recorder import GrowingTable, ProgressBar
+from .container import from_json, read_container, to_json, write_container
+from .random_state import check_random_state, generators, set_random_state
+
+KIND = "fit"
+LISTS = ("lrs", "moms", "group_lrs")
+HISTORY = ("val_losses", "metrics", "nb_batches")
+"""Lists of a recorder that are kept as arrays, and those that are kept as JSON."""
+PLACE = ("epoch", "iteration", "num_batch", "passes", "ended")
+"""Where a fit is."""
+
+
+# ---------------------------------------------------------------- out
+
+
+def save_fit(path: Path, learn: Any, callbacks: Iterable[Any], smoothener: Any,
+             content: Mapping[str, Any]) -> None:
+    """Write the state of a fit between two batches.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    learn : Learner
+        The learner that is trained.
+    callbacks : iterable of Callback
+        The callbacks of the fit.
+    smoothener : SmoothenValue
+        The smoothed loss.
+    content : mapping
+        Position, random states and what else is to be kept, for JSON.
+    """
+    arrays = {f"model.{name}": array for name, array in learn.model.state_dict().items()}
+    arrays |= {f"opt.{name}": array for name, array in learn.optimizer.state_dict().items()}
+    arrays |= {f"fit.grad.{name}": backend_of(p.grad).to_host(p.grad)
+               for name, p in learn.model.named_parameters() if p.grad is not None}
+    arrays["fit.smooth"] = Tensor(smoothener.average).numpy()
+    recorder = learn.recorder
+    arrays["fit.losses"] = stack(list(map(_as_tensor, recorder.losses))).numpy() \
+        if recorder.losses else np.zeros(0)
+    arrays |= {f"fit.{name}": np.array(getattr(recorder, name), np.float64) for name in LISTS}
+    history = {name: getattr(recorder, name) for name in HISTORY}
+    write_container(path, KIND, arrays, {
+        **content, "n_smooth": smoothener.n, "history": to_json(history),
+        "rows": [] if recorder.table is None else recorder.table.rows[1:],
+        "callbacks": [to_json(plain_values(callback)) for callback in callbacks]})
+
+
+def _as_tensor(loss: Any) -> Tensor:
+    return loss if isinstance(loss, Tensor) else Tensor(loss)
+
+
+def plain_values(callback: Any) -> dict[str, Any]:
+    """Return the attributes of a callback that are numbers, texts, or lists of these.
+
+    Those of a Recorder and a ProgressBar are left out.
+
+    Examples
+    --------
+    >>> from minifast.train import Callback
+    >>> callback = Callback()
+    >>> callback.best, callback.learn = .5, object()
+    >>> plain_values(callback)
+    {'best': 0.5}
+    """
+    own = {} if isinstance(callback, (Recorder, ProgressBar)) else vars(callback)
+    return {name: value for name, value in own.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        to_json(value)
+    except TypeError:
+        return False
+    return True
+
+
+def description(learn: Any, n_epochs: int, callbacks: Iterable[Any]) -> dict[str, Any]:
+    """Return what must be the same when a fit goes on, as JSON.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner, when the fit begins.
+    n_epochs : int
+        The epochs of the fit.
+    callbacks : iterable of Callback
+        Its callbacks.
+
+    Returns
+    -------
+    dict of str to object
+        A description by topic.
+    """
+    opt, data, callbacks = learn.optimizer, learn.data, list(callbacks)
+    return {
+        "epochs": n_epochs, "batches": len(data.train_dl), "batch size": data.batch_size,
+        "rows": len(getattr(data.train_dl, "dataset", ())),
+        "categories": {str(cats.name): [len(cats), _text_digest(cats.classes)]
+                       for cats in getattr(data, "categories", [])},
+        "model": type(learn.model).__name__, "optimizer": [f.__name__ for f in opt.steps],
+        "bn_wd": opt.bn_wd, "hyper-parameters": to_json(opt.hypers),
+        "callbacks": [type(callback).__name__ for callback in callbacks],
+        "schedules": [to_json(plain_values(callback)) for callback in callbacks
+                      if isinstance(callback, Scheduler)]}
+
+
+def _text_digest(labels: Iterable[Any]) -> str:
+    return sha256("\n".join(map(str, labels)).encode()).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- in
+
+
+class SavedFit:
+    """The state of a fit as it was read from a file and checked; ``restore`` writes it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    learn : Learner
+        The learner, at the beginning of the same fit.
+    callbacks : sequence of Callback
+        Its callbacks.
+    expected : dict
+        Its `description`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, or of another fit. Nothing has changed then.
+    """
+
+    def __init__(self, path: Path, learn: Any, callbacks: Iterable[Any],
+                 expected: dict[str, Any]) -> None:
+        self.learn, self.callbacks = learn, list(callbacks)
+        arrays, self.content = read_container(path, KIND)
+        self.weights, self.state = part_state(arrays)
+        self.arrays = {name.removeprefix("fit."): array for name, array in arrays.items()
+                       if name.startswith("fit.")}
+        differing = list(_differences(self.content.get("fit"), expected))
+        if differing:
+            raise CheckpointError(f"{path} is of another fit: {'; '.join(differing)}. Repeat the "
+                                  "call that was stopped, or give this fit another name=")
+        self.generators = generators(learn, self.callbacks)
+        self._check(path)
+
+    def _check(self, path: Path) -> None:
+        check_state(path, self.learn.model, self.weights, True, self.learn.optimizer, self.state)
+        try:
+            for name in ("random", "random_at_epoch"):
+                check_random_state(self.generators, self.content[name])
+            self.values = [from_json(values) for values in self.content["callbacks"]]
+            self.history = from_json(self.content["history"])
+            self.lists = {name: self.arrays[name].tolist() for name in LISTS}
+            self.average, self.losses = self.arrays["smooth"], self.arrays["losses"]
+            self._check_kinds()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError
+                ) as error:
+            raise CheckpointError(f"{path} does not fit this learner: {error}") from error
+
+    def _check_kinds(self) -> None:
+        """Raise ValueError if what JSON holds is of another kind than `save_fit` writes."""
+        counts = [self.content["n_smooth"], *(self.content["place"][name] for name in PLACE)]
+        whole = all(isinstance(n, int) and n >= 0 for n in counts)
+        known = len(self.values) == len(self.callbacks) and all(
+            isinstance(values, dict) and all(isinstance(name, str) for name in values)
+            for values in self.values)
+        lists = [*self.content["rows"], *map(self.history.get, HISTORY)]
+        if not (whole and known and all(isinstance(x, list) for x in lists)
+                and len(self.history) == len(HISTORY) and self.average.shape == ()):
+            raise ValueError("a part of its description is missing or of another kind")
+
+    def restore(self, smoothener: Any) -> None:
+        """Put the learner, its callbacks and the generators into the saved state.
+
+        Parameters
+        ----------
+        smoothener : SmoothenValue
+            The smoothed loss of the fit.
+        """
+        learn, from_host = self.learn, get_backend(self.learn.data.device).from_host
+        learn.optimizer.load_state_dict(self.state)
+        learn.model.load_state_dict(self.weights)
+        for name, p in learn.model.named_parameters():
+            grad = self.arrays.get(f"grad.{name}")
+            p.grad = None if grad is None else from_host(np.array(grad))
+        smoothener.n, smoothener.average = self.content["n_smooth"], from_host(self.average)
+        for callback, values in zip(self.callbacks, self.values, strict=True):
+            vars(callback).update(values)
+        vars(learn.recorder).update(self.history, **self.lists)
+        learn.recorder.losses = [Tensor(from_host(np.asarray(loss))) for loss in self.losses]
+        self._show_rows()
+        set_random_state(self.generators, self.content["random"])
+
+    def _show_rows(self) -> None:
+        """Show the rows of the epochs that are done."""
+        if self.content["rows"]:
+            recorder = self.learn.recorder
+            recorder.table = GrowingTable(recorder.names, self.learn.silent_table)
+            for row in self.content["rows"]:
+                recorder.table.write(row)
+
+
+def _differences(saved: Any, now: Mapping[str, Any]) -> Iterator[str]:
+    for topic, value in now.items():
+        there = saved.get(topic) if isinstance(saved, dict) else None
+        if there != value:
+            yield f"{topic} {there} there, {value} here"

@@ -1,0 +1,202 @@
+"""CheckpointCallback: saves a fit while it runs, and goes on where it was stopped."""
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from ..train import LRFinder, Recorder
+from ..train.callback import Changes, LearnerCallback
+from ..train.checkpoint import path_of
+from .fit_state import SavedFit, description, save_fit
+from .random_state import generators, random_state, set_random_state
+
+
+class CheckpointCallback(LearnerCallback):
+    """Save a fit every few epochs or batches, so that it can go on after it was stopped.
+
+    A checkpoint holds weights, the optimizer's state, the place in the schedule, all random
+    generators and the history of the recorder. With ``resume=True`` the same call of ``fit`` or
+    ``fit_one_cycle``, on a learner that was made in the same way, goes on after the last
+    checkpoint, and ends with the same bytes as if it had not been stopped. Without a checkpoint
+    it begins at the beginning; after a fit that came to its end, it loads what that has left.
+    ``learn.validate`` and ``learn.lr_find`` neither read nor write it.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner that is trained.
+    every : int
+        How often to save: after as many epochs or batches. The end of the fit is always saved.
+    unit : {'epoch', 'batch'}
+        What ``every`` counts.
+    name : str or Path
+        Name of the checkpoint, as for ``learn.save``. Each fit of a program needs another name.
+    resume : bool
+        Whether to go on from the checkpoint, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If ``every`` is no whole number from 1 on, or ``unit`` is something else; when a fit
+        begins, if this learner has come to the end of a fit of this name before.
+    CheckpointError
+        When a fit begins, if the checkpoint is damaged or is one of another fit. Nothing has
+        changed then.
+
+    Notes
+    -----
+    On the fast path, the state of embeddings is brought up to date whenever a checkpoint is
+    written. This rounds, so results depend on ``every`` in the last digits.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> often = partial(CheckpointCallback, every=500, unit="batch")  # for callback_fns=[...]
+    """
+
+    _order = 1000  # after all others, so that a checkpoint holds what they have done
+
+    def __init__(self, learn: Any, every: int = 1, unit: str = "epoch", name: Any = "fit",
+                 resume: bool = False) -> None:
+        before = vars(learn).get("checkpoint_callback")
+        super().__init__(learn)
+        if unit not in ("epoch", "batch") or every != int(every) or every < 1:
+            raise ValueError("checkpoints are written every=1, 2, ... unit='epoch' or 'batch'; got "
+                             f"every={every!r}, unit={unit!r}")
+        self.every, self.unit, self.name, self.resume = every, unit, name, resume
+        self.ended: set[Any] = set() if before is None else before.ended
+        self.active, self.passes = False, 0
+        self.rest: RestOfEpoch | None = None
+
+    def on_train_begin(self, callbacks: Sequence[Any], n_epochs: int, smoothener: Any) -> Changes:
+        recorded, searching = (any(isinstance(callback, kind) for callback in callbacks)
+                               for kind in (Recorder, LRFinder))
+        self.active = recorded and not searching  # a validation has no recorder
+        if not self.active:
+            return None
+        self.path, self.passes, self.rest = path_of(self.learn, self.name), 0, None
+        self.callbacks = [callback for callback in callbacks if callback is not self]
+        self.smoothener, self.n_epochs = smoothener, n_epochs
+        self.generators = generators(self.learn, self.callbacks)
+        self.fit = description(self.learn, n_epochs, self.callbacks)
+        if self.resume and self.path in self.ended:
+            raise ValueError(f"this learner has come to the end of the fit {self.name!r}; give the "
+                             "next one another name=, or resume=False to train again")
+        if self.resume and self.path.is_file():
+            return self._go_on(SavedFit(self.path, self.learn, self.callbacks, self.fit))
+        return None
+
+    def _go_on(self, saved: SavedFit) -> Changes:
+        saved.restore(self.smoothener)
+        self._restart()
+        place = saved.content["place"]
+        self.passes = place["passes"]
+        if place["num_batch"]:
+            self.rest = RestOfEpoch(self.learn.data, self.generators, place["num_batch"],
+                                    saved.content["random_at_epoch"], saved.content["random"])
+        if place["ended"]:
+            self.ended.add(self.path)
+        return {"epoch": place["epoch"], "iteration": place["iteration"],
+                "stop_training": place["ended"]}
+
+    def on_epoch_begin(self) -> Changes:
+        if self.rest is None or not self.active:
+            self.random_at_epoch = random_state(self.generators) if self.active else {}
+            return None
+        self.random_at_epoch, rest, self.rest = self.rest.at_epoch, self.rest, None
+        self.learn.data.train_dl = rest
+        return {"num_batch": rest.n}
+
+    def on_batch_end(self, train: bool, epoch: int, iteration: int, num_batch: int,
+                     stop_epoch: bool) -> None:
+        due = train and self.unit == "batch" and (iteration + 1) % self.every == 0
+        if self.active and due and not stop_epoch:
+            self._save(epoch, iteration + 1, num_batch + 1)
+
+    def on_epoch_end(self, epoch: int, iteration: int, stop_training: bool) -> Changes:
+        if not self.active:
+            return None
+        self.passes += 1
+        ended = stop_training or self.passes >= self.n_epochs
+        if ended or (self.unit == "epoch" and self.passes % self.every == 0):
+            self._save(epoch + 1, iteration, 0, ended)
+        if ended:
+            self.ended.add(self.path)
+        return {"stop_training": ended}  # a fit that goes on makes fewer passes
+
+    def on_train_end(self) -> None:
+        if isinstance(rest := self.learn.data.train_dl, RestOfEpoch):
+            self.learn.data.train_dl = rest.dl
+
+    def _save(self, epoch: int, iteration: int, num_batch: int, ended: bool = False) -> None:
+        place = {"epoch": epoch, "iteration": iteration, "num_batch": num_batch,
+                 "passes": self.passes, "ended": ended}
+        content = {"fit": self.fit, "place": place, "random_at_epoch": self.random_at_epoch,
+                   "random": random_state(self.generators)}
+        save_fit(self.path, self.learn, self.callbacks, self.smoothener, content)
+        self._restart()
+
+    def _restart(self) -> None:
+        """Let the fast path begin anew, so that it takes the same way after a save and a load."""
+        restart = getattr(self.learn.optimizer, "restart", None)
+        if restart is not None:
+            restart()
+
+
+class RestOfEpoch:
+    """A training loader in the middle of its epoch; it puts the loader back when it is passed over.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data, whose training loader it stands for.
+    found : dict of str to Generator
+        The random generators.
+    n : int
+        How many batches were done.
+    at_epoch, now : dict
+        The states of the generators when the epoch began, and after the n batches.
+    """
+
+    def __init__(self, data: Any, found: Any, n: int, at_epoch: Any, now: Any) -> None:
+        self.data, self.dl, self.generators = data, data.train_dl, found
+        self.n, self.at_epoch, self.now = n, at_epoch, now
+
+    def __len__(self) -> int:
+        return len(self.dl)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.data.train_dl = self.dl
+        set_random_state(self.generators, self.at_epoch)
+        batches = iter(self.dl)
+        for _ in islice(batches, self.n):
+            pass
+        set_random_state(self.generators, self.now)
+        yield from batches
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.dl, name)
+
+
+def resuming(learn: Any, callbacks: Sequence[Any], resume: bool | str) -> list[CheckpointCallback]:
+    """Let the CheckpointCallback among ``callbacks`` resume, or return a new one that does.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    callbacks : sequence of Callback
+        The callbacks of a fit.
+    resume : True or str
+        True, or the name of the checkpoint.
+
+    Returns
+    -------
+    list of CheckpointCallback
+        Callbacks to add.
+    """
+    found = [callback for callback in callbacks if isinstance(callback, CheckpointCallback)]
+    made = [] if found else [CheckpointCallback(learn)]
+    for callback in (*found, *made):
+        callback.resume = True
+        callback.name = resume if isinstance(resume, str) else callback.name
+    return made

@@ -1,0 +1,150 @@
+"""What an exported learner keeps of its data: how to read new rows, and no row."""
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader
+from ..data.categories import check_columns
+from ..data.ratings import encode
+from ..train.checkpoint import Arrays
+from .container import to_json
+from .objects import NotExportableError, from_object_json, to_object_json
+
+
+def _tabular() -> Any:
+    """Return the class of tables, whose room may have been removed."""
+    try:
+        from ..tabular import TabularDataBunch
+    except ImportError:
+        return ()
+    return TabularDataBunch
+
+
+def _kinds() -> tuple[type, ...]:
+    """Return the classes of the parts that a TabularDataBunch is made of."""
+    from ..tabular.processors import TabularProc, TabularProcessor
+    from ..tabular.targets import CategoryList, FloatList
+    return TabularProc, TabularProcessor, FloatList, CategoryList
+
+
+def data_to_json(data: DataBunch) -> dict[str, Any]:
+    """Return how new rows become batches, for JSON.
+
+    Parameters
+    ----------
+    data : DataBunch
+        Data of ratings, of a table, or of arrays.
+
+    Returns
+    -------
+    dict
+        The description.
+
+    Raises
+    ------
+    NotExportableError
+        If a class is not known here.
+    """
+    if type(data) is CollabDataBunch:
+        return {"kind": "collab", "rating_name": data.rating_name, "categories": [
+            to_object_json(cats, "data", ()) for cats in data.categories]}
+    if type(data) is _tabular():
+        return {"kind": "tabular", **{
+            name: to_object_json(getattr(data, name), f"data.{name}", _kinds())
+            for name in ("processor", "targets")}}
+    if type(data) is DataBunch:
+        return {"kind": "arrays", "c": data.c, "classes": None if data.classes is None else
+                to_json(list(data.classes))}
+    raise NotExportableError(f"the data are a {type(data).__name__}; export knows CollabDataBunch, "
+                             "TabularDataBunch and DataBunch")
+
+
+def data_from_json(content: dict[str, Any], path: Path) -> Any:
+    """Return data without rows from what `data_to_json` has returned.
+
+    Parameters
+    ----------
+    content : dict
+        The description.
+    path : Path
+        Folder of the learner's files.
+
+    Returns
+    -------
+    DataBunch
+        The data; ``add_test`` gives them rows to predict.
+    """
+    if content["kind"] == "arrays":
+        return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
+    if content["kind"] == "collab":
+        return _collab(content, path)
+    return _table(content, path)
+
+
+def _empty(x: list[Any], y: Any) -> DataLoader:
+    return DataLoader(ArrayDataset(x, y), seed=0)
+
+
+def _collab(content: dict[str, Any], path: Path) -> CollabDataBunch:
+    none = np.zeros(0, np.int32)
+    train, valid = (_empty([none, none], np.zeros(0, np.float32)) for _ in range(2))
+    data = CollabDataBunch(train, valid, path=path, c=1)
+    data.categories = [from_object_json(cats, {}, ()) for cats in content["categories"]]
+    data.rating_name, data.added = content["rating_name"], []
+    data.classes = {cats.name: cats.classes for cats in data.categories}
+    return data
+
+
+def _table(content: dict[str, Any], path: Path) -> Any:
+    arrays: Arrays = {}
+    processor, targets = (from_object_json(content[name], arrays, _kinds())
+                          for name in ("processor", "targets"))
+    x = [np.zeros((0, len(processor.cat_names)), np.int64),
+         np.zeros((0, len(processor.cont_names)), np.float32)]
+    y = np.zeros(0, np.float32 if targets.classes is None else np.int64)
+    data = _tabular()(_empty(x, y), _empty(x, y), path=path, c=targets.c, classes=targets.classes)
+    data.processor, data.targets = processor, targets
+    data.cat_names, data.cont_names = processor.cat_names, processor.cont_names
+    data.categories = [processor.categories[name] for name in data.cat_names]
+    return data
+
+
+def add_test(data: Any, test: Any, bs: int = 64) -> Any:
+    """Make the test loader of rows to predict: fastai v1's ``data.add_test``.
+
+    ``learn.get_preds(DatasetType.Test)`` returns the predictions.
+
+    Parameters
+    ----------
+    data : CollabDataBunch or TabularDataBunch
+        The data.
+    test : pandas.DataFrame (n, ...)
+        The rows, with the columns of the inputs. Labels that are not in the training rows are read
+        as missing.
+    bs : int
+        Rows in a batch.
+
+    Returns
+    -------
+    DataBunch
+        The same data.
+
+    Raises
+    ------
+    TypeError
+        If the data are of another class.
+    UnknownColumnError
+        If a column is missing. It is a KeyError.
+    """
+    if isinstance(data, CollabDataBunch):
+        check_columns(test.columns, [cats.name for cats in data.categories])
+        x, dtype = [encode(cats, test) for cats in data.categories], np.dtype(np.float32)
+    elif isinstance(data, _tabular()):
+        x, dtype = data.processor.apply(test), data.train_dl.dataset.y.dtype
+    else:
+        raise TypeError(f"rows of a frame are for data of ratings or tables, not for a "
+                        f"{type(data).__name__}; give it test_dl= when it is made")
+    rows = ArrayDataset(x, np.zeros(len(test), dtype)).to(data.device)
+    data.test_dl = DataLoader(rows, bs, seed=0)
+    return data
