@@ -191,8 +191,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for place, name in places:
         monkeypatch.setattr(place, name, counting(getattr(place, name), found))
     throughout, chunk_step = DeferredTable._throughout, Chunk.step
-    monkeypatch.setattr(DeferredTable, "_throughout", lambda table, work: (
-        found.append(table.store.data.size), throughout(table, work)))
+    monkeypatch.setattr(DeferredTable, "_throughout", lambda table, *given: (
+        found.append(table.store.data.size), throughout(table, *given)))
     monkeypatch.setattr(Chunk, "step", lambda chunk, steps, hypers: (
         found.append(chunk.data.size), chunk_step(chunk, steps, hypers)))
     return found

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
+from weakref import ref
 
 from ..autograd import Tensor
 from ..backend import Array
@@ -85,7 +86,8 @@ class LearnerCallback(Callback):
     """A callback with access to its learner; fastai v1's ``LearnerCallback``.
 
     The learner keeps it as an attribute with the name of the class in snake case: the Recorder
-    of the last fit is ``learn.recorder``.
+    of the last fit is ``learn.recorder``. The callback itself keeps a weak reference only, so a
+    learner that is deleted is free at once.
 
     Parameters
     ----------
@@ -96,6 +98,24 @@ class LearnerCallback(Callback):
     def __init__(self, learn: Any) -> None:
         self.learn = learn
         setattr(learn, snake_case(type(self).__name__), self)
+
+    @property
+    def learn(self) -> Any:
+        """The learner that is trained."""
+        if (learn := self._learn()) is None:
+            raise ReferenceError(f"the learner of this {type(self).__name__} was deleted; keep a "
+                                 "reference to the learner for as long as the callback is used")
+        return learn
+
+    @learn.setter
+    def learn(self, learn: Any) -> None:
+        self._learn = ref(learn)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_learn": self.learn}  # copies and pickles hold no weak reference
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _learn=ref(state["_learn"]))
 
 
 def snake_case(name: str) -> str:
