@@ -105,6 +105,7 @@ def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> 
         raise
     finally:
         on("train_end", True, exception=exception)
+        exception = on.state["exception"] = False  # its traceback would keep the learner alive
 
 
 def forward(model: Module, xb: Any) -> Any:
