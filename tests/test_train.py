@@ -540,6 +540,7 @@ def everything(learn: Learner) -> dict[str, Any]:
                   if hasattr(owner, "rng")]
     key = np.random.get_state()
     return {**frozen_copy(learn), "generators": generators, "numpy": (key[1].tobytes(), key[2:]),
+            "modes": [module.training for module in learn.model.modules()],
             "grads": [p.grad for p in learn.model.parameters()], "opt": learn.opt}
 
 
@@ -549,6 +550,7 @@ def test_the_finder_puts_everything_back(warm: bool) -> None:
     if warm:
         fit(learn, 1, slice(1e-4, 1e-2))
     learn.callbacks.append(Spy(lambda event, state: np.random.rand() and None))  # draws too
+    learn.layer_groups[0].eval()  # some modules train, some do not
     before = everything(learn)
     assert len(before["generators"]) == 3  # dropout's, and two loaders'
     with learn.no_logging():

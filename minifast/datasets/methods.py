@@ -34,11 +34,12 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     ----------
     pieces : iterable of pandas.DataFrame
         The ratings. The first piece decides which columns are taken.
-    valid_pct, user_name, item_name, rating_name, test, seed, path, bs, val_bs, device,\
-    valid_idx : optional
-        As in ``from_df``. Positions are counted through all pieces.
+    valid_pct, user_name, item_name, rating_name, test, seed, path, bs, val_bs, device : optional
+        As in ``from_df``.
     source : str
         What error messages call the pieces.
+    valid_idx : iterable of int, optional
+        Positions of the validation rows, counted through all pieces.
 
     Returns
     -------

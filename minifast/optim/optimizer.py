@@ -174,13 +174,18 @@ class Optimizer:
         self.interrupted = False
 
     def check_complete(self) -> None:
-        """Raise InterruptedStepError if an error has ended the last step."""
+        """Check that no error has ended the last step.
+
+        Raises
+        ------
+        InterruptedStepError
+            If one has.
+        """
         if self.interrupted:
             raise InterruptedStepError(
-                "the last step of this optimizer ended in an error: some parameters are updated, "
-                "others are not, and their state (momentum) may be of either step. Load a "
-                "checkpoint; or forget the state with opt.clear(); or set opt.interrupted = False "
-                "to go on with it")
+                "the last step of this optimizer ended in an error, so weights and state may be of "
+                "two steps; load a checkpoint, forget the state with opt.clear(), or go on with it "
+                "after opt.interrupted = False")
 
     def update_all(self) -> None:
         """Update the parameters, group by group."""
@@ -301,8 +306,8 @@ class Optimizer:
                "parameters" if wrong else ""
 
 
-def apply_steps(steps: Sequence[Step], target: Target, state: dict[str, Array],
-                hypers: Mapping[str, float]) -> None:
+def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mapping[str, float]
+                ) -> None:
     """Apply steps to a parameter, all of them or, after an error, none.
 
     An array that a step has put in the place of the parameter's (``p.data = ...``) is copied

@@ -96,20 +96,13 @@ class LearnerCallback(Callback):
     """
 
     def __init__(self, learn: Any) -> None:
-        self.learn = learn
+        self._learn = ref(learn)
         setattr(learn, snake_case(type(self).__name__), self)
 
     @property
     def learn(self) -> Any:
-        """The learner that is trained."""
-        if (learn := self._learn()) is None:
-            raise ReferenceError(f"the learner of this {type(self).__name__} was deleted; keep a "
-                                 "reference to the learner for as long as the callback is used")
-        return learn
-
-    @learn.setter
-    def learn(self, learn: Any) -> None:
-        self._learn = ref(learn)
+        """The learner that is trained; None once it is deleted."""
+        return self._learn()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_learn": self.learn}  # copies and pickles hold no weak reference

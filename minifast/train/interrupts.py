@@ -1,7 +1,6 @@
 """Ctrl-C during training: taken at the end of a batch, so that no update is half done."""
 import signal
 import threading
-from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Self
 
@@ -36,16 +35,16 @@ class Interrupts:
         self.waiting = True
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if a Ctrl-C has come since the last check."""
+        """Take a Ctrl-C that has come since the last check.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If there is one.
+        """
         if self.waiting:
             self.waiting = False
             raise KeyboardInterrupt
-
-    def after_each(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yield batches, with a check after each."""
-        for batch in batches:
-            yield batch
-            self.check()
 
     def __enter__(self) -> Self:
         self.depth += 1
@@ -74,8 +73,8 @@ def interrupts() -> Interrupts:
     Examples
     --------
     >>> with interrupts() as ctrl_c:
-    ...     list(ctrl_c.after_each("ab"))
-    ['a', 'b']
+    ...     for batch in range(3):
+    ...         ctrl_c.check()
     """
     main = threading.current_thread() is threading.main_thread()
     now: Any = signal.getsignal(signal.SIGINT) if main else None

@@ -47,8 +47,9 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
                 break
             model.train()
             on("epoch_begin", True, num_batch=0)
-            for xb, yb in ctrl_c.after_each(data.batches(data.train_dl)):
+            for xb, yb in data.batches(data.train_dl):
                 train_batch(model, xb, yb, learn.loss_func, opt, on)
+                ctrl_c.check()
                 if state["stop_epoch"]:
                     break
             skip = state["skip_validate"] or data.empty_val
@@ -174,13 +175,14 @@ def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
     state, total, rows = on.state, 0., 0
     learn.model.eval()
     with interrupts() as ctrl_c, no_grad():
-        for xb, yb in ctrl_c.after_each(learn.data.batches(dl)):
+        for xb, yb in learn.data.batches(dl):
             on("batch_begin", True, last_input=xb, last_target=yb, train=False, **FLAGS)
             on("loss_begin", last_output=forward(learn.model, state["last_input"]))
             loss = call_loss(learn.loss_func, state["last_output"], state["last_target"])
             n = batch_rows(state["last_target"])
             total, rows = total + _number(loss) * n, rows + n
             on("batch_end", True, last_loss=loss)
+            ctrl_c.check()
             if state["stop_epoch"]:
                 break
     return [Tensor(total / rows)] if rows else []

@@ -64,7 +64,7 @@ class Scheduler(LearnerCallback):
         if self.position < self.n_steps:
             return None
         in_mid_epoch = num_batch + 1 < len(self.learn.data.train_dl)
-        return {"stop_training": True, **({"stop_epoch": True} if in_mid_epoch else {})}
+        return {"stop_training": True} | ({"stop_epoch": True} if in_mid_epoch else {})
 
     def _set_hypers(self) -> None:
         """Set the hyper-parameters to their values at the position."""
