@@ -213,13 +213,17 @@ class CollabLearner(Learner):
         ------
         UnknownLabelError
             If the user is unknown.
+        ValueError
+            If `n` is negative.
         """
         import pandas as pd
+        if n < 0:
+            raise ValueError(f"recommend() returns at most n items, got n={n}; give 0 or more")
         users, items = self.data.categories
         number = users.index(user)
         scores = self._scores(number)
         scores[0] = -np.inf  # the row of #na#
-        for ds in (self.data.train_ds, self.data.valid_ds, *self.data.added):
+        for ds in filter(None, (self.data.train_ds, self.data.valid_ds, *self.data.added)):
             raters, rated = (Tensor(column).numpy() for column in ds.x)
             scores[rated[raters == number]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:n]

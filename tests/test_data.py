@@ -43,13 +43,13 @@ def test_validation_rows_keep_the_drawn_order_and_training_rows_ascend() -> None
     assert train.tolist() == [0, 2, 3, 4, 6, 7, 9]
 
 
-def test_a_seed_is_given_to_numpy_and_none_goes_on_from_its_state() -> None:
-    np.random.seed(7)
-    random_split(10, .5, seed=42)
-    after_seed = np.random.rand()
+def test_a_seed_is_the_split_s_own_and_none_goes_on_from_numpy_s_state() -> None:
     np.random.seed(42)
     expected = np.random.permutation(10)
-    assert after_seed == np.random.rand()
+    np.random.seed(7)
+    before = np.random.get_state()[1].tolist()
+    assert random_split(10, .5, seed=42)[1].tolist() == expected[:5].tolist()
+    assert np.random.get_state()[1].tolist() == before
     np.random.seed(42)
     assert random_split(10, .3)[1].tolist() == expected[:3].tolist()
 
@@ -311,7 +311,7 @@ def test_the_loaders_of_a_bunch() -> None:
 
 def test_what_is_not_there_is_said() -> None:
     data = DataBunch(batches(1))
-    with pytest.raises(ValueError, match="no test set; pass test="):
+    with pytest.raises(ValueError, match=r"no Test set; .* with test="):
         data.dl(DatasetType.Test)
     with pytest.raises(ValueError, match="the Valid loader has no batch"):
         data.one_batch(DatasetType.Valid)
@@ -429,7 +429,77 @@ def test_a_test_frame_has_the_training_numbers_and_no_ratings() -> None:
     learn.data.test_dl = data.test_dl
     preds, targets = learn.get_preds(DatasetType.Test)
     assert preds.shape == (3,)
-    assert targets.tolist() == [0, 0, 0]
+    assert np.isnan(host(targets)).all()
+    assert np.isnan(learn.validate(data.test_dl)[0])
+
+
+def test_a_test_frame_s_ratings_are_its_targets() -> None:
+    data = ratings_data(test=ratings().iloc[[3, 9, 2]])
+    assert host(data.test_dl.dataset.y).tolist() == [1, 2, 4]
+    learn = ratings_learner()
+    expected = float(((learn.get_preds()[0].numpy() - learn.get_preds()[1].numpy()) ** 2).mean())
+    learn.data.test_dl = CollabDataBunch.from_df(
+        ratings(), .25, seed=3, bs=4, test=ratings().iloc[random_split(16, .25, 3)[1]]).test_dl
+    assert learn.validate(learn.data.test_dl)[0] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="missing or infinite"):
+        ratings_data(test=ratings().assign(rating=np.nan))
+
+
+def test_an_official_split() -> None:
+    data = CollabDataBunch.from_df(ratings(), valid_idx=[2, 0, 5], bs=4)
+    assert host(data.valid_ds.y).tolist() == [4, 5, 5]
+    assert len(data.train_ds) == 13
+    pieces = CollabDataBunch.from_pieces([ratings()[:7], ratings()[7:]], valid_idx=[2, 0, 5], bs=4)
+    for part in ("train_ds", "valid_ds"):
+        for ours, theirs in zip(getattr(data, part)[:][0], getattr(pieces, part)[:][0],
+                                strict=True):
+            np.testing.assert_array_equal(host(ours), host(theirs))
+    for wrong, text in (([16], "has 16; 16 rows are numbered"), ([1, 1], "row 1 2 times"),
+                        (range(16), "names all 16 rows")):
+        with pytest.raises(ValueError, match=text):
+            CollabDataBunch.from_df(ratings(), valid_idx=wrong)
+    with pytest.raises(TypeError, match=r"np\.flatnonzero"):
+        CollabDataBunch.from_df(ratings(), valid_idx=[True] * 16)
+
+
+@pytest.mark.parametrize("names", [{"user_name": "item"}, {"rating_name": "user"},
+                                   {"item_name": "rating"}])
+def test_a_column_has_one_meaning(names: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="is named twice"):
+        ratings_data(**names)
+
+
+@pytest.mark.parametrize("twice", ["rating", "user"])
+def test_two_columns_of_one_name(twice: str) -> None:
+    frame = pd.concat([ratings(), ratings()[[twice]]], axis=1)
+    with pytest.raises(ValueError, match=f"column '{twice}' is named twice"):
+        CollabDataBunch.from_df(frame, bs=4)
+    frame = pd.concat([ratings(), ratings()[["item"]].set_axis(["when"], axis=1),
+                       ratings()[["item"]].set_axis(["when"], axis=1)], axis=1)
+    assert len(CollabDataBunch.from_df(frame, 0, bs=4).train_ds) == 16  # not one of the three
+
+
+def test_pairs_are_no_data_sets() -> None:
+    x, y = np.zeros((8, 2)), np.zeros(8)
+    for sets in ([(x, y), (x, y)], [ArrayDataset(x, y), [x, y]]):
+        with pytest.raises(TypeError, match=r"data sets are ArrayDataset\(x, y\), not pairs"):
+            DataBunch.create(*sets, bs=4)  # type: ignore[arg-type]
+
+
+def test_no_validation_loader() -> None:
+    learn = ratings_learner()
+    learn.data.valid_dl = None
+    assert learn.data.empty_val
+    with learn.no_logging():
+        learn.fit_one_cycle(1, 1e-2)
+        learn.lr_find(num_it=2)
+    learn.data.to("cpu")
+    assert "Valid" not in repr(learn.data)
+    with pytest.raises(ValueError, match="no Valid set"):
+        learn.validate()
+    with pytest.raises(ValueError, match="no Valid set"):
+        learn.get_preds()
+    assert learn.validate([]) == [None]
 
 
 # ---------------------------------------------------------------------------------- showing them

@@ -251,7 +251,10 @@ def test_rows_to_be_predicted() -> None:
     ids, numbers, y = arrays(data, DatasetType.Test)
     assert ids[:, 0].tolist() == [0, 1]
     np.testing.assert_array_equal(numbers[1], arrays(data)[1][0])
-    assert y.tolist() == [0, 0]
+    assert np.isnan(y).all()
+    named = people_data(test_df=people().iloc[[15, 0]])
+    np.testing.assert_array_equal(arrays(named, DatasetType.Test)[2],
+                                  people()["price"].iloc[[15, 0]].to_numpy(np.float32))
     assert tabular_learner(data, [5]).get_preds(DatasetType.Test)[0].shape == (2, 1)
 
 

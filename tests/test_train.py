@@ -70,6 +70,7 @@ def test_what_the_counters_show() -> None:
 
 
 def test_the_state_has_v1s_keys_from_v1s_events_on() -> None:
+    """Except for ``stop_training``, which is there at once: a schedule may have ended."""
     seen: dict[str, set[str]] = {}
 
     def hear(event: str, state: State) -> None:
@@ -384,8 +385,7 @@ def test_train_end_comes_in_any_case(error: type[BaseException], event: str) -> 
             raise error("here")
     with pytest.raises(error, match="here"):
         fit(line_learner(), callbacks=[Spy(hear)])
-    # v1 tells callbacks of errors, not of the user's own interruption
-    assert [type(e) for e in ends] == ([MadeUpError] if error is MadeUpError else [bool])
+    assert [type(e) for e in ends] == [error]
 
 
 def test_a_fit_runs_inside_the_fast_path_and_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,6 +540,7 @@ def everything(learn: Learner) -> dict[str, Any]:
                   if hasattr(owner, "rng")]
     key = np.random.get_state()
     return {**frozen_copy(learn), "generators": generators, "numpy": (key[1].tobytes(), key[2:]),
+            "modes": [module.training for module in learn.model.modules()],
             "grads": [p.grad for p in learn.model.parameters()], "opt": learn.opt}
 
 
@@ -549,6 +550,7 @@ def test_the_finder_puts_everything_back(warm: bool) -> None:
     if warm:
         fit(learn, 1, slice(1e-4, 1e-2))
     learn.callbacks.append(Spy(lambda event, state: np.random.rand() and None))  # draws too
+    learn.layer_groups[0].eval()  # some modules train, some do not
     before = everything(learn)
     assert len(before["generators"]) == 3  # dropout's, and two loaders'
     with learn.no_logging():
@@ -688,7 +690,38 @@ def test_beyond_its_end_a_cycle_stops_the_training() -> None:
     learn = line_learner(4)
     with learn.no_logging():
         learn.fit_one_cycle(5, 1e-2, tot_epochs=2)
-    assert learn.recorder.nb_batches == [4, 4, 1]
+    assert learn.recorder.nb_batches == [4, 4]
+
+
+@pytest.mark.parametrize(("cyc_len", "start", "tot", "trained"), [
+    (4, 2, None, [2, 3]), (4, 4, None, []), (2, 9, None, []), (2, 3, 4, [3]), (3, 0, 3, [0, 1, 2])])
+def test_a_cycle_that_starts_later_ends_where_it_ends(cyc_len: int, start: int, tot: int | None,
+                                                      trained: list[int]) -> None:
+    learn, epochs = line_learner(4), []
+    before = list(learn.model.state_dict().values())
+    with learn.no_logging():
+        learn.fit_one_cycle(cyc_len, 1e-2, tot_epochs=tot, start_epoch=start, callbacks=[
+            Spy(lambda event, state: epochs.append(state["epoch"])
+                if event == "epoch_begin" else None)])
+    assert epochs == trained
+    assert learn.recorder.nb_batches == [4] * len(trained)
+    weights = list(learn.model.state_dict().values())
+    assert all(map(np.array_equal, weights, before)) == (not trained)
+
+
+def test_a_schedule_that_ends_lets_its_loader_finish() -> None:
+    """The last epoch of a cycle is not broken off: a loader's own code after its end runs."""
+    passes: list[int] = []
+
+    class Loader(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from super().__iter__()
+            passes.append(len(self))
+    learn = line_learner(3)
+    learn.data.train_dl = Loader(learn.data.train_dl)
+    with learn.no_logging():
+        learn.fit_one_cycle(2, 1e-2)
+    assert passes == [3, 3]
 
 
 # ----------------------------------------------------------------------- rates and layer groups

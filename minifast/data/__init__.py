@@ -9,3 +9,4 @@ from .loader import ArrayDataset as ArrayDataset
 from .loader import DataLoader as DataLoader
 from .ratings import CollabDataBunch as CollabDataBunch
 from .split import random_split as random_split
+from .split import split_by_idx as split_by_idx

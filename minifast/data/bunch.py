@@ -67,7 +67,8 @@ class DataBunch:
                  classes: Any = None, loss_func: Any = None) -> None:
         self.device = get_backend(device or default_device()).name
         self.path = Path(path)
-        self.train_dl, self.valid_dl = train_dl, [] if valid_dl is None else valid_dl
+        self.train_dl = train_dl
+        self.valid_dl: Batches | None = [] if valid_dl is None else valid_dl
         self.fix_dl, self.test_dl = train_dl if fix_dl is None else fix_dl, test_dl
         y = train_dl.dataset.y if isinstance(train_dl, DataLoader) else None
         self.classes, self.c = classes, len(classes) if c is None and classes is not None else c
@@ -105,7 +106,12 @@ class DataBunch:
         ------
         ValueError
             If there are fewer training rows than `bs`.
+        TypeError
+            If the rows are not data sets.
         """
+        if any(isinstance(ds, (tuple, list)) for ds in (train_ds, valid_ds, test_ds)):
+            raise TypeError("data sets are ArrayDataset(x, y), not pairs or lists; to give loaders "
+                            "of batches, write DataBunch(train_dl, valid_dl)")
         if len(train_ds) < bs:
             raise ValueError(f"{len(train_ds)} training rows are fewer than one batch of {bs}; "
                              f"pass bs={max(len(train_ds), 1)} or lower, or give more rows")
@@ -130,7 +136,7 @@ class DataBunch:
     @property
     def empty_val(self) -> bool:
         """Whether there is nothing to validate on."""
-        return len(self.valid_dl) == 0
+        return self.valid_dl is None or len(self.valid_dl) == 0
 
     @property
     def train_ds(self) -> Any:
@@ -163,11 +169,12 @@ class DataBunch:
         Raises
         ------
         ValueError
-            If there is no test set.
+            If there is none, such as no test set.
         """
         found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
-            raise ValueError("this bunch has no test set; pass test= when you make it")
+            raise ValueError(f"this bunch has no {ds_type.name} set; give its rows when you make "
+                             "the bunch, those of a test set with test=")
         return found
 
     def batches(self, dl: Batches) -> Iterator[Batch]:

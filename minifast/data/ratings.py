@@ -8,7 +8,7 @@ from ..autograd import Tensor
 from .bunch import DataBunch
 from .categories import Categories, check_columns, emb_sz_rule
 from .loader import ArrayDataset
-from .split import random_split
+from .split import random_split, split_by_idx
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,8 @@ class CollabDataBunch(DataBunch):
     def from_df(cls, ratings: "pd.DataFrame", valid_pct: float = .2, user_name: str | None = None,
                 item_name: str | None = None, rating_name: str | None = None,
                 test: "pd.DataFrame | None" = None, seed: int | None = None, path: Any = ".",
-                bs: int = 64, val_bs: int | None = None, device: str | None = None
-                ) -> "CollabDataBunch":
+                bs: int = 64, val_bs: int | None = None, device: str | None = None,
+                valid_idx: Iterable[int] | None = None) -> "CollabDataBunch":
         """Make batches from a frame that has a row for each rating.
 
         Users and items are numbered by their order among the training rows, from 1. Those that
@@ -52,7 +52,8 @@ class CollabDataBunch(DataBunch):
         user_name, item_name, rating_name : str, optional
             The columns; by default the first, second and third.
         test : pandas.DataFrame, optional
-            Users and items to predict ratings for.
+            Users and items to predict ratings for. Its ratings, if it has them, are the targets of
+            `test_dl`; without them targets are NaN.
         seed : int, optional
             Seed of the split; see `random_split`.
         path : str or Path
@@ -61,6 +62,8 @@ class CollabDataBunch(DataBunch):
             Rows in a training batch and, if different, in all other batches.
         device : str, optional
             Where the batches are; by default the current device.
+        valid_idx : iterable of int, optional
+            Positions of the rows to validate on, for a given split instead of a random one.
 
         Returns
         -------
@@ -75,7 +78,8 @@ class CollabDataBunch(DataBunch):
             If a column does not exist. It is a KeyError.
         ValueError
             If there are no rows, fewer than three columns, ratings that are not finite numbers,
-            or fewer training rows than `bs`; if `valid_pct` is outside [0, 1).
+            or fewer training rows than `bs`; if `valid_pct` is outside [0, 1), or `valid_idx` has
+            wrong positions; if two of the columns are the same.
 
         Notes
         -----
@@ -93,7 +97,8 @@ class CollabDataBunch(DataBunch):
         check_frame(ratings)
         names = column_names(ratings.columns, [user_name, item_name, rating_name])
         y = read_numbers(ratings[names[2]])
-        train, valid = random_split(len(ratings), valid_pct, seed)
+        train, valid = random_split(len(ratings), valid_pct, seed) if valid_idx is None \
+            else split_by_idx(len(ratings), valid_idx)
         categories = [Categories(name, _labels(ratings[name]).iloc[train]) for name in names[:2]]
         rows = ArrayDataset([encode(cats, ratings) for cats in categories], y)
         return cls.from_encoded(categories, names[2], ArrayDataset(*rows[train]),
@@ -115,7 +120,7 @@ class CollabDataBunch(DataBunch):
         train, valid : ArrayDataset
             Inputs [users, items] and targets, all (n,).
         test : pandas.DataFrame, optional
-            Users and items to predict ratings for.
+            Users and items to predict ratings for, perhaps with their ratings.
         **kwargs
             Arguments of `DataBunch.create`.
 
@@ -127,8 +132,9 @@ class CollabDataBunch(DataBunch):
         test_ds = None
         if test is not None:
             check_columns(test.columns, [cats.name for cats in categories])
-            test_ds = ArrayDataset([encode(cats, test) for cats in categories],
-                                   np.zeros(len(test), np.float32))
+            y = read_numbers(test[rating_name]) if rating_name in test else \
+                np.full(len(test), np.nan, np.float32)
+            test_ds = ArrayDataset([encode(cats, test) for cats in categories], y)
         data = cls.create(train, valid, test_ds, c=1, **kwargs)
         data.categories, data.rating_name, data.added = categories, rating_name, []
         data.classes = {cats.name: cats.classes for cats in categories}
@@ -223,7 +229,7 @@ def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: st
     Raises
     ------
     ValueError
-        If there are fewer than three columns.
+        If there are fewer than three columns, or two of the chosen ones are the same.
     UnknownColumnError
         If a chosen column does not exist.
 
@@ -238,6 +244,9 @@ def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: st
     names = [default if name is None else name
              for name, default in zip(wanted, columns, strict=False)]
     check_columns(columns, names, where)
+    if twice := [name for name in names if [*names, *columns].count(name) > 2]:
+        raise ValueError(f"{where}column {twice[0]!r} is named twice: user, item and rating are "
+                         f"{names}, of the columns {columns}; give each a name of its own")
     return names
 
 

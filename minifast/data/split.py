@@ -1,4 +1,5 @@
 """Which rows train and which validate."""
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
     valid_pct : float
         Share of the rows to validate on, in [0, 1).
     seed : int, optional
-        Seed for NumPy's global generator; without it, the generator goes on from its state.
+        Seed of the draw; without it, NumPy's global generator goes on from its state.
 
     Returns
     -------
@@ -33,7 +34,8 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
 
     Notes
     -----
-    The same seed draws the same rows as fastai v1's ``split_by_rand_pct``.
+    The same seed draws the same rows as fastai v1's ``split_by_rand_pct``, which seeds NumPy's
+    global generator. Here that one is left alone, so that splits in several threads do not meet.
 
     Examples
     --------
@@ -41,12 +43,56 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
     array([8, 1, 5], dtype=int32)
     """
     check_valid_pct(valid_pct)
-    if seed is not None:
-        np.random.seed(seed)
+    rng = np.random if seed is None else np.random.RandomState(seed)
     rows = np.arange(n, dtype=np.int32)
-    np.random.shuffle(rows)  # the order of np.random.permutation(n), in half the memory
+    rng.shuffle(rows)  # the order of permutation(n), in half the memory
     n_valid = int(valid_pct * n)
     return np.sort(rows[n_valid:]), rows[:n_valid].copy()
+
+
+def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
+    """Split ``n`` rows into training and validation rows, of which the latter are given.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    valid_idx : iterable of int
+        Positions of the validation rows.
+
+    Returns
+    -------
+    train : array (n_train,) of int64
+        Training rows, ascending.
+    valid : array (n_valid,) of int64
+        Validation rows, as given.
+
+    Raises
+    ------
+    TypeError
+        If positions are not whole numbers.
+    ValueError
+        If one is out of range or comes twice, or no row is left to train on.
+
+    Examples
+    --------
+    >>> split_by_idx(4, [3, 1])
+    (array([0, 2]), array([3, 1]))
+    """
+    valid = np.asarray(list(valid_idx))
+    if len(valid) and valid.dtype.kind not in "iu":
+        raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
+                        "into positions with np.flatnonzero(mask)")
+    if len(wrong := valid[(valid < 0) | (valid >= n)]):
+        raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
+                         "the frame's index says")
+    valid = valid.astype(np.int64)
+    times = np.bincount(valid, minlength=n)
+    if times.max(initial=0) > 1:
+        raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
+    if not len(train := np.flatnonzero(times == 0)):
+        raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
+    return train, valid
 
 
 def check_valid_pct(valid_pct: float) -> None:

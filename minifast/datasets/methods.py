@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import ArrayDataset, CollabDataBunch, random_split
+from ..data import ArrayDataset, CollabDataBunch, random_split, split_by_idx
 from ..data.categories import check_columns
 from ..data.ratings import column_names, read_numbers
 from ..data.split import check_valid_pct
@@ -23,7 +23,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
                 valid_pct: float = .2, user_name: str | None = None, item_name: str | None = None,
                 rating_name: str | None = None, test: "pd.DataFrame | None" = None,
                 seed: int | None = None, path: Any = ".", bs: int = 64, val_bs: int | None = None,
-                device: str | None = None, source: str = "the ratings") -> CollabDataBunch:
+                device: str | None = None, source: str = "the ratings",
+                valid_idx: Iterable[int] | None = None) -> CollabDataBunch:
     """Make batches from frames that arrive one after the other.
 
     The result is that of ``from_df`` with all of them in one frame, but only one piece has to be
@@ -37,6 +38,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
         As in ``from_df``.
     source : str
         What error messages call the pieces.
+    valid_idx : iterable of int, optional
+        Positions of the validation rows, counted through all pieces.
 
     Returns
     -------
@@ -65,7 +68,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
         y.frombytes(read_numbers(rating, where).tobytes())
         for label, column in zip(labels, columns, strict=True):
             label.append(column, where)
-    train, valid = random_split(len(y), valid_pct, seed)
+    train, valid = random_split(len(y), valid_pct, seed) if valid_idx is None else \
+        (rows.astype(np.int32) for rows in split_by_idx(len(y), valid_idx))
     n, order = len(train), np.concatenate([train, valid])
     del train, valid  # order has them
     ratings = take(np.asarray(y), order)

@@ -8,7 +8,7 @@ import numpy as np
 from ..data.bunch import DataBunch
 from ..data.categories import Categories, check_columns, emb_sz_rule
 from ..data.loader import ArrayDataset, to_tensors
-from ..data.split import Rows, random_split
+from ..data.split import random_split, split_by_idx
 from .processors import Proc, TabularProcessor
 from .targets import Targets, make_targets
 
@@ -70,7 +70,7 @@ class TabularDataBunch(DataBunch):
         classes : iterable, optional
             All classes of the targets.
         test_df : DataFrame, optional
-            Rows without targets.
+            Rows to predict. Without their targets, ``test_dl`` has NaN, or -1 for a class.
         label_cls : {FloatList, CategoryList}, optional
             What targets are; see ``make_targets``.
         **kwargs
@@ -100,14 +100,15 @@ class TabularDataBunch(DataBunch):
         conts = [name for name in df.columns if name not in [*cats, dep_var]] \
             if cont_names is None else list(cont_names)
         _check_frame(df, cats, conts, dep_var)
-        train, valid = _split(len(df), valid_idx)
+        train, valid = split_by_idx(len(df), valid_idx)
         targets = make_targets(df[dep_var].iloc[train], label_cls, classes)
         processor = TabularProcessor(procs, cats, conts)
         y = targets.encode(df[dep_var])
         train_ds = ArrayDataset(processor.fit(df.iloc[train]), y[train])
         valid_ds = ArrayDataset(processor.apply(df.iloc[valid]), y[valid])
         test_ds = None if test_df is None else ArrayDataset(
-            processor.apply(test_df), np.zeros(len(test_df), y.dtype))
+            processor.apply(test_df), targets.encode(test_df[dep_var]) if dep_var in test_df
+            else np.full(len(test_df), np.nan if y.dtype.kind == "f" else -1, y.dtype))
         bunch = cls.create(train_ds, valid_ds, test_ds, path=path, c=targets.c,
                            classes=targets.classes, **kwargs)
         bunch.processor, bunch.targets = processor, targets
@@ -313,21 +314,3 @@ def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var:
         raise ValueError(f"{len(missing)} of {len(df)} targets in {dep_var!r} are missing (the "
                          f"first in row {missing[0]}); drop these rows with "
                          f"df.dropna(subset=[{dep_var!r}]), or predict them as test_df=")
-
-
-def _split(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
-    """Return the positions of training and validation rows."""
-    valid = np.asarray(list(valid_idx))
-    if len(valid) and valid.dtype.kind not in "iu":
-        raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
-                        "into positions with np.flatnonzero(mask)")
-    if len(wrong := valid[(valid < 0) | (valid >= n)]):
-        raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
-                         "the frame's index says")
-    valid = valid.astype(np.int64)
-    times = np.bincount(valid, minlength=n)
-    if times.max(initial=0) > 1:
-        raise ValueError(f"valid_idx has row {times.argmax()} {times.max()} times; give each once")
-    if not len(train := np.flatnonzero(times == 0)):
-        raise ValueError(f"valid_idx names all {n} rows; leave some to train on")
-    return train, valid

@@ -17,7 +17,8 @@ Curves = dict[str, list[Curve]]
 class Scheduler(LearnerCallback):
     """Base class of schedules; a subclass says in ``schedule`` what they are.
 
-    Each batch is trained with the values of its step. After the last step training stops.
+    Each batch is trained with the values of its step. After the last step training stops; a fit
+    that begins after it trains nothing.
 
     Parameters
     ----------
@@ -52,16 +53,18 @@ class Scheduler(LearnerCallback):
         self.n_steps, self.curves = self.schedule(n_epochs)
         self.position = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
         self._set_hypers()
-        return None if self.start_epoch is None else {"epoch": self.start_epoch}
+        changes = {} if self.start_epoch is None else {"epoch": self.start_epoch}
+        return {**changes, "stop_training": True} if self.position >= self.n_steps else changes
 
-    def on_batch_end(self, train: bool) -> Changes:
+    def on_batch_end(self, train: bool, num_batch: int = -1) -> Changes:
         if not train:
             return None
-        if self.position >= self.n_steps:
-            return {"stop_epoch": True, "stop_training": True}
         self.position += 1
         self._set_hypers()
-        return None
+        if self.position < self.n_steps:
+            return None
+        in_mid_epoch = num_batch + 1 < len(self.learn.data.train_dl)
+        return {"stop_training": True} | ({"stop_epoch": True} if in_mid_epoch else {})
 
     def _set_hypers(self) -> None:
         """Set the hyper-parameters to their values at the position."""

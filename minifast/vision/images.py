@@ -100,8 +100,7 @@ class ImageDataBunch(DataBunch):
         if valid is None:
             rows, held = random_split(len(x), valid_pct, seed)
             x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
-            seed = None  # the split has seeded NumPy's generator, which now orders the batches
-        test_ds = ArrayDataset(test_x, np.zeros(len(test_x), np.int64)) if len(test_x) else None
+        test_ds = ArrayDataset(test_x, np.full(len(test_x), -1)) if len(test_x) else None
         return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, seed=seed,
                           classes=classes, **kwargs)
 
