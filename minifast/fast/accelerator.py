@@ -84,10 +84,13 @@ class Accelerator:
 
     def restart(self) -> None:
         """Leave and enter again. What follows depends on weights and state alone."""
-        with uninterrupted():
+        self.ctrl_c.busy += 1
+        try:
             self.leave()
             self.taken = self.wait = 0
             self.enter()
+        finally:
+            self.ctrl_c.busy -= 1
 
     def _flags(self) -> list[bool]:
         return [p.requires_grad for group in self.opt.groups for p in group]
@@ -158,7 +161,7 @@ class Accelerator:
             return
         if not self.active:
             self.enter()
-        changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=3)
+        changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=5)
         for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
             for flat, spared in flats:
                 now = {**hypers, "wd": 0.} if spared else hypers

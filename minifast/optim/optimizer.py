@@ -173,7 +173,6 @@ class Optimizer:
             If an error has ended the step before.
         """
         self.check_complete()
-        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
         self.interrupted = True
         self.update_all()
         self.interrupted = False
@@ -194,6 +193,7 @@ class Optimizer:
 
     def update_all(self) -> None:
         """Update the parameters, group by group."""
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad], depth=2)
         for group, hypers in zip(self.groups, self.hypers, strict=True):
             for p in group:
                 if p.requires_grad:
