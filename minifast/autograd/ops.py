@@ -7,7 +7,6 @@ a gradient. All other operations are composed of these.
 Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
 an array in place is therefore a primitive itself, with a rule of its own.
 """
-from collections.abc import Sequence
 from math import prod
 from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..backend import Array, backend_of
-from .primitive import ShapeError, primitive
+from .primitive import primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -308,51 +307,6 @@ def mean_squared_error(pred: Array, target: Array) -> Array:
 def binary_cross_entropy(a: Array, target: Array) -> Array:
     """-log p(target) with p = sigmoid(a), element by element, without overflow."""
     return np.maximum(a, 0) - a * target + np.log1p(np.exp(-np.abs(a)))
-
-
-# ---------------------------------------------------------------- arguments of shapes
-
-
-def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
-    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``.
-
-    Examples
-    --------
-    >>> as_tuple([(2, 3)])
-    (2, 3)
-    """
-    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
-    return tuple(numbers[0] if one else numbers)
-
-
-def checked_axis(axis: int, ndim: int) -> int:
-    """Return an axis counted from the front.
-
-    Parameters
-    ----------
-    axis : int
-        The axis; a negative one is counted from the end.
-    ndim : int
-        The number of axes.
-
-    Returns
-    -------
-    int
-        The axis, from 0 to ``ndim - 1``.
-
-    Raises
-    ------
-    ShapeError
-        If there is no such axis.
-
-    Examples
-    --------
-    >>> checked_axis(-1, 3)
-    2
-    """
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
-    return axis % ndim
 
 
 # ---------------------------------------------------------------- NumPy's functions

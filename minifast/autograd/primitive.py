@@ -1,5 +1,5 @@
 """Primitives: functions on arrays with one derivative rule per input."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import CO_VARARGS
@@ -172,3 +172,48 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
                           "print the shapes, and use .reshape(...) or .t() to line the axes up")
     kind = IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{name}: inputs of shapes {shapes}{given}: {error}")
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``.
+
+    Examples
+    --------
+    >>> as_tuple([(2, 3)])
+    (2, 3)
+    """
+    one = len(numbers) == 1 and isinstance(numbers[0], Sequence)
+    return tuple(numbers[0] if one else numbers)
+
+
+def checked_axis(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front.
+
+    Parameters
+    ----------
+    axis : int
+        The axis; a negative one is counted from the end.
+    ndim : int
+        The number of axes.
+
+    Returns
+    -------
+    int
+        The axis, from 0 to ``ndim - 1``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+
+    Examples
+    --------
+    >>> checked_axis(-1, 3)
+    2
+    """
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of range; it must lie in [{-ndim}, {ndim - 1}]")
+    return axis % ndim

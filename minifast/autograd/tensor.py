@@ -9,7 +9,7 @@ from ..backend import Array, backend_of, transfer
 from . import ops
 from .changes import changed
 from .display import show_tensor
-from .primitive import Primitive, ShapeError, explain
+from .primitive import Primitive, ShapeError, as_tuple, checked_axis, explain
 from .tape import Node, recording, walk_back
 
 Operand: TypeAlias = Any  # a tensor, an array or a number
@@ -583,7 +583,7 @@ class Tensor:
 
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
         """Return the same elements in another shape; also torch's ``view``."""
-        return apply(ops.reshape, self, shape=ops.as_tuple(shape))
+        return apply(ops.reshape, self, shape=as_tuple(shape))
 
     view = reshape  # torch's name
 
@@ -594,18 +594,18 @@ class Tensor:
     def squeeze(self, axis: int | None = None) -> "Tensor":
         """Return the tensor without axes of length 1, or without ``axis`` if its length is 1."""
         shape = self.data.shape
-        if axis is not None and shape[ops.checked_axis(axis, len(shape))] != 1:
+        if axis is not None and shape[checked_axis(axis, len(shape))] != 1:
             return self
         return apply(ops.reshape, self, shape=self.data.squeeze(axis).shape)
 
     def unsqueeze(self, axis: int) -> "Tensor":
         """Return the tensor with a new axis of length 1."""
-        at = ops.checked_axis(axis, self.ndim + 1)
+        at = checked_axis(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
         """Return the tensor with its axes in another order, by default reversed."""
-        order = ops.as_tuple(axes) or tuple(range(self.ndim))[::-1]
+        order = as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
 
     def t(self) -> "Tensor":
