@@ -118,7 +118,8 @@ def mutate(arrays: Arrays, rng: random.Random) -> None:
                 rng.choice(ODD), -np.finfo(wide.dtype).max, np.finfo(wide.dtype).max) \
                 if rng.random() < .5 else np.array(rng.choice(ODD[:3]))
         else:
-            wide.reshape(-1)[0] = rng.choice([-1, 0, 2 ** 62, -2 ** 62])
+            number = np.array(rng.choice([-1, 0, 2 ** 62, -2 ** 62]))
+            wide.reshape(-1)[0] = number.astype(wide.dtype)
         arrays[name] = wide
     elif kind == 4:
         types = [np.complex64, np.int64, bool, np.float16, np.float64, np.uint8]

@@ -106,7 +106,7 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
         made = _made(content["model"], model, "model", arrays)
         loss = _made(content["loss"], loss_func, "loss_func", arrays)
         if not (isinstance(made, Module) and callable(loss)):
-            raise ValueError(f"its model is {made!r}, its loss {loss!r}")
+            raise CheckpointError(f"its model is {made!r}, its loss {loss!r}")
     except (KeyError, TypeError, AttributeError, ImportError, ValueError, IndexError,
             OverflowError, RecursionError) as error:
         raise CheckpointError(f"{place} cannot be read: {error}") from error

@@ -315,7 +315,8 @@ class Module:
         Raises
         ------
         StateDictError
-            If names do not match and ``strict`` is set, or if a shape or a kind of type differs.
+            If names do not match and ``strict`` is set, if a shape differs, or if an array does
+            not hold real numbers.
         """
         own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
         arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
@@ -325,8 +326,8 @@ class Module:
         common = [name for name in own if name in arrays]
         reshaped = [f"{name} {arrays[name].shape} where the model has {own[name].shape}"
                     for name in common if arrays[name].shape != own[name].shape]
-        retyped = [f"{name} {arrays[name].dtype} where the model has {own[name].dtype}" for name
-                   in common if not np.can_cast(arrays[name].dtype, own[name].dtype, "same_kind")]
+        retyped = [f"{name} {arrays[name].dtype} where the model has {own[name].dtype}"
+                   for name in common if arrays[name].dtype.kind not in "fiub"]
         if reshaped or retyped or (strict and (missing or unexpected)):
             kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped,
                      "of another type": retyped}
