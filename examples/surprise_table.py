@@ -110,7 +110,8 @@ def make_folds(n: int) -> list[Array]:
 def make_learner(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, seed: int = SEED
                  ) -> CollabLearner:
     """Make a learner from the ratings of ``train``, which can predict those of ``test``."""
-    data = CollabDataBunch.from_df(train, 0, "userId", recipe.item, "rating", test, seed,
+    np.random.seed(seed)  # the order of batches with which the published rows were made
+    data = CollabDataBunch.from_df(train, 0, "userId", recipe.item, "rating", test, None,
                                    bs=min(recipe.bs, len(train)), val_bs=2048)
     if not recipe.both_ways:
         return collab_learner(data, recipe.factors, y_range=Y_RANGE, wd=recipe.wd, seed=seed)

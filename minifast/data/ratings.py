@@ -55,7 +55,7 @@ class CollabDataBunch(DataBunch):
             Users and items to predict ratings for. Its ratings, if it has them, are the targets of
             `test_dl`; without them targets are NaN.
         seed : int, optional
-            Seed of the split; see `random_split`.
+            Seed of the split, see `random_split`, and of the order of training rows.
         path : str or Path
             Folder for checkpoints.
         bs, val_bs : int
@@ -103,7 +103,7 @@ class CollabDataBunch(DataBunch):
         rows = ArrayDataset([encode(cats, ratings) for cats in categories], y)
         return cls.from_encoded(categories, names[2], ArrayDataset(*rows[train]),
                                 ArrayDataset(*rows[valid]), test, path=path, bs=bs, val_bs=val_bs,
-                                device=device)
+                                device=device, seed=seed)
 
     @classmethod
     def from_encoded(cls, categories: list[Categories], rating_name: str, train: ArrayDataset,

@@ -78,7 +78,7 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     rows = ArrayDataset(codes, ratings)
     return cls.from_encoded(list(categories), rating.name, ArrayDataset(*rows[:n]),
                             ArrayDataset(*rows[n:]), test, path=path, bs=bs, val_bs=val_bs,
-                            device=device)
+                            device=device, seed=seed)
 
 
 OPTIONS = signature(from_pieces).parameters.keys() - {"cls", "pieces"}

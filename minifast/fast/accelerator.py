@@ -157,7 +157,8 @@ class Accelerator:
             self.wait = 0
         if not self.active and self.wait:
             self.wait -= 1
-            self.plain.update_all(self.opt)
+            self.opt.interrupted = False  # the plain step takes care of that
+            self.plain.step(self.opt)
             return
         if not self.active:
             self.enter()
@@ -191,13 +192,12 @@ class AcceleratedOptimizer(Optimizer):
 
         In a loop without a learner, Ctrl-C is taken here.
         """
-        super().step()
+        self.check_complete()
+        self.interrupted = True
+        self.accelerator.step()
+        self.interrupted = False
         if self.accelerator.ctrl_c.depth == 1:
             self.accelerator.ctrl_c.check()
-
-    def update_all(self) -> None:
-        """Update the parameters."""
-        self.accelerator.step()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -236,7 +236,7 @@ def _can_accelerate(opt: Optimizer) -> bool:
     """Whether it steps as Optimizer does, with steps that are elementwise."""
     return isinstance(opt, Optimizer) and set(opt.steps) <= ELEMENTWISE and all(
         getattr(type(opt), name) is getattr(Optimizer, name)
-        for name in ("step", "update_all", "update", "zero_grad"))
+        for name in ("step", "update", "zero_grad"))
 
 
 @contextmanager

@@ -172,9 +172,16 @@ class Optimizer:
         InterruptedStepError
             If an error has ended the step before.
         """
-        self.check_complete()
+        if self.interrupted:
+            self.check_complete()
         self.interrupted = True
-        self.update_all()
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
+        for group, hypers in zip(self.groups, self.hypers, strict=True):
+            for p in group:
+                if p.requires_grad:
+                    self.update(p, hypers)
+                else:
+                    self.state.pop(p, None)
         self.interrupted = False
 
     def check_complete(self) -> None:
@@ -190,16 +197,6 @@ class Optimizer:
                 "the last step of this optimizer ended in an error, so weights and state may be of "
                 "two steps; load a checkpoint, forget the state with opt.clear(), or go on with it "
                 "after opt.interrupted = False")
-
-    def update_all(self) -> None:
-        """Update the parameters, group by group."""
-        changed.mark([p.data for group in self.groups for p in group if p.requires_grad], depth=2)
-        for group, hypers in zip(self.groups, self.hypers, strict=True):
-            for p in group:
-                if p.requires_grad:
-                    self.update(p, hypers)
-                else:
-                    self.state.pop(p, None)
 
     def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
         """Apply the steps to one parameter, whose gradient is afterwards as it was.

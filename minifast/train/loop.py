@@ -49,7 +49,8 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
             on("epoch_begin", True, num_batch=0)
             for xb, yb in data.batches(data.train_dl):
                 train_batch(model, xb, yb, learn.loss_func, opt, on)
-                ctrl_c.check()
+                if ctrl_c.waiting:
+                    ctrl_c.check()
                 if state["stop_epoch"]:
                     break
             skip = state["skip_validate"] or data.empty_val
