@@ -40,7 +40,8 @@ class Changes(dict[int, tuple[int, str]]):
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
         where = where or f"by {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        self.update(dict.fromkeys(map(id, arrays), (self.last, where)))
+        for array in arrays:
+            self[id(array)] = self.last, where
 
     def of(self, array: Array) -> tuple[int, str]:
         """Return the number and the place of the latest change of an array or of its base."""

@@ -220,7 +220,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         root.accumulate(g)
     while heap:
         node = heappop(heap)[1]
-        g = gradients[node] if node in wanted else gradients.pop(node)
+        g = gradients[node] if wanted and node in wanted else gradients.pop(node)
         for x, dx in node.gradients(g, create_graph):
             key = x.node or x
             if key is x and not inputs:
