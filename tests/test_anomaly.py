@@ -84,7 +84,7 @@ def test_the_lines_between_which_it_happened_are_named() -> None:
         total = z.sum()  # the first after
         with pytest.raises(ChangedArrayError) as caught:
             total.backward()
-    message = str(caught.value)
+    message = "\n".join([str(caught.value), *caught.value.__notes__])
     assert f"between {marked_line('# the last before')}" in message
     assert f"and {marked_line('# the first after')}" in message
     assert f"ran at {marked_line('# the operation')}" in message

@@ -313,8 +313,7 @@ def test_a_rule_that_does_not_run_on_tensors_is_named() -> None:
     for op in (double, sine, plus_one):
         x = leaf(1., 2.)
         y = apply(op, x).sum()
-        with pytest.raises(TypeError, match=rf"rule of input 0 of '{op.name}', for inputs \(2,\).*"
-                                            "with tensors, because of create_graph"):
+        with pytest.raises(TypeError, match=rf"rule of input 0 of '{op.name}', for inputs \(2,\)"):
             grad(y, x, create_graph=True)
         assert x.grad is None
         assert grad(y, x)[0].shape == (2,)  # nothing was released

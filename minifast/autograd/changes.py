@@ -12,7 +12,7 @@ from ..backend import Array
 clock = count()
 
 
-class Changes(dict[int, tuple[int, Any, int]]):
+class Changes(dict[int, tuple[int, str]]):
     """When and where arrays were last changed in place, by their ids.
 
     The id of an array that is gone does no harm: an array that gets it is younger than the change,
@@ -26,28 +26,27 @@ class Changes(dict[int, tuple[int, Any, int]]):
 
     last = -1
 
-    def mark(self, arrays: list[Array], depth: int = 1) -> None:
-        """Note that the calling function changes arrays.
+    def mark(self, arrays: list[Array], depth: int = 1, where: str = "") -> None:
+        """Note that arrays change.
 
         Parameters
         ----------
         arrays : list of array
             The arrays.
         depth : int
-            How many calls above that function the line is that an error message names.
+            How many calls above the calling function the line is that an error message names.
+        where : str
+            Words for that place, if it is not a line above.
         """
-        frame = sys._getframe(depth + 1)
-        self.last = next(clock)
-        change = self.last, frame.f_code, frame.f_lineno
+        frame, self.last = sys._getframe(depth + 1), next(clock)
+        where = where or f"by {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
         for array in arrays:
-            self[id(array)] = change
+            self[id(array)] = self.last, where
 
     def of(self, array: Array) -> tuple[int, str]:
         """Return the number and the place of the latest change of an array or of its base."""
-        keys = id(array), id(getattr(array, "base", None))
-        found = [self[key] for key in keys if key in self]
-        position, code, line = max(found, default=(-1, None, 0))
-        return position, f"by {code.co_filename}:{line} in {code.co_name}" if code else ""
+        base = getattr(array, "base", None)
+        return max(self.get(id(array), (-1, "")), self.get(id(base), (-1, "")))
 
 
 changed = Changes()

@@ -140,26 +140,23 @@ def astype(a: Array, dtype: Any) -> Array:
 # ---------------------------------------------------------------- reductions
 
 
-def _restore_axes(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
-    """Give an array that was reduced from ``a`` its axes back, with length 1."""
-    if keepdims or axis is None:
-        return g
-    reduced = {i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
-    return g.reshape([1 if i in reduced else n for i, n in enumerate(a.shape)])
+def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
+    """Give a reduced array its axes back, with length 1."""
+    return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
 @primitive(lambda g, y, spread, of, a, **axes: g.sum(**axes), None, None)
 def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to all elements."""
     spread = np.empty_like(a)
-    spread[...] = _restore_axes(g, a, axis, keepdims)
+    spread[...] = _restore_axes(g, axis, keepdims)
     return spread
 
 
 def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to the elements that equal ``y``; elements that tie share it."""
-    hit = (a == _restore_axes(y, a, axis, keepdims)).astype(a.dtype)
-    return _restore_axes(g, a, axis, keepdims) * (hit / hit.sum(axis=axis, keepdims=True))
+    hit = (a == _restore_axes(y, axis, keepdims)).astype(a.dtype)
+    return _restore_axes(g, axis, keepdims) * (hit / hit.sum(axis=axis, keepdims=True))
 
 
 @primitive(_spread)

@@ -94,21 +94,21 @@ class Node:
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
         if changed.last > self.position:
-            self.check_changes(g.data if create_graph else g)
+            self._refuse_changes(g.data if create_graph else g)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
         each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
         for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
                 try:
                     dx = self._on_tensors(rule, g) if create_graph \
-                        else rule(g, self.output, *self.arrays, **self.options)
+                        else getattr(rule, "forward", rule)(g, self.output, *self.arrays,
+                                                            **self.options)
                     dx = unbroadcast(dx, array)
                 except Exception as error:
                     shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
-                    kind = " with tensors, because of create_graph" if create_graph else ""
                     error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
                                    f"inputs {shapes} and an output {self.output.shape}; a rule is "
-                                   f"called as rule(g, y, *inputs, **options){kind}")
+                                   "called as rule(g, y, *inputs, **options)")
                     raise
                 yield x, dx
 
@@ -119,64 +119,33 @@ class Node:
         for i, x in enumerate(self.inputs or ()):
             if isinstance(x, type(g)) and x.requires_grad:
                 if x.data is not inputs[i]:
-                    raise ChangedArrayError(f"{self.describe(i + 1)} was replaced; compute it anew")
+                    raise ChangedArrayError(f"input {i} of '{self.op.name}' was replaced since")
                 inputs[i] = x
         if isinstance(dx := rule(g, y, *inputs, **self.options), type(g)):
             return dx
         raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be differentiated "
                         "again; in an accelerated fit set learn.fast = False")
 
-    # ---- arrays that have changed
-
-    def check_changes(self, g: Array) -> None:
-        """Refuse arrays that a rule reads and that are known to have changed.
-
-        Parameters
-        ----------
-        g : array
-            The gradient of the output.
-
-        Raises
-        ------
-        ChangedArrayError
-            If there is one.
-        """
-        for i, array in enumerate((self.output, *self.arrays)):
+    def _refuse_changes(self, g: Array) -> None:
+        """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
+        saved = [self.output, *self.arrays]
+        for i, array in enumerate(saved):
             position, where = changed.of(array)
-            if position > self.position and self.reads(i, g):
-                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, so its "
-                                        "gradient would be wrong; call backward() before that")
+            if position > self.position and self._fails(g, saved[:i], Unread(array), saved[i + 1:]):
+                name = f"input {i - 1}" if i else "the output"
+                raise ChangedArrayError(f"{name} of '{self.op.name}', {array.shape}, was changed "
+                                        f"in place {where}, so the gradient would be wrong; call "
+                                        "backward() before that")
 
-    def reads(self, i: int, g: Array) -> bool:
-        """Return whether a rule needs the values of an array, not only its shape.
-
-        Parameters
-        ----------
-        i : int
-            0 for the output, 1 for the first input.
-        g : array
-            The gradient of the output.
-
-        Returns
-        -------
-        bool
-            Whether a rule fails if it is given the shape and the type only.
-        """
-        arrays = [self.output, *self.arrays]
-        arrays[i] = Unread(arrays[i])
-        rules = [self.op.rule(j) for j, x in enumerate(self.inputs or ())
-                 if getattr(x, "requires_grad", False)]
+    def _fails(self, g: Array, before: list[Array], unread: Unread, after: list[Array]) -> bool:
+        """Return whether a rule needs the values of an array, of which it gets the shape only."""
         try:
-            for rule in filter(None, rules):
-                rule(g, *arrays, **self.options)
+            for i, x in enumerate(self.inputs or ()):
+                if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)):
+                    rule(g, *before, unread, *after, **self.options)
         except Exception:  # a rule may fail in any way
             return True
         return False
-
-    def describe(self, i: int) -> str:
-        """Return the words for the output (0) or an input (1, ...) in an error message."""
-        role = f"input {i - 1}" if i else "the output"
-        return f"{role} of '{self.op.name}', {(self.output, *self.arrays)[i].shape},"
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -251,7 +220,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         root.accumulate(g)
     while heap:
         node = heappop(heap)[1]
-        g = gradients[node] if node in wanted else gradients.pop(node)
+        g = gradients[node] if wanted and node in wanted else gradients.pop(node)
         for x, dx in node.gradients(g, create_graph):
             key = x.node or x
             if key is x and not inputs:

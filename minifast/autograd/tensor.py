@@ -307,15 +307,16 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            start = Tensor(np.ones_like(self.data))
+            ones = np.ones_like(self.data)
+            start: Any = Tensor(ones) if create_graph else ones
         else:
             if not hasattr(gradient, "dtype"):
                 gradient = transfer(np.asarray(gradient), self.device)
             if gradient.shape != self.shape:
                 raise ShapeError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
             start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
-        return walk_back(self, start if create_graph else start.data, retain_graph or create_graph,
-                         create_graph, inputs)
+            start = start if create_graph else start.data
+        return walk_back(self, start, retain_graph or create_graph, create_graph, inputs)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``; the first gradient becomes it."""

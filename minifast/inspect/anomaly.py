@@ -10,6 +10,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..autograd import Tensor
+from ..autograd.changes import changed
 from ..autograd.tape import ChangedArrayError, Node, Variable, recording
 from ..backend import Array, transfer
 
@@ -74,7 +75,6 @@ class _ExaminedNode(Node):
         super().__init__(*args)
         self.anomaly, self.line = anomaly, anomaly.look()
         self.copies = [a.copy() if _is_array(a) else None for a in (self.output, *self.arrays)]
-        self.changes: dict[int, str] = {}
         anomaly.nodes.add(self)
         if not _finite(self.output):
             wrong = [i for i, a in enumerate(self.arrays) if not _finite(a)]
@@ -87,30 +87,27 @@ class _ExaminedNode(Node):
                                    "input comes from")
 
     def look(self, where: str) -> None:
-        """Note which arrays have changed since the last look."""
+        """Make known which arrays have changed since the last look, unless it is known already."""
         if self.inputs is None:  # released
             self.copies = []
-        for i, copy in enumerate(self.copies):
-            if copy is not None and i not in self.changes \
-                    and not _equal((self.output, *self.arrays)[i], copy):
-                self.changes[i] = where
+        for copy, array in zip(self.copies, (self.output, *self.arrays), strict=False):
+            if copy is not None and changed.of(array)[0] < self.position \
+                    and not _equal(array, copy):
+                changed.mark([array], where=where)
 
     def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
         """As every node, after a comparison of all arrays with their copies."""
         self.anomaly.look()
-        if self.inputs is not None:
-            self.check_changes(g.data if create_graph else g)
-        for i, where in self.changes.items():
-            if self.reads(i, g.data if create_graph else g):
-                raise ChangedArrayError(f"{self.describe(i)} was changed in place {where}, after "
-                                        f"the operation ran at {self.line}; its gradient would be "
-                                        "wrong")
-        for x, dx in super().gradients(g, create_graph):
-            if not _finite(dx) and _finite(g):
-                raise AnomalyError(f"the derivative rule of '{self.op.name}' made the first NaN or "
-                                   f"infinity of a finite gradient; the operation ran at "
-                                   f"{self.line}")
-            yield x, dx
+        try:
+            for x, dx in super().gradients(g, create_graph):
+                if not _finite(dx) and _finite(g):
+                    raise AnomalyError(f"the derivative rule of '{self.op.name}' made the first "
+                                       "NaN or infinity of a finite gradient; the operation ran "
+                                       f"at {self.line}")
+                yield x, dx
+        except ChangedArrayError as error:
+            error.add_note(f"the operation ran at {self.line}")
+            raise
 
 
 def user_line() -> str:
