@@ -162,7 +162,7 @@ class Accelerator:
             return
         if not self.active:
             self.enter()
-        changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=5)
+        changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=3)
         for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
             for flat, spared in flats:
                 now = {**hypers, "wd": 0.} if spared else hypers
