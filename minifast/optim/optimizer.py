@@ -8,8 +8,6 @@ from ..autograd import ShapeError, Tensor
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
-    WRITE_NOTHING,
-    WRITE_ONCE,
     State,
     Target,
     adam_step,
@@ -309,8 +307,8 @@ def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mappi
                 ) -> None:
     """Apply steps to a parameter, all of them or, after an error, none.
 
-    For steps that may write to its array more than once, a copy is kept. An array that a step has
-    put in the place of the parameter's (``p.data = ...``) is copied into it.
+    An array that a step has put in the place of the parameter's (``p.data = ...``) is copied
+    into it.
 
     Parameters
     ----------
@@ -328,9 +326,8 @@ def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mappi
     ShapeError, DeviceError
         If a step has put an array of another shape, or on another device, there.
     """
-    data = state.own = target.data
-    once = steps[-1:] and steps[-1] in WRITE_ONCE and WRITE_NOTHING.issuperset(steps[:-1])
-    before = None if once else data.copy()
+    data = target.data
+    before = data.copy()
     try:
         for step in steps:
             step(target, state, **hypers)
@@ -338,8 +335,7 @@ def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mappi
             check_replacement(backend_of(data).name, data.shape, target.data)
             data[...] = target.data
     except BaseException:
-        if before is not None:
-            data[...] = before
+        data[...] = before
         raise
     finally:
         target.data = data

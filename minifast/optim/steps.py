@@ -1,13 +1,9 @@
 """The small steps that optimizers are lists of.
 
-A step changes one parameter. It is called as ``step(p, state, **hypers)``: ``p`` is the
+A step changes one parameter in place. It is called as ``step(p, state, **hypers)``: ``p`` is the
 parameter with its array ``p.data`` and its gradient ``p.grad``, of any shape; ``state`` is what the
 optimizer keeps for it, a State; and of its group's hyper-parameters a step names those that it
 needs: ``lr``, ``wd``, ``mom``, ``beta``, ``eps``. Nothing is returned.
-
-Of the steps here only the last one of an optimizer writes to the parameter's own array, at once, so
-an error leaves it as before or as after the update. ``weight_decay`` puts a new array in its place.
-Steps of your own may write in any way (``p.data -= ...``): see ``optimizer.apply_steps``.
 
 References
 ----------
@@ -35,11 +31,6 @@ class State(dict[str, Array]):
     p : Parameter
         The parameter.
 
-    Attributes
-    ----------
-    own : array
-        The parameter's own array, which the last step writes to.
-
     Examples
     --------
     >>> from minifast.nn import Parameter
@@ -49,7 +40,7 @@ class State(dict[str, Array]):
 
     def __init__(self, p: Target) -> None:
         super().__init__()
-        self.p, self.count, self.own = p, 0, p.data
+        self.p, self.count = p, 0
         self.device, self.kind = backend_of(p.data).name, (type(p.data), p.data.shape)
 
     def __missing__(self, name: str) -> Array:
@@ -60,7 +51,7 @@ class State(dict[str, Array]):
 def weight_decay(p: Target, state: State, *, lr: float, wd: float, **_: Any) -> None:
     """Decoupled weight decay: data <- data (1 - lr wd)."""
     if wd:
-        p.data = p.data * (1 - lr * wd)
+        p.data *= 1 - lr * wd
 
 
 def l2_reg(p: Target, state: State, *, wd: float, **_: Any) -> None:
@@ -91,7 +82,7 @@ def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
 
 def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
     """Step of SGD: data <- data - lr average."""
-    p.data = np.subtract(p.data, lr * state["average"], out=state.own)
+    p.data -= lr * state["average"]
 
 
 def rms_momentum(p: Target, state: State, *, mom: float, eps: float, **_: Any) -> None:
@@ -115,9 +106,4 @@ def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, ep
     move += eps * root
     np.divide(state["average"], move, out=move)
     move *= lr * root / (1 - mom ** state.count)
-    p.data = np.subtract(p.data, move, out=state.own)
-
-
-WRITE_NOTHING: set[Any] = {weight_decay, l2_reg, momentum, average_grad, average_sqr_grad,
-                           rms_momentum}
-WRITE_ONCE: set[Any] = {sgd_step, adam_step}
+    p.data -= move
