@@ -296,23 +296,23 @@ def test_a_step_that_makes_an_array_of_another_shape() -> None:
 # ---------------------------------------------------------------- abnormal ends of a fit
 
 
-def raising(event: str, error: BaseException) -> Spy:
+def raising(event: str, error: BaseException | type[BaseException]) -> Spy:
     def hear(heard: str, state: dict[str, Any]) -> None:
         if heard == event and state["iteration"] >= 1:
             raise error
     return Spy(hear)
 
 
-@pytest.mark.parametrize("error", [Fault("here"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [Fault, KeyboardInterrupt])
 @pytest.mark.parametrize("event", ["loss_begin", "backward_end", "step_end", "batch_end",
                                    "epoch_end"])
 @pytest.mark.parametrize("fast", [False, True])
 def test_gradients_of_an_interrupted_batch_do_not_enter_the_next_fit(
-        event: str, error: BaseException, fast: bool) -> None:
+        event: str, error: type[BaseException], fast: bool) -> None:
     """From the same weights and state, the next fit is that of a learner without the error."""
     learn = ratings_learner()
     learn.fast = fast
-    with pytest.raises(type(error)), learn.no_logging():
+    with pytest.raises(error), learn.no_logging():
         learn.fit(1, 1e-2, callbacks=[raising(event, error)])
     assert all(p.grad is None for p in learn.model.parameters())
     fresh = ratings_learner()
@@ -333,9 +333,9 @@ class Ended(Callback):
         self.exception = exception
 
 
-@pytest.mark.parametrize("error", [Fault("here"), KeyboardInterrupt(), SystemExit(1)])
-def test_train_end_is_told_what_ended_the_training(error: BaseException) -> None:
-    ended = Ended()
+@pytest.mark.parametrize("kind", [Fault, KeyboardInterrupt, SystemExit])
+def test_train_end_is_told_what_ended_the_training(kind: type[BaseException]) -> None:
+    ended, error = Ended(), kind("here")
     with pytest.raises(type(error)):
         fit_quietly(line_learner(), 1, callbacks=[raising("step_end", error), ended])
     assert ended.exception is error
