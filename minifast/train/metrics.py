@@ -109,7 +109,7 @@ def metric_name(metric: Callback) -> str:
 
 
 def _flat(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    pred, target = as_floats(pred).flatten(), target.flatten()
+    pred, target = pred.flatten(), target.flatten()
     if pred.shape != target.shape:
         raise ShapeError(f"a metric needs as many predictions as targets, got {pred.numel()} "
                          f"and {target.numel()}")
@@ -135,7 +135,7 @@ def mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
     >>> mean_squared_error(tensor([1., 2.]), tensor([1., 4.]))
     tensor(2.)
     """
-    pred, target = _flat(pred, target)
+    pred, target = _flat(as_floats(pred), target)
     return ((pred - target) ** 2).mean()
 
 
@@ -180,7 +180,7 @@ def mean_absolute_error(pred: Tensor, target: Tensor) -> Tensor:
     >>> mean_absolute_error(tensor([1., 3.]), tensor([2., 5.]))
     tensor(1.5000)
     """
-    pred, target = _flat(pred, target)
+    pred, target = _flat(as_floats(pred), target)
     return (pred - target).abs().mean()
 
 
@@ -225,7 +225,7 @@ def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
     >>> explained_variance(tensor([1., 2., 3.]), tensor([2., 3., 4.]))
     tensor(1.)
     """
-    pred, target = _flat(pred, target)
+    pred, target = _flat(as_floats(pred), target)
     return 1 - (target - pred).var() / target.var()
 
 
@@ -248,7 +248,7 @@ def r2_score(pred: Tensor, target: Tensor) -> Tensor:
     >>> r2_score(tensor([2., 2.]), tensor([1., 3.]))
     tensor(0.)
     """
-    pred, target = _flat(pred, target)
+    pred, target = _flat(as_floats(pred), target)
     return 1 - ((target - pred) ** 2).sum() / ((target - target.mean()) ** 2).sum()
 
 
