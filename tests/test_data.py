@@ -311,7 +311,7 @@ def test_the_loaders_of_a_bunch() -> None:
 
 def test_what_is_not_there_is_said() -> None:
     data = DataBunch(batches(1))
-    with pytest.raises(ValueError, match=r"no Test set; .* with test="):
+    with pytest.raises(ValueError, match=r"no Test set: test_dl is None; .* with test="):
         data.dl(DatasetType.Test)
     with pytest.raises(ValueError, match="the Valid loader has no batch"):
         data.one_batch(DatasetType.Valid)
@@ -454,7 +454,7 @@ def test_an_official_split() -> None:
         for ours, theirs in zip(getattr(data, part)[:][0], getattr(pieces, part)[:][0],
                                 strict=True):
             np.testing.assert_array_equal(host(ours), host(theirs))
-    for wrong, text in (([16], "has 16; 16 rows are numbered"), ([1, 1], "row 1 2 times"),
+    for wrong, text in (([16], "has 16; positions go from 0"), ([1, 1], "row 1 2 times"),
                         (range(16), "names all 16 rows")):
         with pytest.raises(ValueError, match=text):
             CollabDataBunch.from_df(ratings(), valid_idx=wrong)
@@ -481,9 +481,11 @@ def test_two_columns_of_one_name(twice: str) -> None:
 
 def test_pairs_are_no_data_sets() -> None:
     x, y = np.zeros((8, 2)), np.zeros(8)
-    for sets in ([(x, y), (x, y)], [ArrayDataset(x, y), [x, y]]):
-        with pytest.raises(TypeError, match=r"data sets are ArrayDataset\(x, y\), not pairs"):
-            DataBunch.create(*sets, bs=4)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"train_ds must be an ArrayDataset, got tuple; write "
+                                        r"ArrayDataset\(x, y\)"):
+        DataBunch.create((x, y), (x, y), bs=4)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="valid_ds must be an ArrayDataset, got list"):
+        DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)  # type: ignore[arg-type]
 
 
 def test_no_validation_loader() -> None:
@@ -495,7 +497,7 @@ def test_no_validation_loader() -> None:
         learn.lr_find(num_it=2)
     learn.data.to("cpu")
     assert "Valid" not in repr(learn.data)
-    with pytest.raises(ValueError, match="no Valid set"):
+    with pytest.raises(ValueError, match="no Valid set: valid_dl is None"):
         learn.validate()
     with pytest.raises(ValueError, match="no Valid set"):
         learn.get_preds()

@@ -456,7 +456,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"df": frame_with(kind=(range(16), "w")), "dep_var": "kind"}, ValueError,
      "classes of 'kind' of the training rows are ['w']; at least two"),
     ({"dep_var": "kind", "classes": ["x", "y", "x"]}, ValueError, "given are ['x', 'y', 'x']"),
-    ({"valid_idx": [3, 16]}, ValueError, "valid_idx has 16; 16 rows are numbered 0 to 15"),
+    ({"valid_idx": [3, 16]}, ValueError, "valid_idx has 16; positions go from 0 to 15"),
     ({"valid_idx": [-1]}, ValueError, "valid_idx has -1"),
     ({"valid_idx": [1, 2, 1]}, ValueError, "valid_idx has row 1 2 times"),
     ({"valid_idx": np.arange(16) > 12}, TypeError,

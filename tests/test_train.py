@@ -693,37 +693,6 @@ def test_beyond_its_end_a_cycle_stops_the_training() -> None:
     assert learn.recorder.nb_batches == [4, 4]
 
 
-@pytest.mark.parametrize(("cyc_len", "start", "tot", "trained"), [
-    (4, 2, None, [2, 3]), (4, 4, None, []), (2, 9, None, []), (2, 3, 4, [3]), (3, 0, 3, [0, 1, 2])])
-def test_a_cycle_that_starts_later_ends_where_it_ends(cyc_len: int, start: int, tot: int | None,
-                                                      trained: list[int]) -> None:
-    learn, epochs = line_learner(4), []
-    before = list(learn.model.state_dict().values())
-    with learn.no_logging():
-        learn.fit_one_cycle(cyc_len, 1e-2, tot_epochs=tot, start_epoch=start, callbacks=[
-            Spy(lambda event, state: epochs.append(state["epoch"])
-                if event == "epoch_begin" else None)])
-    assert epochs == trained
-    assert learn.recorder.nb_batches == [4] * len(trained)
-    weights = list(learn.model.state_dict().values())
-    assert all(map(np.array_equal, weights, before)) == (not trained)
-
-
-def test_a_schedule_that_ends_lets_its_loader_finish() -> None:
-    """The last epoch of a cycle is not broken off: a loader's own code after its end runs."""
-    passes: list[int] = []
-
-    class Loader(list[Any]):
-        def __iter__(self) -> Iterator[Any]:
-            yield from super().__iter__()
-            passes.append(len(self))
-    learn = line_learner(3)
-    learn.data.train_dl = Loader(learn.data.train_dl)
-    with learn.no_logging():
-        learn.fit_one_cycle(2, 1e-2)
-    assert passes == [3, 3]
-
-
 # ----------------------------------------------------------------------- rates and layer groups
 
 
@@ -997,3 +966,55 @@ def test_validation_refuses_a_loss_of_several_numbers() -> None:
     told = r"must be one number, got shape \(\d+,\); .*reduction='mean'"
     with pytest.raises(ShapeError, match=told):
         learn.validate()
+
+
+@pytest.mark.parametrize(("cyc_len", "start", "tot", "trained"), [
+    (4, 2, None, [2, 3]), (4, 4, None, []), (2, 9, None, []), (2, 3, 4, [3]), (3, 0, 3, [0, 1, 2])])
+def test_a_cycle_that_starts_later_ends_where_it_ends(cyc_len: int, start: int, tot: int | None,
+                                                      trained: list[int]) -> None:
+    learn, epochs = line_learner(4), []
+    before = list(learn.model.state_dict().values())
+    with learn.no_logging():
+        learn.fit_one_cycle(cyc_len, 1e-2, tot_epochs=tot, start_epoch=start, callbacks=[
+            Spy(lambda event, state: epochs.append(state["epoch"])
+                if event == "epoch_begin" else None)])
+    assert epochs == trained
+    assert learn.recorder.nb_batches == [4] * len(trained)
+    weights = list(learn.model.state_dict().values())
+    assert all(map(np.array_equal, weights, before)) == (not trained)
+
+
+def test_a_schedule_that_ends_lets_its_loader_finish() -> None:
+    """The last epoch of a cycle is not broken off: a loader's own code after its end runs."""
+    passes: list[int] = []
+
+    class Loader(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from super().__iter__()
+            passes.append(len(self))
+    learn = line_learner(3)
+    learn.data.train_dl = Loader(learn.data.train_dl)
+    with learn.no_logging():
+        learn.fit_one_cycle(2, 1e-2)
+    assert passes == [3, 3]
+
+
+@pytest.mark.parametrize("error", [MadeUpError, KeyboardInterrupt])
+def test_gradients_of_a_batch_that_failed_are_cleared(error: type[BaseException]) -> None:
+    learn = line_learner(4)
+
+    def fail(event: str, state: dict[str, Any]) -> None:
+        if event == "backward_end" and state["iteration"] == 2:
+            raise error
+    with learn.no_logging(), pytest.raises(error):
+        learn.fit(1, callbacks=[Spy(fail)])
+    assert all(p.grad is None for p in learn.model.parameters())
+
+
+def test_lr_find_leaves_the_mode_of_the_model() -> None:
+    learn = line_learner(4)
+    for mode in (False, True):
+        learn.model.train(mode)
+        with learn.no_logging():
+            learn.lr_find(num_it=3)
+        assert learn.model.training is mode

@@ -110,7 +110,7 @@ def tanh(a: Array) -> Array:
     return np.tanh(floats(a))
 
 
-@primitive(lambda g, y, a: g * ~(y <= 0))  # NaN passes the gradient on, as in torch
+@primitive(lambda g, y, a: g * (y != 0))  # NaN passes the gradient on, as in torch
 def relu(a: Array) -> Array:
     return np.maximum(a, np.zeros_like(a))  # faster than with the number 0
 
@@ -119,7 +119,7 @@ def relu(a: Array) -> Array:
 def sigmoid(a: Array) -> Array:
     a = a if a.dtype.kind == "f" else floats(a)
     e = np.exp(-np.abs(a))  # at most 1, so it does not overflow
-    return np.maximum(e, a >= 0) / (e + 1)  # the numerator is 1 where a >= 0
+    return np.exp(np.minimum(a, 0)) / (e + 1)  # the numerator is 1 where a >= 0, else e
 
 
 @primitive(lambda g, y, a, low, high: g * (y - low) * (high - y) * (1 / (high - low)))

@@ -1,12 +1,12 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
 from inspect import isgeneratorfunction
 from itertools import zip_longest
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
 from .changes import Unread, changed, clock
@@ -269,26 +269,12 @@ class no_grad:  # noqa: N801  (torch's name)
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
-        resumed = isgeneratorfunction(func)
+        if isgeneratorfunction(func):
+            raise TypeError(f"{func.__name__} is a generator, whose body would run after no_grad "
+                            "has ended; write `with no_grad():` around what it computes")
 
         @wraps(func)
         def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
             with no_grad():  # a new one for each call, because threads may share func
-                result = func(*args, **kwargs)
-            return cast(R, _Unrecorded(result)) if resumed else result
+                return func(*args, **kwargs)
         return unrecorded
-
-
-class _Unrecorded(Generator[Any, Any, Any]):
-    """A generator that records nothing while it runs; its caller does in between."""
-
-    def __init__(self, generator: Any) -> None:
-        self.generator = generator
-
-    @no_grad()
-    def send(self, value: Any) -> Any:
-        return self.generator.send(value)
-
-    @no_grad()
-    def throw(self, *error: Any) -> Any:
-        return self.generator.throw(*error)

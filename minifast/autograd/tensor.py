@@ -22,12 +22,6 @@ def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
 
     The last one changes the array itself, as in torch, unless it is recorded.
     """
-    def left(a: "Tensor", b: Operand) -> "Tensor":
-        return apply(op, a, b)
-
-    def right(a: "Tensor", b: Operand) -> "Tensor":
-        return apply(op, b, a)
-
     def in_place(a: "Tensor", b: Operand) -> "Tensor":
         if recording.get() and a.requires_grad and a.node is None:
             raise RuntimeError(f"{op.name} in place would change a leaf that requires a gradient; "
@@ -37,7 +31,7 @@ def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
         changed.mark([a.data])
         np.copyto(a.data, result.data)
         return a
-    return left, right, in_place
+    return lambda a, b: apply(op, a, b), lambda a, b: apply(op, b, a), in_place
 
 
 def _comparison(function: Callable[[Any, Any], Any]) -> Operator:

@@ -109,9 +109,10 @@ class DataBunch:
         TypeError
             If the rows are not data sets.
         """
-        if any(isinstance(ds, (tuple, list)) for ds in (train_ds, valid_ds, test_ds)):
-            raise TypeError("data sets are ArrayDataset(x, y), not pairs or lists; to give loaders "
-                            "of batches, write DataBunch(train_dl, valid_dl)")
+        for name, ds in {"train_ds": train_ds, "valid_ds": valid_ds, "test_ds": test_ds}.items():
+            if ds is not None and not isinstance(ds, ArrayDataset):
+                raise TypeError(f"{name} must be an ArrayDataset, got {type(ds).__name__}; write "
+                                "ArrayDataset(x, y), or give loaders to DataBunch(train_dl)")
         if len(train_ds) < bs:
             raise ValueError(f"{len(train_ds)} training rows are fewer than one batch of {bs}; "
                              f"pass bs={max(len(train_ds), 1)} or lower, or give more rows")
@@ -173,8 +174,8 @@ class DataBunch:
         """
         found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
-            raise ValueError(f"this bunch has no {ds_type.name} set; give its rows when you make "
-                             "the bunch, those of a test set with test=")
+            raise ValueError(f"this bunch has no {ds_type.name} set: {ds_type.name.lower()}_dl is "
+                             "None; give the rows when you make it, a test set with test=")
         return found
 
     def batches(self, dl: Batches) -> Iterator[Batch]:

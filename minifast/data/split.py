@@ -84,8 +84,7 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
         raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
                         "into positions with np.flatnonzero(mask)")
     if len(wrong := valid[(valid < 0) | (valid >= n)]):
-        raise ValueError(f"valid_idx has {wrong[0]}; {n} rows are numbered 0 to {n - 1}, whatever "
-                         "the frame's index says")
+        raise ValueError(f"valid_idx has {wrong[0]}; positions go from 0 to {n - 1}")
     valid = valid.astype(np.int64)
     times = np.bincount(valid, minlength=n)
     if times.max(initial=0) > 1:

@@ -397,8 +397,7 @@ class ModuleList(Module):
         if isinstance(found, Module):
             return found
         part = type(self)()
-        for module in found:
-            part.append(module)
+        ModuleList.__init__(part, found)
         return part
 
 

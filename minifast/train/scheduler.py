@@ -53,8 +53,8 @@ class Scheduler(LearnerCallback):
         self.n_steps, self.curves = self.schedule(n_epochs)
         self.position = len(self.learn.data.train_dl) * (self.start_epoch or epoch)
         self._set_hypers()
-        changes = {} if self.start_epoch is None else {"epoch": self.start_epoch}
-        return {**changes, "stop_training": True} if self.position >= self.n_steps else changes
+        ended = {"stop_training": True} if self.position >= self.n_steps else {}
+        return ended if self.start_epoch is None else {"epoch": self.start_epoch, **ended}
 
     def on_batch_end(self, train: bool, num_batch: int = -1) -> Changes:
         if not train:
@@ -63,8 +63,7 @@ class Scheduler(LearnerCallback):
         self._set_hypers()
         if self.position < self.n_steps:
             return None
-        in_mid_epoch = num_batch + 1 < len(self.learn.data.train_dl)
-        return {"stop_training": True} | ({"stop_epoch": True} if in_mid_epoch else {})
+        return {"stop_training": True, "stop_epoch": num_batch + 1 < len(self.learn.data.train_dl)}
 
     def _set_hypers(self) -> None:
         """Set the hyper-parameters to their values at the position."""
