@@ -62,6 +62,10 @@ def tables(rows: int, factors: int, dtype: Any = np.float32) -> list[np.ndarray]
 # ---------------------------------------------------------------- the cases
 
 
+class FakeLearner(SimpleNamespace):
+    """What a scheduler asks of a learner."""
+
+
 class Minifast:
     """A raw training loop with minifast's model and optimizer, one cycle long.
 
@@ -81,8 +85,8 @@ class Minifast:
                 embedding.weight = Parameter(table)
         more = {"eps": eps} if name == "AdamW" else {}
         self.opt = make([self.model.parameters()], lr=lr, mom=MOM, wd=wd, **more)
-        learn = SimpleNamespace(optimizer=self.opt, data=SimpleNamespace(train_dl=range(steps)))
-        self.cycle = OneCycleScheduler(learn, lr)
+        self.learn = FakeLearner(optimizer=self.opt, data=SimpleNamespace(train_dl=range(steps)))
+        self.cycle = OneCycleScheduler(self.learn, lr)
         self.cycle.on_train_begin(1, 0)
         self.stack = ExitStack()
         if is_fast:

@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from .autograd import ChangedArrayError as ChangedArrayError
 from .autograd import GradientError as GradientError
 from .autograd import GraphReleasedError as GraphReleasedError
 from .autograd import Primitive as Primitive
@@ -12,6 +13,7 @@ from .autograd import ShapeError as ShapeError
 from .autograd import Tensor as Tensor
 from .autograd import apply as apply
 from .autograd import cat as cat
+from .autograd import grad as grad
 from .autograd import gradcheck as gradcheck
 from .autograd import no_grad as no_grad
 from .autograd import primitive as primitive

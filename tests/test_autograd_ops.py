@@ -64,7 +64,7 @@ class GivenStatistics(Case):
         return apply(op, *inputs, mean, var, eps=1e-5, own=False)
 
 
-class Targets(Case):
+class Constants(Case):
     """Float inputs from the second on are constants."""
 
     def tensors(self, dtype: type = np.float64) -> list[Any]:
@@ -75,6 +75,13 @@ A, B, POSITIVE = normal(3, 4), normal(3, 4, seed=1), positive(3, 4)
 ROW, COLUMN, NUMBER = normal(4, seed=2), normal(3, 1, seed=3), normal(seed=4)
 IDS = np.array([2, 0, 2, 4])
 BITS = np.array([[0., 1., 1., 0.]] * 3)
+
+
+
+def host_max(x: Array) -> Array:
+    """The output of a max pooling."""
+    return windows.max_pool2d(x, kernel=(3, 2), stride=(2, 1))
+
 
 CASES: dict[str, Case] = {
     "add": Case(ops.add, (A, B)),
@@ -121,6 +128,10 @@ CASES: dict[str, Case] = {
     "getitem, a table of rows": Case(ops.getitem, (A,), {"index": np.array([[0, 1], [1, 2]])}),
     "getitem, a new axis": Case(ops.getitem, (A,), {"index": (None, ..., 1)}),
     "getitem, transposed": Case(ops.getitem, (A.T,), {"index": np.array([0, 0])}),
+    "spread": Constants(ops._spread, (normal(3), normal(3), A), {"axis": 1}),
+    "add_at": Constants(ops._add_at, (normal(4), normal(4), normal(5)), {"index": IDS}),
+    "put_at": Constants(ops._put_at, (normal(2), normal(2), normal(5)),
+                        {"index": slice(1, None, 2)}),
     "matmul": Case(ops.matmul, (A, normal(4, 2))),
     "matmul, vectors": Case(ops.matmul, (ROW, normal(4))),
     "matmul, a vector left": Case(ops.matmul, (normal(3), A)),
@@ -147,6 +158,21 @@ CASES: dict[str, Case] = {
                    {"stride": (2, 1), "padding": (0, 1)}),
     "conv2d, bias": Case(windows.conv2d, (normal(2, 2, 5, 5), normal(3, 2, 3, 3), normal(3)),
                          {"stride": (2, 2), "padding": (1, 1)}),
+    "conv_input": Constants(windows._conv_input, (
+        normal(2, 4, 2, 6), normal(2, 4, 2, 6), normal(2, 3, 6, 5), normal(4, 3, 3, 2)),
+        {"stride": (2, 1), "padding": (0, 1)}),
+    "conv_weight": Constants(windows._conv_weight, (
+        normal(2, 4, 2, 6), normal(2, 4, 2, 6), normal(2, 3, 6, 5), normal(4, 3, 3, 2)),
+        {"stride": (2, 1), "padding": (0, 1)}),
+    "to_first_max": Constants(windows._to_first_max, (
+        normal(2, 3, 2, 4), host_max(normal(2, 3, 6, 5)), normal(2, 3, 6, 5)),
+        {"kernel": (3, 2), "stride": (2, 1)}),
+    "at_first_max": Constants(windows._at_first_max, (
+        normal(2, 3, 6, 5), normal(2, 3, 2, 4), normal(2, 3, 2, 4), host_max(normal(2, 3, 6, 5)),
+        normal(2, 3, 6, 5)), {"kernel": (3, 2), "stride": (2, 1)}),
+    "to_all": Constants(windows._to_all, (normal(2, 3, 2, 6), normal(2, 3, 2, 6),
+                                          normal(2, 3, 6, 5)),
+                        {"kernel": (3, 2), "stride": (2, 1), "padding": (0, 1)}),
     "conv2d, one pixel": Case(windows.conv2d, (normal(2, 1, 2, 2), normal(1, 1, 1, 1)),
                               {"stride": (1, 1), "padding": (0, 0)}),
     "max_pool2d": Case(windows.max_pool2d, (normal(2, 3, 6, 5),),
@@ -156,7 +182,7 @@ CASES: dict[str, Case] = {
     "cross_entropy": Case(ops.cross_entropy, (normal(4, 5), IDS)),
     "mean_squared_error": Case(ops.mean_squared_error, (A, B)),
     "binary_cross_entropy": Case(ops.binary_cross_entropy, (A, positive(3, 4))),
-    "binary_cross_entropy, bits": Targets(ops.binary_cross_entropy, (A, BITS)),
+    "binary_cross_entropy, bits": Constants(ops.binary_cross_entropy, (A, BITS)),
 }
 for op in (ops.sum_, ops.mean, ops.max_, ops.min_):
     for axis in (None, 0, -1, (0, 2)):

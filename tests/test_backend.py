@@ -1,10 +1,17 @@
-"""What NumPy's backend does in its own way: adding to rows of a table."""
+"""What NumPy's backend does in its own way: adding to rows of a table. And one of one's own."""
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import minifast
+from minifast import backend
 from minifast.backend import NUMPY
+from minifast.collab import collab_learner
+from minifast.data import CollabDataBunch
+from minifast.datasets import planted_ratings
 
 pytestmark = pytest.mark.cpu_only("NumPy's backend; other libraries have their own")
 
@@ -53,3 +60,51 @@ def test_views_masks_slices_and_values_of_another_shape() -> None:
     transposed = np.zeros((3, 4), np.float32).T
     NUMPY.scatter_add(transposed, np.array([1]), np.ones((1, 3), np.float32))
     assert transposed[1].tolist() == [1, 1, 1]
+
+
+# ---------------------------------------------------------------- a backend of one's own
+
+
+@pytest.fixture
+def mine(monkeypatch: pytest.MonkeyPatch) -> type:
+    """The backend that docs/devices.md makes, as the page makes it."""
+    for table in ("_BY_NAME", "_BY_TYPE"):
+        monkeypatch.setattr(backend, table, dict(getattr(backend, table)))
+    page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+                if "register_backend(Backend(" in block)
+    names: dict[str, Any] = {"np": np}
+    exec(code, names)
+    return names["MyArray"]  # type: ignore[no-any-return]
+
+
+def ratings_trained_on(name: str, fast: bool, use_nn: bool) -> tuple[Any, list[np.ndarray]]:
+    frame = planted_ratings(n_users=30, n_items=20, n_ratings=300).ratings
+    with minifast.device(name):
+        data = CollabDataBunch.from_df(frame, seed=1, bs=16)
+        data.train_dl.rng = np.random.default_rng(0)  # type: ignore[attr-defined]
+        learn = collab_learner(data, n_factors=4, use_nn=use_nn, layers=[8], y_range=[0, 5.5],
+                               wd=.1, seed=0)
+        learn.fast = fast
+        with learn.no_logging():
+            learn.fit_one_cycle(2, 1e-2)
+            learn.lr_find(num_it=3)
+    return learn, [np.array(p.data) for p in learn.model.parameters()]
+
+
+@pytest.mark.cpu_only("a device of its own")
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("use_nn", [False, True])
+def test_a_backend_as_the_page_makes_it_trains_embeddings(mine: type, fast: bool, use_nn: bool
+                                                          ) -> None:
+    """On both paths, with the numbers of the CPU; models go there and back."""
+    learn, weights = ratings_trained_on("mine", fast, use_nn)
+    _, expected = ratings_trained_on("cpu", fast, use_nn)
+    for p, ours, theirs in zip(learn.model.parameters(), weights, expected, strict=True):
+        assert type(p.data) is mine
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert len(learn.recommend(1)) > 0
+    learn.to("cpu")
+    with learn.no_logging():
+        learn.fit_one_cycle(1, 1e-2)
+    assert {type(p.data) for p in learn.model.parameters()} == {np.ndarray}

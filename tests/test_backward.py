@@ -34,9 +34,9 @@ def visited(monkeypatch: pytest.MonkeyPatch) -> list[Node]:
     seen: list[Node] = []
     original = Node.gradients
 
-    def counted(node: Node, g: Array) -> Iterator[Any]:
+    def counted(node: Node, *args: Any) -> Iterator[Any]:
         seen.append(node)
-        return original(node, g)
+        return original(node, *args)
     monkeypatch.setattr(Node, "gradients", counted)
     return seen
 

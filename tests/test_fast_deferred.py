@@ -28,7 +28,7 @@ from tiny import Spy, fit_quietly
 import minifast.fold_in  # noqa: F401  (adds learn.add_user)
 from minifast import callbacks as cbs
 from minifast import tensor
-from minifast.collab import CollabLearner, collab_learner
+from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import CollabDataBunch
 from minifast.datasets import movielens_100k
 from minifast.fast import accelerate, coefficients, deferred_table
@@ -47,6 +47,42 @@ both = pytest.mark.parametrize("name", MAKERS)
 
 
 # ---------------------------------------------------------------- the same results
+
+
+def short_fit(fast: bool, n: int, lr: float, one: bool, scale: float) -> list[list[Array]]:
+    """Weights after each of ``n`` steps of Adam, on the fast path after the last one only.
+
+    The gradients are ``scale`` times those of the squared error. Small ones come near Adam's eps,
+    where rules need the most nodes.
+    """
+    model = EmbeddingDotBias(5, 300, 200, [0, 5.5], seed=0)
+    for p in model.parameters():
+        p.data = p.data.astype(np.float64)
+    opt, rng = Adam(model.parameters(), lr=lr, wd=.1), np.random.default_rng(0)
+    rates, moms = one_cycle(300, lr) if one else (lambda i: lr, lambda i: .9)
+    known, found = Known(300, lr=rates, mom=moms), []
+    with accelerate(model, opt, [known], always=True) if fast else nullcontext():
+        for known.position in range(n):
+            opt.set_hypers(lr=rates(known.position), mom=moms(known.position))
+            y = tensor(rng.integers(1, 6, 4).astype(np.float64))
+            output = model(tensor(rng.integers(0, 300, 4)), tensor(rng.integers(0, 200, 4)))
+            (((output - y) ** 2).mean() * scale).backward()
+            opt.step()
+            opt.zero_grad()
+            if not fast:
+                found.append([p.data.copy() for p in model.parameters()])
+    return found or [[p.data for p in model.parameters()]]
+
+
+@pytest.mark.parametrize("scale", [1., 1e-4])
+@pytest.mark.parametrize("one", [False, True], ids=["constant", "one cycle"])
+@pytest.mark.parametrize("lr", [1e-2, 1e-1])
+def test_adam_is_exact_at_any_length(lr: float, one: bool, scale: float) -> None:
+    """With default nodes no weight is off by 1e-6 of the largest, however short the fit is."""
+    truth = short_fit(False, 300, lr, one, scale)
+    for n in (*range(1, 20), *range(20, 300, 40), 300):
+        for ours, theirs in zip(short_fit(True, n, lr, one, scale)[0], truth[n - 1], strict=True):
+            assert abs(ours - theirs).max() < 1e-6 * max(abs(w).max() for w in truth[n - 1])
 
 
 @pytest.mark.parametrize(("name", "wd", "options"), [
@@ -191,8 +227,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for place, name in places:
         monkeypatch.setattr(place, name, counting(getattr(place, name), found))
     throughout, chunk_step = DeferredTable._throughout, Chunk.step
-    monkeypatch.setattr(DeferredTable, "_throughout", lambda table, work: (
-        found.append(table.store.data.size), throughout(table, work)))
+    monkeypatch.setattr(DeferredTable, "_throughout", lambda table, *given: (
+        found.append(table.store.data.size), throughout(table, *given)))
     monkeypatch.setattr(Chunk, "step", lambda chunk, steps, hypers: (
         found.append(chunk.data.size), chunk_step(chunk, steps, hypers)))
     return found
@@ -601,6 +637,20 @@ def test_lr_find_puts_everything_back(learners: Any, capsys: Any) -> None:
     same(*pair)
     fast, plain = ([float(x) for x in learn.recorder.losses] for learn in pair)
     assert fast == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_fit_after_lr_find_is_the_same_to_the_bit(learners: Any, capsys: Any) -> None:
+    found = []
+    for find in (False, True):
+        learn = learners()[0]
+        with learn.no_logging():
+            learn.fit_one_cycle(1, 5e-3)
+            if find:
+                learn.lr_find(num_it=30)
+            learn.fit_one_cycle(1, 5e-3)
+        found.append(learn.model.state_dict())
+    for name, value in found[0].items():
+        np.testing.assert_array_equal(found[1][name], value)
 
 
 def test_checkpoints_new_users_and_predictions(learners: Any) -> None:

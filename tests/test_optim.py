@@ -573,6 +573,7 @@ def test_data_of_another_shape_are_refused() -> None:
         p.data = put(wrong)
         with pytest.raises(ShapeError, match=r"data of shape \(2, 2\) was replaced by \(\d"):
             opt.step()
+        opt.interrupted = False
 
 
 def test_two_optimizers_may_share_a_parameter() -> None:

@@ -70,6 +70,7 @@ def test_what_the_counters_show() -> None:
 
 
 def test_the_state_has_v1s_keys_from_v1s_events_on() -> None:
+    """Except for ``stop_training``, which is there at once: a schedule may have ended."""
     seen: dict[str, set[str]] = {}
 
     def hear(event: str, state: State) -> None:
@@ -539,6 +540,7 @@ def everything(learn: Learner) -> dict[str, Any]:
                   if hasattr(owner, "rng")]
     key = np.random.get_state()
     return {**frozen_copy(learn), "generators": generators, "numpy": (key[1].tobytes(), key[2:]),
+            "modes": [module.training for module in learn.model.modules()],
             "grads": [p.grad for p in learn.model.parameters()], "opt": learn.opt}
 
 
@@ -548,6 +550,7 @@ def test_the_finder_puts_everything_back(warm: bool) -> None:
     if warm:
         fit(learn, 1, slice(1e-4, 1e-2))
     learn.callbacks.append(Spy(lambda event, state: np.random.rand() and None))  # draws too
+    learn.layer_groups[0].eval()  # some modules train, some do not
     before = everything(learn)
     assert len(before["generators"]) == 3  # dropout's, and two loaders'
     with learn.no_logging():

@@ -6,9 +6,11 @@ from .creation import cat as cat
 from .creation import stack as stack
 from .creation import tensor as tensor
 from .creation import where as where
+from .derivative import grad as grad
 from .primitive import Primitive as Primitive
 from .primitive import ShapeError as ShapeError
 from .primitive import primitive as primitive
+from .tape import ChangedArrayError as ChangedArrayError
 from .tape import GraphReleasedError as GraphReleasedError
 from .tape import no_grad as no_grad
 from .tensor import Tensor as Tensor

@@ -124,6 +124,7 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
 
 
 ops.FUNCTIONS |= {"where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max,
+                  "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
                   "amin": Tensor.min, "var": partial(Tensor.var, correction=0)} | {
     name: getattr(Tensor, name) for name in (
         "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",

@@ -3,7 +3,11 @@
 A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, and returns the
 gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
 a gradient. All other operations are composed of these.
+
+Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
+an array in place is therefore a primitive itself, with a rule of its own.
 """
+from math import prod
 from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
 
@@ -49,7 +53,7 @@ def div(a: Array, b: Array) -> Array:
 
 # the first rule is 0 at b = 0, the second is 0 at a = 0 unless b < 0, as in torch
 @primitive(lambda g, y, a, b: g * b * a ** (b - (b != 0)),
-           lambda g, y, a, b: g * y * np.log(a + ((a == 0) & (b >= 0)), dtype=y.dtype))
+           lambda g, y, a, b: g * y * np.log(a + ((b >= 0) & (a == 0)).astype(y.dtype)))
 def pow_(a: Array, b: Array) -> Array:
     return a ** b
 
@@ -141,6 +145,7 @@ def _restore_axes(g: Array, axis: Axis, keepdims: bool) -> Array:
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
+@primitive(lambda g, y, spread, of, a, **axes: g.sum(**axes), None, None)
 def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to all elements."""
     spread = np.empty_like(a)
@@ -150,9 +155,8 @@ def _spread(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = Fa
 
 def _to_largest(g: Array, y: Array, a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Give the gradient to the elements that equal ``y``; elements that tie share it."""
-    hit = a == _restore_axes(y, axis, keepdims)
-    share = hit / hit.sum(axis=axis, keepdims=True, dtype=a.dtype)
-    return _restore_axes(g, axis, keepdims) * share
+    hit = (a == _restore_axes(y, axis, keepdims)).astype(a.dtype)
+    return _restore_axes(g, axis, keepdims) * (hit / hit.sum(axis=axis, keepdims=True))
 
 
 @primitive(_spread)
@@ -160,7 +164,8 @@ def sum_(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.sum(axis=axis, keepdims=keepdims)
 
 
-@primitive(lambda g, y, a, **axes: _spread(g * (y.size / max(a.size, 1)), y, a, **axes))
+@primitive(lambda g, y, a, **axes:
+           _spread(g * (prod(y.shape) / max(prod(a.shape), 1)), y, a, **axes))
 def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return a.mean(axis=axis, keepdims=keepdims)
 
@@ -205,13 +210,15 @@ def concatenate(*arrays: Array, axis: int) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
 def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     """Zeros, plus ``g`` at ``index``; an index that occurs twice gets both gradients."""
     total = np.zeros(a.shape, a.dtype, like=a)
-    backend_of(a).scatter_add(total, index, g)
+    backend_of(total).scatter_add(total, index, g)
     return total
 
 
+@primitive(lambda g, y, values, of, a, index: g[index], None, None)
 def _put_at(g: Array, y: Array, a: Array, index: Any) -> Array:
     """As ``_add_at``; numbers and slices name no element twice, so assigning is enough."""
     for part in index if isinstance(index, tuple) else (index,):
@@ -235,19 +242,23 @@ def lookup(table: Array, ids: Array) -> Array:
 # ---------------------------------------------------------------- matrix products
 
 
+def _t(a: Array) -> Array:
+    """Transpose each matrix of a stack."""
+    return a.transpose(*range(a.ndim - 2), -1, -2)
+
+
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
-        return np.expand_dims(g, -1) * b
-    return (np.expand_dims(g, -2) @ np.swapaxes(b, -1, -2))[..., 0, :] if a.ndim == 1 \
-        else g @ np.swapaxes(b, -1, -2)
+        return g[..., None] * b
+    return (g[..., None, :] @ _t(b))[..., 0, :] if a.ndim == 1 else g @ _t(b)
 
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:
-        return a * g if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
+        return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
     if b.ndim == 1:
-        return (np.swapaxes(a, -1, -2) @ np.expand_dims(g, -1))[..., 0]
-    return np.swapaxes(a, -1, -2) @ g
+        return (_t(a) @ g[..., None])[..., 0]
+    return _t(a) @ g
 
 
 @primitive(_matmul_left, _matmul_right)
@@ -281,14 +292,14 @@ def cross_entropy(a: Array, target: Array) -> Array:
     return -_log_softmax(a)[np.arange(len(target), like=target), target]
 
 
-@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / max(pred.size, 1))),
-           lambda g, y, pred, target: (target - pred) * (g * (2 / max(pred.size, 1))))
+@primitive(lambda g, y, pred, target: (pred - target) * (g * (2 / max(prod(pred.shape), 1))),
+           lambda g, y, pred, target: (target - pred) * (g * (2 / max(prod(pred.shape), 1))))
 def mean_squared_error(pred: Array, target: Array) -> Array:
     difference = (pred - target).reshape(-1)
     return difference @ difference / difference.size
 
 
-@primitive(lambda g, y, a, target: g * (sigmoid.forward(a) - target),
+@primitive(lambda g, y, a, target: g * (sigmoid(a) - target),
            lambda g, y, a, target: -g * a)
 def binary_cross_entropy(a: Array, target: Array) -> Array:
     """-log p(target) with p = sigmoid(a), element by element, without overflow."""
@@ -301,5 +312,7 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
+# functions with derivative 0 where they have one: their results are constants
+STEPS = {"sign", "floor", "ceil", "rint", "trunc"}
 FUNCTIONS: dict[str, Any] = {}
 """The function of tensors for each of NumPy's, by the name of the function; from creation.py."""

@@ -9,7 +9,8 @@ from ..backend import Array, DeviceError, mixed_devices
 
 # rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
 # output y and has its shape. A rule need not undo broadcasting. What it returns is a new array, or
-# one of its arguments or a view of one; never an array that it keeps.
+# one of its arguments or a view of one; never an array that it keeps. With create_graph all
+# arguments that need a gradient are tensors, so a rule is written in words that both know.
 Rule = Callable[..., Any]
 
 

@@ -1,19 +1,24 @@
 """The tape: one node per operation, and the walk back over the nodes."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
 from inspect import isgeneratorfunction
-from itertools import count, zip_longest
+from itertools import zip_longest
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
-from .primitive import Primitive, ShapeError, missing_rule
+from .changes import Unread, changed, clock
+from .primitive import Primitive, Rule, ShapeError, missing_rule
 
 
 class GraphReleasedError(RuntimeError):
     """A backward pass through a part of the graph that an earlier one has released."""
+
+
+class ChangedArrayError(RuntimeError):
+    """A backward pass that needs an array which was changed in place after the forward pass."""
 
 
 class Variable(Protocol):
@@ -47,6 +52,7 @@ class Node:
     position : int
         The number of the node, counted over all nodes ever made. An output has a higher number
         than its inputs, so descending numbers are a topological order and no sort is needed.
+        Changes of arrays take numbers from the same clock.
     """
 
     op: Primitive
@@ -54,25 +60,31 @@ class Node:
     arrays: list[Any]
     output: Array
     options: dict[str, Any]
-    position: int = field(default_factory=count().__next__, init=False)
+    position: int = field(default_factory=clock.__next__, init=False)
 
-    def gradients(self, g: Array) -> Iterator[tuple[Variable, Array]]:
+    def gradients(self, g: Array, create_graph: bool = False) -> Iterator[tuple[Variable, Array]]:
         """Yield each input that needs a gradient together with its gradient.
 
         Parameters
         ----------
-        g : array
+        g : array or Tensor
             The gradient of the output.
+        create_graph : bool
+            Whether ``g`` and the results are tensors, which can be differentiated again.
 
         Yields
         ------
-        Variable, array
+        Variable, array or Tensor
             An input and its gradient, which has the shape and type of the input.
 
         Raises
         ------
         GraphReleasedError
             If an earlier backward pass has released the node.
+        ChangedArrayError
+            If an array that a rule reads was changed in place after the forward pass.
+        TypeError
+            If a rule does not run on tensors.
         ShapeError
             If a rule returns an array of another shape. A note at this and at any other error in
             a rule names the operation, the input and the shapes.
@@ -81,19 +93,59 @@ class Node:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
+        if changed.last > self.position:
+            self._refuse_changes(g.data if create_graph else g)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
         each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
         for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
                 try:
-                    dx = unbroadcast(rule(g, self.output, *self.arrays, **self.options), array)
+                    dx = self._on_tensors(rule, g) if create_graph \
+                        else getattr(rule, "forward", rule)(g, self.output, *self.arrays,
+                                                            **self.options)
+                    dx = unbroadcast(dx, array)
                 except Exception as error:
                     shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
                     error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
                                    f"inputs {shapes} and an output {self.output.shape}; a rule is "
-                                   "called as rule(g, y, *inputs, **options), returns an array")
+                                   "called as rule(g, y, *inputs, **options)")
                     raise
                 yield x, dx
+
+    def _on_tensors(self, rule: Rule, g: Any) -> Any:
+        """Apply a rule to tensors, so that its result has a graph of its own."""
+        y, inputs = type(g)(self.output), list(self.arrays)
+        y.requires_grad, y.node = True, self
+        for i, x in enumerate(self.inputs or ()):
+            if isinstance(x, type(g)) and x.requires_grad:
+                if x.data is not inputs[i]:
+                    raise ChangedArrayError(f"input {i} of '{self.op.name}' was replaced since")
+                inputs[i] = x
+        if isinstance(dx := rule(g, y, *inputs, **self.options), type(g)):
+            return dx
+        raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be differentiated "
+                        "again; in an accelerated fit set learn.fast = False")
+
+    def _refuse_changes(self, g: Array) -> None:
+        """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
+        saved = [self.output, *self.arrays]
+        for i, array in enumerate(saved):
+            position, where = changed.of(array)
+            if position > self.position and self._fails(g, saved[:i], Unread(array), saved[i + 1:]):
+                name = f"input {i - 1}" if i else "the output"
+                raise ChangedArrayError(f"{name} of '{self.op.name}', {array.shape}, was changed "
+                                        f"in place {where}, so the gradient would be wrong; call "
+                                        "backward() before that")
+
+    def _fails(self, g: Array, before: list[Array], unread: Unread, after: list[Array]) -> bool:
+        """Return whether a rule needs the values of an array, of which it gets the shape only."""
+        try:
+            for i, x in enumerate(self.inputs or ()):
+                if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)):
+                    rule(g, *before, unread, *after, **self.options)
+        except Exception:  # a rule may fail in any way
+            return True
+        return False
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -135,7 +187,8 @@ def _own(dx: Array, *held: Array) -> Array:
     return dx.copy() if shared else dx
 
 
-def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
+def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: bool = False,
+              inputs: Sequence[Variable] = ()) -> list[Any]:
     """Carry a gradient from ``root`` back to every leaf that requires one.
 
     A heap yields the nodes in descending order of position. So there is no recursion, and each
@@ -145,36 +198,50 @@ def walk_back(root: Variable, g: Array, retain_graph: bool = False) -> None:
     ----------
     root : Variable
         Where the walk starts.
-    g : array
+    g : array or Tensor
         The gradient of ``root``.
     retain_graph : bool
         Whether to keep the arrays of the nodes for another walk.
+    create_graph : bool
+        Whether ``g`` is a tensor, and so are all gradients.
+    inputs : sequence of Variable
+        Leaves or results of operations whose gradients are returned. If there are any, leaves
+        accumulate nothing.
+
+    Returns
+    -------
+    list of array or Tensor
+        The gradients of ``inputs``; None for one that ``root`` does not depend on.
     """
-    if root.node is None:
+    wanted = {x.node or x for x in inputs}
+    gradients: dict[Any, Any] = {root.node or root: g}
+    heap = [(-root.node.position, root.node)] if root.node else []
+    if not heap and not inputs:
         root.accumulate(g)
-        return
-    gradients: dict[Node, Array] = {root.node: g}
-    heap = [(-root.node.position, root.node)]
     while heap:
         node = heappop(heap)[1]
-        g = gradients.pop(node)
-        for x, dx in node.gradients(g):
-            if x.node is None:
-                x.accumulate(_own(dx, g, node.output, *node.arrays))
-            elif x.node in gradients:
-                gradients[x.node] = gradients[x.node] + dx  # not in place: dx may be shared
+        g = gradients[node] if wanted and node in wanted else gradients.pop(node)
+        for x, dx in node.gradients(g, create_graph):
+            key = x.node or x
+            if key is x and not inputs:
+                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+            elif key in gradients:
+                gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
-                gradients[x.node] = dx
-                heappush(heap, (-x.node.position, x.node))
+                gradients[key] = dx
+                if key is x.node:
+                    heappush(heap, (-key.position, key))
         if not retain_graph:
             node.inputs, node.arrays, node.output = None, [], None
+    return [gradients.get(x.node or x) for x in inputs]
 
 
 # ---------------------------------------------------------------- recording or not
 
 P = ParamSpec("P")
 R = TypeVar("R")
-recording: ContextVar[bool] = ContextVar("recording", default=True)
+# what makes the nodes; None records nothing
+recording: ContextVar[Callable[..., Node] | None] = ContextVar("recording", default=Node)
 
 
 class no_grad:  # noqa: N801  (torch's name)
@@ -192,10 +259,10 @@ class no_grad:  # noqa: N801  (torch's name)
     """
 
     def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
+        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> "no_grad":
-        self._tokens.append(recording.set(False))
+        self._tokens.append(recording.set(None))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,12 +1,13 @@
 """Tensor: an array that records how it was computed."""
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..backend import Array, backend_of, transfer
 from . import ops
+from .changes import changed
 from .display import show_tensor
 from .primitive import Primitive, ShapeError, as_tuple, checked_axis, explain
 from .tape import Node, recording, walk_back
@@ -27,6 +28,7 @@ def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
                                "do it in `with no_grad():`, or write a = a + b instead of a += b")
         if (result := apply(op, a, b)).requires_grad:
             return result
+        changed.mark([a.data])
         np.copyto(a.data, result.data)
         return a
     return lambda a, b: apply(op, a, b), lambda a, b: apply(op, b, a), in_place
@@ -56,7 +58,8 @@ class Tensor:
     data : array
         The values.
     grad : array or None
-        The gradient; None before the first ``backward`` and after ``zero_grad``.
+        The gradient; None before the first ``backward`` and after ``zero_grad``. A tensor after
+        ``backward(create_graph=True)``.
     requires_grad : bool
         Whether a gradient is wanted.
     node : Node or None
@@ -147,7 +150,8 @@ class Tensor:
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
-        if result.dtype.kind == "f" and any(getattr(x, "requires_grad", False) for x in inputs):
+        if result.dtype.kind == "f" and ufunc.__name__ not in ops.STEPS \
+                and any(getattr(x, "requires_grad", False) for x in inputs):
             raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
                             "gradient would be lost; use tensor.detach(), or write a primitive "
                             "for it")
@@ -261,7 +265,8 @@ class Tensor:
         """Set the gradient to None."""
         self.grad = None
 
-    def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False,
+                 create_graph: bool = False) -> None:
         """Compute the derivative of this tensor by every leaf, and add it to the leaf's ``grad``.
 
         Parameters
@@ -270,6 +275,10 @@ class Tensor:
             Where the walk starts, of this tensor's shape; needed unless there is one element.
         retain_graph : bool
             Whether to keep the graph for another call; otherwise it is released.
+        create_graph : bool
+            Whether ``grad`` becomes a tensor with a graph of its own, so that it can be
+            differentiated again. The graph of this tensor is kept. `grad` does the same without
+            touching the leaves.
 
         Raises
         ------
@@ -277,7 +286,14 @@ class Tensor:
             If the tensor does not depend on one that requires a gradient.
         ShapeError
             If ``gradient`` has another shape, or is needed and missing.
+        ChangedArrayError
+            If an array that is needed was changed in place after the forward pass.
         """
+        self._walk_back(gradient, retain_graph, create_graph)
+
+    def _walk_back(self, gradient: Operand | None, retain_graph: bool, create_graph: bool,
+                   inputs: Sequence["Tensor"] = ()) -> list[Any]:
+        """Check where the walk starts, and walk."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -285,19 +301,23 @@ class Tensor:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
-            walk_back(self, np.ones_like(self.data), retain_graph)
-            return
-        if not hasattr(gradient, "dtype"):
-            gradient = transfer(np.asarray(gradient), self.device)
-        if np.shape(gradient) != self.shape:
-            raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
-        start = _constant(operator.add, np.zeros_like(self.data), gradient)  # checks the device
-        walk_back(self, start.data, retain_graph)
+            ones = np.ones_like(self.data)
+            start: Any = Tensor(ones) if create_graph else ones
+        else:
+            if not hasattr(gradient, "dtype"):
+                gradient = transfer(np.asarray(gradient), self.device)
+            if gradient.shape != self.shape:
+                raise ShapeError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
+            start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
+            start = start if create_graph else start.data
+        return walk_back(self, start, retain_graph or create_graph, create_graph, inputs)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``. The first gradient is kept, not copied."""
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
+        elif isinstance(gradient, Tensor) or isinstance(self.grad, Tensor):
+            self.grad = self.grad + gradient
         else:
             self.grad += gradient
 
@@ -656,9 +676,9 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
     if output.dtype == _FLOAT64 and "dtype" not in options:
         output = _narrow(output, arrays)
     result = Tensor(output)
-    if needs_grad and recording.get():
+    if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
-        result.node = Node(op, inputs, arrays, output, options)
+        result.node = make_node(op, inputs, arrays, output, options)
     return result
 
 

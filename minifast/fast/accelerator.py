@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.changes import changed
 from ..nn import Embedding, Module, Parameter
 from ..optim import Optimizer, steps
 from ..optim.steps import State
+from ..train.interrupts import Interrupts, interrupts
 from ..train.scheduler import Scheduler
 from .deferred_table import PATIENCE
 from .flat import FlatParameters
 from .future import Schedules
-from .interrupts import interrupted, interrupts_wait, uninterrupted
 from .layers import CLASSES
 
 ELEMENTWISE = {steps.weight_decay, steps.l2_reg, steps.momentum, steps.average_grad,
@@ -43,12 +44,16 @@ class Accelerator:
         Defer updates whenever it is possible, not only where it is faster.
     nodes : int, optional
         Quadrature nodes for deferred Adam.
+    ctrl_c : Interrupts
+        The handler of Ctrl-C.
     """
 
     def __init__(self, model: Module, opt: Optimizer, schedulers: Iterable[Scheduler],
-                 always: bool, nodes: int | None) -> None:
+                 always: bool, nodes: int | None, ctrl_c: Interrupts) -> None:
         self.model, self.opt, self.always, self.nodes = model, opt, always, nodes
-        self.schedules, self.plain = Schedules(list(schedulers)), type(opt)
+        self.ctrl_c = ctrl_c
+        self.schedules = Schedules(list(schedulers))
+        self.plain: Any = type(opt)
         self.states = opt.state
         self.flats: list[list[tuple[FlatParameters, bool]]] = []
         self.layers: list[Module] = []
@@ -79,10 +84,13 @@ class Accelerator:
 
     def restart(self) -> None:
         """Leave and enter again. What follows depends on weights and state alone."""
-        with uninterrupted():
+        self.ctrl_c.busy += 1
+        try:
             self.leave()
             self.taken = self.wait = 0
             self.enter()
+        finally:
+            self.ctrl_c.busy -= 1
 
     def _flags(self) -> list[bool]:
         return [p.requires_grad for group in self.opt.groups for p in group]
@@ -110,35 +118,57 @@ class Accelerator:
         """Give back ordinary arrays, classes and state. The next step enters again."""
         if not self.active:
             return
-        with uninterrupted():
-            while self.layers:
-                layer = self.layers.pop()
-                layer.__class__ = type(layer).__bases__[1]  # Borrowed is the first
-                del vars(layer)["owner"]
-            for flat, _ in (pair for flats in self.flats for pair in flats):
-                flat.release(self.states)
-            self.active, self.flats = False, []
-            if self.age < PATIENCE:
-                self.wait = PATIENCE
+        self.ctrl_c.busy += 1
+        try:
+            self._leave()
+        finally:
+            self.ctrl_c.busy -= 1
+
+    def _leave(self) -> None:
+        while self.layers:
+            layer = self.layers.pop()
+            layer.__class__ = type(layer).__bases__[1]  # Borrowed is the first
+            del vars(layer)["owner"]
+        for flats in self.flats:
+            while flats:  # after an error it goes on where it was
+                flats[-1][0].release(self.states)
+                flats.pop()
+        self.active, self.flats = False, []
+        if self.age < PATIENCE:
+            self.wait = PATIENCE
 
     def step(self) -> None:
-        """Make the optimizer's step, in fast form unless somebody has just asked for the state."""
-        with uninterrupted():
-            if self.active and self.trainable != self._flags():
-                self.leave()
-                self.wait = 0
-            if not self.active and self.wait:
-                self.wait -= 1
-                self.plain.step(self.opt)
-                return
-            if not self.active:
-                self.enter()
-            for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
-                for flat, spared in flats:
-                    now = {**hypers, "wd": 0.} if spared else hypers
-                    future = partial(self.schedules.future, i, now, ("wd",) if spared else ())
-                    flat.step(self.taken, self.opt.steps, now, future)
-            self.taken, self.age = self.taken + 1, self.age + 1
+        """Make the optimizer's step, in fast form unless somebody has just asked for the state.
+
+        After an error everything is in ordinary form; each weight is as before or after the step.
+        """
+        self.ctrl_c.busy += 1
+        try:
+            self._step()
+        except BaseException:
+            self.leave()
+            raise
+        finally:
+            self.ctrl_c.busy -= 1
+
+    def _step(self) -> None:
+        if self.active and self.trainable != self._flags():
+            self.leave()
+            self.wait = 0
+        if not self.active and self.wait:
+            self.wait -= 1
+            self.opt.interrupted = False  # the plain step takes care of that
+            self.plain.step(self.opt)
+            return
+        if not self.active:
+            self.enter()
+        changed.mark([flat.data for flats in self.flats for flat, _ in flats], depth=3)
+        for i, (hypers, flats) in enumerate(zip(self.opt.hypers, self.flats, strict=True)):
+            for flat, spared in flats:
+                now = {**hypers, "wd": 0.} if spared else hypers
+                future = partial(self.schedules.future, i, now, ("wd",) if spared else ())
+                flat.step(self.taken, self.opt.steps, now, future)
+        self.taken, self.age = self.taken + 1, self.age + 1
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -158,8 +188,16 @@ class AcceleratedOptimizer(Optimizer):
     accelerator: Accelerator
 
     def step(self) -> None:
-        """Update all trainable parameters from their gradients."""
+        """Update all trainable parameters from their gradients.
+
+        In a loop without a learner, Ctrl-C is taken here.
+        """
+        self.check_complete()
+        self.interrupted = True
         self.accelerator.step()
+        self.interrupted = False
+        if self.accelerator.ctrl_c.depth == 1:
+            self.accelerator.ctrl_c.check()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -187,7 +225,8 @@ class AcceleratedOptimizer(Optimizer):
         return object.__new__, (self.accelerator.plain,), own
 
 
-def _accelerated(plain: type[Optimizer]) -> type[Optimizer]:
+@cache
+def _accelerated(plain: Any) -> type[Optimizer]:
     """The optimizer's class with the methods of AcceleratedOptimizer in front."""
     bases = (AcceleratedOptimizer,) if plain is Optimizer else (AcceleratedOptimizer, plain)
     return type(plain.__name__, bases, {})
@@ -209,7 +248,8 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
     are updated at these rows only (docs/lazy.md). Reading ``p.data``, ``p.grad`` or the
     optimizer's state gives the true values at any time. An array that is kept across steps may
     hold other numbers in between, so read it anew. At the end, also after an error or Ctrl-C,
-    everything is in ordinary arrays, as of the last complete step.
+    everything is in ordinary arrays, as of the last complete step. In a loop without a learner
+    the first Ctrl-C is taken at the end of the next ``step``, a second one at once.
 
     Optimizers with steps of their own, and subclasses that step in their own way, run as they
     are.
@@ -246,15 +286,14 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
         return
     keep_memory()
     schedulers = [cb for cb in callbacks if isinstance(cb, Scheduler)]
-    accelerator = Accelerator(model, optimizer, schedulers, always, nodes)
     fast: Any = optimizer
-    with interrupts_wait():
+    with interrupts() as ctrl_c:
+        accelerator = Accelerator(model, optimizer, schedulers, always, nodes, ctrl_c)
         fast.accelerator = accelerator
         fast.__class__ = _accelerated(accelerator.plain)
         try:
             accelerator.enter()
-            with interrupted():
-                yield
+            yield
         finally:
             accelerator.leave()
             fast.__class__ = accelerator.plain

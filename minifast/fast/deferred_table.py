@@ -9,7 +9,7 @@ instead of the present one:
 where A, C, B are the products of all factors by which weights, momentum and mean square have
 decayed. Rows that a batch does not read keep their z, u and r. docs/lazy.md derives this.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import sqrt
 from typing import Any
 
@@ -40,7 +40,9 @@ SMALL = 1e-28
 class DeferredTable:
     """The deferred form of a store; in use while ``store.deferred`` is this object.
 
-    z, u and r are kept in the arrays of w, m and v.
+    z, u and r are kept in the arrays of w, m and v. Whatever error interrupts a method, the
+    weights can still be materialized: chunks change as a whole, those in deferred form are known,
+    and a step keeps what it changes until it is complete.
 
     Parameters
     ----------
@@ -59,11 +61,30 @@ class DeferredTable:
         self.k = self.age = self.wait = 0
         self.a = self.c = self.b = 1.
         self.read: list[tuple[Array, list[Array]]] = []
+        self.in_form: set[tuple[int, int]] = set()  # ends of the chunks in deferred form
+        self.n_parts = 0
+        self.undo: tuple[float, float, float, int, Array, Array] | None = None
 
-    def _throughout(self, work: Callable[..., None]) -> None:
-        """Call ``work`` with z, u, r of the whole store, chunk by chunk."""
+    def _throughout(self, parts: Iterable[tuple[int, int]], work: Callable[..., None],
+                    deferred: bool) -> None:
+        """Change chunks of z, u, r with ``work``, each as a whole, to or from the deferred form."""
         flat = [a.reshape(-1) for a in self.arrays]
-        for_each(chunks(len(flat[0]), CHUNK), lambda part: work(*(a[part] for a in flat)))
+        done, undone = self.in_form.add, self.in_form.discard
+        if not deferred:
+            done, undone = undone, done
+
+        def change(part: tuple[int, int]) -> None:
+            arrays = [a[slice(*part)] for a in flat]
+            before = [a.copy() for a in arrays]
+            try:
+                work(*arrays)
+                done(part)
+            except BaseException:
+                undone(part)
+                for array, values in zip(arrays, before, strict=True):
+                    array[...] = values
+                raise
+        for_each(list(parts), change)
 
     # ---- from the dense form and back
 
@@ -91,11 +112,19 @@ class DeferredTable:
             for square in r:
                 np.sqrt(square, out=square)
             z -= coefficients.remaining(k, u, *r)
-        self._throughout(defer)
         self.store.deferred = self
+        parts = [(s.start, s.stop) for s in chunks(self.store.data.size, CHUNK)]
+        self.n_parts = len(parts)
+        self._throughout(parts, defer, True)
 
     def materialize(self) -> None:
-        """Change to the dense form: weights and state as the dense optimizer has them."""
+        """Change to the dense form: weights and state as the dense optimizer has them.
+
+        After an error in a step, weights are those before the step.
+        """
+        if self.undo is not None:
+            self.a, self.c, self.b, self.k, *_ = self.undo
+
         def materialize(z: Array, u: Array, *r: Array) -> None:
             u *= self.c
             z *= self.a
@@ -104,8 +133,11 @@ class DeferredTable:
             z += self.coefficients.remaining(self.k, u, *r)
             for root in r:
                 np.square(root, out=root)
-        self._throughout(materialize)
-        self.store.deferred, self.read = None, []
+        self._throughout(list(self.in_form), materialize, False)
+        if self.undo is not None:
+            *_, rows, weights = self.undo
+            self.store.data[rows] = weights
+        self.store.deferred, self.read, self.undo = None, [], None
         if self.age < PATIENCE:
             self.wait = PATIENCE
 
@@ -113,6 +145,9 @@ class DeferredTable:
 
     def lookup(self, rows: Array) -> Array:
         """Return the present weights of rows (n,), copies (n, width)."""
+        if len(self.in_form) < self.n_parts:  # an error has interrupted a materialization
+            self.materialize()
+            return self.store.lookup(rows)
         shape = len(rows), self.store.width
         found = [np.empty(shape, array.dtype) for array in self.arrays]
 
@@ -210,6 +245,8 @@ class DeferredTable:
         always : bool
             Defer whenever it is possible, not only where it is faster.
         """
+        if self.store.deferred is not None and len(self.in_form) < self.n_parts:
+            self.materialize()
         share, deferred = self.store.share(), self.store.deferred is not None
         if not self.store.is_sparse() or not (share or deferred):
             return False
@@ -232,13 +269,15 @@ class DeferredTable:
             self.defer(coefficients, k)
         self.coefficients, self.k = coefficients, k
         gradient = self.store.gradient()
+        known = self._known(gradient.rows)
+        self.undo = self.a, self.c, self.b, k, gradient.rows, known[0]
         if isinstance(coefficients, AdamCoefficients):
-            self._adam(coefficients, gradient)
+            self._adam(coefficients, gradient, known)
         else:
             self._sgd(coefficients, gradient)
-        self._renormalize()
-        self.k, self.age, self.read = k + 1, self.age + 1, []
+        self.k, self.age, self.read, self.undo = k + 1, self.age + 1, [], None
         self.store.last_reads = {}
+        self._renormalize()
 
     def _sgd(self, coefficients: SGDCoefficients, gradient: SparseGrad) -> None:
         """SGD for rows with a gradient; its effect is proportional to it, so rows may repeat."""
@@ -253,14 +292,14 @@ class DeferredTable:
             part.add_to(u, 1 / self.c)
         for_each(self._halves(gradient.rows), add)
 
-    def _adam(self, coefficients: AdamCoefficients, gradient: SparseGrad) -> None:
+    def _adam(self, coefficients: AdamCoefficients, gradient: SparseGrad, known: list[Array]
+              ) -> None:
         """Adam for rows with a gradient: it joins the means, so the remaining move changes.
 
         A row that is repeated is computed as often, with the same result.
         """
         mom, shrink = coefficients.factors[self.k]
         beta, rule = coefficients.beta, coefficients.rules[self.k]
-        known = self._known(gradient.rows)
         self._decay(gradient.rows, shrink, mom, beta)
 
         def move(rows: Array, g: Array, w: Array, u: Array, r: Array) -> None:
@@ -286,13 +325,10 @@ class DeferredTable:
         self.touched = None if c else rows
 
     def _renormalize(self) -> None:
-        """Multiply products that have become small into the arrays."""
+        """Multiply products that have become small into the arrays, each in one statement."""
         if self.a < .001:
-            self.arrays[0] *= self.a
-            self.a = 1.
+            self.arrays[0][...], self.a = self.arrays[0] * self.a, 1.
         if self.c < SMALL:
-            self.arrays[1] *= self.c
-            self.c = 1.
+            self.arrays[1][...], self.c = self.arrays[1] * self.c, 1.
         if self.b < SMALL:
-            self.arrays[2] *= sqrt(self.b)
-            self.b = 1.
+            self.arrays[2][...], self.b = self.arrays[2] * sqrt(self.b), 1.

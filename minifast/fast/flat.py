@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import Array
 from ..nn import Parameter
-from ..optim.optimizer import check_replacement
+from ..optim.optimizer import apply_steps, check_replacement
 from ..optim.steps import State
 from .deferred_table import CHUNK
 from .deferred_updates import KINDS, DeferredUpdates
@@ -40,7 +40,7 @@ class Chunk(dict[str, Array]):
         return part
 
     def step(self, steps: Sequence[Step], hypers: Mapping[str, float]) -> None:
-        """Apply the optimizer's steps to this chunk.
+        """Apply the optimizer's steps to this chunk, all of them or, after an error, none.
 
         Parameters
         ----------
@@ -50,8 +50,7 @@ class Chunk(dict[str, Array]):
             The hyper-parameters.
         """
         self.grad = self.flat.grad[self.where]  # a step may have put another array there
-        for step in steps:
-            step(self, self, **hypers)
+        apply_steps(steps, self, self, hypers)
 
 
 class FlatParameters:

@@ -11,7 +11,6 @@ import numpy as np
 from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.embedding import check_ids
-from .interrupts import uninterrupted
 from .layout import ColumnGroup, Place
 from .parameters import EmbeddingWeight
 from .sparse_grad import SparseGrad
@@ -111,8 +110,7 @@ class EmbeddingStore:
     def materialize(self) -> None:
         """Write down the present values, if they are deferred."""
         if self.deferred is not None:
-            with uninterrupted():
-                self.deferred.materialize()
+            self.deferred.materialize()
         self.last_reads = {}
 
     def lookup(self, rows: Array) -> Array:

@@ -3,6 +3,8 @@ from . import methods as methods
 from . import plots as plots
 from .activation_stats import ActivationStats as ActivationStats
 from .activation_stats import HookCallback as HookCallback
+from .anomaly import AnomalyError as AnomalyError
+from .anomaly import detect_anomaly as detect_anomaly
 from .hooks import Hook as Hook
 from .hooks import Hooks as Hooks
 from .hooks import hook_output as hook_output

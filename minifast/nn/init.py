@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
+from ..autograd.changes import changed
 from ..backend import backend_of, generator
 
 T = TypeVar("T", bound=Tensor)
@@ -26,6 +27,7 @@ def fill_(t: T, values: "np.ndarray[Any, Any]") -> T:
     Tensor
         ``t``.
     """
+    changed.mark([t.data], depth=2)
     t.data[...] = backend_of(t.data).from_host(values.astype(t.dtype))
     return t
 

@@ -2,6 +2,7 @@
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, primitive
+from ..autograd.changes import changed
 from ..backend import Array
 from .module import Buffer, Module, Parameter
 
@@ -40,7 +41,8 @@ def channels_second(x: Array) -> Array:
 
 def column_sums(rows: Array) -> Array:
     """Return the sums over the first axis; for many rows by a faster matrix product."""
-    few = len(rows) < 1024 or rows.dtype.kind != "f"  # a product of uint8 would overflow
+    few = len(rows) < 1024 or isinstance(rows, Tensor) \
+        or rows.dtype.kind != "f"  # a product of uint8 would overflow
     return rows.sum(0) if few else np.ones_like(rows[:, 0]) @ rows
 
 
@@ -52,6 +54,11 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     return mean, column_sums(centred * centred) / len(rows)
 
 
+def _of_batch(g: Array, x: Array, mean: Array, var: Array, own: bool) -> tuple[Array, Array]:
+    """Return mean and variance; as functions of x where a gradient is to be differentiated."""
+    return batch_statistics(x) if own and isinstance(g, Tensor) else (mean, var)
+
+
 def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
     rows = as_rows(x) - mean
     rows /= np.sqrt(var + eps)
@@ -60,18 +67,19 @@ def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
 
 def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
                     var: Array, eps: float, own: bool) -> Array:
+    mean, var = _of_batch(g, x, mean, var, own)
     rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
     if own:  # mean and variance depend on x
         centred, n = as_rows(x) - mean, len(rows)
         centred *= column_sums(rows * centred) * scale * scale / n
         centred += column_sums(rows) / n
         rows = rows - centred
-    return as_images(rows * (scale * weight), len(x), x.shape[2:])
+    return as_images(rows * (scale * weight), x.shape[0], x.shape[2:])
 
 
 @primitive(_input_gradient,
            lambda g, y, x, weight, bias, mean, var, eps, own:
-           column_sums(as_rows(g) * _standardize(x, mean, var, eps)),
+           column_sums(as_rows(g) * _standardize(x, *_of_batch(g, x, mean, var, own), eps)),
            lambda g, y, x, weight, bias, mean, var, eps, own: column_sums(as_rows(g)))
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
                own: bool) -> Array:
@@ -138,6 +146,7 @@ class BatchNorm(Module):
         unbiased = var * (n / (n - 1))  # as in torch
         self.num_batches_tracked.data += 1
         share = 1 / self.num_batches_tracked.data if self.momentum is None else self.momentum
+        changed.mark([self.running_mean.data, self.running_var.data])
         for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.data *= 1 - share
             running.data += share * batch

@@ -3,6 +3,7 @@
 
 from .optimizer import SGD as SGD
 from .optimizer import Adam as Adam
+from .optimizer import InterruptedStepError as InterruptedStepError
 from .optimizer import Optimizer as Optimizer
 from .optimizer import RMSProp as RMSProp
 from .schedule import Phase as Phase

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
+from ..autograd.changes import changed
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
     State,
+    Target,
     adam_step,
     average_grad,
     average_sqr_grad,
@@ -76,11 +78,18 @@ class Hyper:
         opt.set_hypers(**{self.name: value})
 
 
+class InterruptedStepError(RuntimeError):
+    """The last step ended in an error: some parameters are updated and others are not."""
+
+
 class Optimizer:
     """Applies ``steps`` to the trainable parameters of each layer group.
 
     A parameter that does not require a gradient is left alone, to the bit, and its state is
     forgotten. A parameter without a gradient is updated as if its gradient were zero.
+
+    If an error ends a step, each weight is as before or as after that step. The optimizer then
+    refuses to go on until ``clear``, ``load_state_dict`` or ``opt.interrupted = False``.
 
     Parameters
     ----------
@@ -100,6 +109,8 @@ class Optimizer:
         The hyper-parameters of each group.
     state : dict
         The State of each parameter that was updated.
+    interrupted : bool
+        Whether an error has ended the last step.
 
     Raises
     ------
@@ -121,6 +132,7 @@ class Optimizer:
     """
 
     lr, mom, wd, beta, eps = Hyper(), Hyper(), Hyper(), Hyper(), Hyper()
+    interrupted = False
 
     def __init__(self, groups: Groups, steps: Sequence[Step], bn_wd: bool = True,
                  **hypers: float | Sequence[float]) -> None:
@@ -153,16 +165,43 @@ class Optimizer:
         return [hypers[name] for hypers in self.hypers]
 
     def step(self) -> None:
-        """Update all trainable parameters from their gradients."""
+        """Update all trainable parameters from their gradients.
+
+        Raises
+        ------
+        InterruptedStepError
+            If an error has ended the step before.
+        """
+        if self.interrupted:
+            self.check_complete()
+        self.interrupted = True
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
         for group, hypers in zip(self.groups, self.hypers, strict=True):
             for p in group:
                 if p.requires_grad:
                     self.update(p, hypers)
                 else:
                     self.state.pop(p, None)
+        self.interrupted = False
+
+    def check_complete(self) -> None:
+        """Check that no error has ended the last step.
+
+        Raises
+        ------
+        InterruptedStepError
+            If one has.
+        """
+        if self.interrupted:
+            raise InterruptedStepError(
+                "the last step of this optimizer ended in an error, so weights and state may be of "
+                "two steps; load a checkpoint, forget the state with opt.clear(), or go on with it "
+                "after opt.interrupted = False")
 
     def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
         """Apply the steps to one parameter, whose gradient is afterwards as it was.
+
+        If a step fails, the parameter is as before.
 
         Parameters
         ----------
@@ -183,11 +222,12 @@ class Optimizer:
             check_replacement(state.device, state.kind[1], data)
         if grad is None:
             p.grad = np.zeros_like(data)
+        elif isinstance(grad, Tensor):  # of backward(create_graph=True)
+            p.grad = grad.data
         if p.no_wd and not self.bn_wd:
             hypers = {**hypers, "wd": 0.}
         try:
-            for step in self.steps:
-                step(p, state, **hypers)
+            apply_steps(self.steps, p, state, hypers)
         finally:
             p.grad = grad  # a step may have put another array there
 
@@ -199,7 +239,7 @@ class Optimizer:
 
     def clear(self) -> None:
         """Forget the state of all parameters, such as momentum."""
-        self.state = {}
+        self.state, self.interrupted = {}, False
 
     # ---- state in and out
 
@@ -249,7 +289,7 @@ class Optimizer:
                 else:
                     own[name] = backend_of(p.data).from_host(array)
         self.set_hypers(**{name: arrays[f"hyper.{name}"].tolist() for name in self.hypers[-1]})
-        self.state = dict(loaded.values())
+        self.state, self.interrupted = dict(loaded.values()), False
 
     def check_state_dict(self, state: Mapping[str, Any]) -> dict[str, "np.ndarray[Any, Any]"]:
         """Return what ``load_state_dict`` would write: copies, in the types of the parameters.
@@ -299,6 +339,44 @@ class Optimizer:
                 wrong.append(key)
         return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
                "parameters" if wrong else ""
+
+
+def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mapping[str, float]
+                ) -> None:
+    """Apply steps to a parameter, all of them or, after an error, none.
+
+    An array that a step has put in the place of the parameter's (``p.data = ...``) is copied
+    into it.
+
+    Parameters
+    ----------
+    steps : sequence of callable
+        The steps.
+    target : Parameter, or anything with arrays ``data`` and ``grad``
+        What they change.
+    state : dict of str to array
+        What the optimizer keeps for it.
+    hypers : mapping of str to float
+        The hyper-parameters.
+
+    Raises
+    ------
+    ShapeError, DeviceError
+        If a step has put an array of another shape, or on another device, there.
+    """
+    data = target.data
+    before = data.copy()
+    try:
+        for step in steps:
+            step(target, state, **hypers)
+        if target.data is not data:
+            check_replacement(backend_of(data).name, data.shape, target.data)
+            data[...] = target.data
+    except BaseException:
+        data[...] = before
+        raise
+    finally:
+        target.data = data
 
 
 def check_replacement(device: str, shape: tuple[int, ...], data: Array) -> None:

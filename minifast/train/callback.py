@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
+from weakref import ref
 
 from ..autograd import Tensor
 from ..backend import Array
@@ -85,7 +86,8 @@ class LearnerCallback(Callback):
     """A callback with access to its learner; fastai v1's ``LearnerCallback``.
 
     The learner keeps it as an attribute with the name of the class in snake case: the Recorder
-    of the last fit is ``learn.recorder``.
+    of the last fit is ``learn.recorder``. The callback itself keeps a weak reference only, so a
+    learner that is deleted is free at once.
 
     Parameters
     ----------
@@ -103,8 +105,19 @@ class LearnerCallback(Callback):
         if not isinstance(vars(learn).get(name, getattr(type(learn), name, self)), Callback):
             raise ValueError(f"a callback of class {type(self).__name__} would replace learn."
                              f"{name}; give the class another name")
-        self.learn = learn
+        self._learn = ref(learn)
         setattr(learn, name, self)
+
+    @property
+    def learn(self) -> Any:
+        """The learner that is trained; None once it is deleted."""
+        return self._learn()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_learn": self.learn}  # copies and pickles hold no weak reference
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _learn=ref(state["_learn"]))
 
 
 def snake_case(name: str) -> str:

@@ -136,6 +136,8 @@ class Learner:
         ------
         ValueError
             If the training data are less than a batch.
+        InterruptedStepError
+            If an error has ended the optimizer's last step.
         """
         rates: Any = self.lr_range(lr)
         decay: Any = self.wd if wd is None else wd
@@ -146,6 +148,7 @@ class Learner:
             if self.opt is None:
                 self.opt = self.create_opt(rates, decay)
             else:
+                self.opt.check_complete()
                 self.opt.set_hypers(lr=rates, wd=decay)
             made = [make(self) for make in self.callback_fns]
             everyone = [*self.callbacks, *made, *listify(callbacks)]
@@ -219,7 +222,8 @@ class Learner:
         tot_epochs : int, optional
             Epochs of the whole cycle, if this fit is a part of it; by default ``cyc_len``.
         start_epoch : int, optional
-            The epoch of the cycle with which this fit begins, counted from 0.
+            The epoch of the cycle with which this fit begins, counted from 0. The fit ends with
+            the cycle.
         resume : bool or str
             Whether to go on where this fit was stopped before, see ``fit``.
 
@@ -260,8 +264,10 @@ class Learner:
         self.data.to(device)
         self.model.to(device)
         if self.opt is not None:
+            interrupted = self.opt.interrupted
             self.opt.clear()
             self.opt.load_state_dict(state)
+            self.opt.interrupted = interrupted
         return self
 
     # ---- layer groups

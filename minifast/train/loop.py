@@ -13,6 +13,7 @@ from ..data import ArrayDataset, DatasetType
 from ..nn import Embedding, Module
 from ..optim import Optimizer
 from .callback import Callback, CallbackHandler, listify
+from .interrupts import interrupts
 from .metrics import as_metric, metric_name
 
 LossFunction = Callable[..., Tensor]
@@ -26,6 +27,8 @@ FLAGS = dict.fromkeys(("stop_epoch", "skip_step", "skip_zero", "skip_bwd"), Fals
 def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
     """Train a learner's model and call ``callbacks`` at each event.
 
+    The first Ctrl-C ends the fit after the batch at hand, a second one at once.
+
     Parameters
     ----------
     learn : Learner
@@ -38,14 +41,16 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
     metrics = [as_metric(metric) for metric in learn.metrics]
     on = CallbackHandler(callbacks, metrics)
     state, data, model, opt = on.state, learn.data, learn.model, learn.optimizer
-    with _training(on, epochs, metrics):
+    with interrupts() as ctrl_c, _training(on, epochs, metrics):
         for _ in range(epochs):
             if state["stop_training"]:
                 break
             model.train()
-            on("epoch_begin", True, num_batch=0, stop_training=False)
+            on("epoch_begin", True, num_batch=0)
             for xb, yb in data.batches(data.train_dl):
                 train_batch(model, xb, yb, learn.loss_func, opt, on)
+                if ctrl_c.waiting:
+                    ctrl_c.check()
                 if state["stop_epoch"]:
                     break
             skip = state["skip_validate"] or data.empty_val
@@ -94,7 +99,7 @@ def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> 
     """Call the handlers of train_begin, and those of train_end in any case."""
     exception: BaseException | bool = False
     try:
-        on("train_begin", True, n_epochs=epochs, metrics=metrics,
+        on("train_begin", True, n_epochs=epochs, metrics=metrics, stop_training=False,
            metrics_names=[metric_name(metric) for metric in metrics])
         yield
     except BaseException as error:
@@ -102,6 +107,7 @@ def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> 
         raise
     finally:
         on("train_end", True, exception=exception)
+        exception = on.state["exception"] = False  # its traceback would keep the learner alive
 
 
 def forward(model: Module, xb: Any) -> Any:
@@ -169,7 +175,7 @@ def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
     """
     state, total, rows = on.state, 0., 0
     learn.model.eval()
-    with no_grad():
+    with interrupts() as ctrl_c, no_grad():
         for xb, yb in learn.data.batches(dl):
             on("batch_begin", True, last_input=xb, last_target=yb, train=False, **FLAGS)
             on("loss_begin", last_output=forward(learn.model, state["last_input"]))
@@ -177,6 +183,7 @@ def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
             n = batch_rows(state["last_target"])
             total, rows = total + _number(loss) * n, rows + n
             on("batch_end", True, last_loss=loss)
+            ctrl_c.check()
             if state["stop_epoch"]:
                 break
     return [Tensor(total / rows)] if rows else []
@@ -213,7 +220,7 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     measures = [as_metric(m) for m in (learn.metrics if metrics is None else listify(metrics))]
     on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
     with _training(on, 1, measures):
-        on("epoch_begin", True, num_batch=0, stop_training=False)
+        on("epoch_begin", True, num_batch=0)
         results = validate_batches(learn, learn.data.dl() if dl is None else dl, on)
         on("epoch_end", bool(results), last_metrics=results)
     return [None if v is None else float(v) for v in on.state["last_metrics"]] or [None]

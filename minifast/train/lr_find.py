@@ -11,29 +11,32 @@ from .scheduler import Curves, Scheduler, make_phases
 class Snapshot:
     """A copy of everything that training changes.
 
-    These are weights, buffers, optimizer state and random generators.
+    These are weights, buffers, optimizer state, random generators, and which modules are in
+    training mode.
 
     Parameters
     ----------
     learn : Learner
-        The learner to copy from, and to restore.
+        The learner to copy from.
     """
 
     def __init__(self, learn: Any) -> None:
-        self.learn, self.weights, self.opt = learn, learn.model.state_dict(), learn.opt
-        self.training, self.opt_state = learn.model.training, learn.opt and learn.opt.state_dict()
+        self.weights, self.opt = learn.model.state_dict(), learn.opt
+        self.modes = [(module, module.training) for module in learn.model.modules()]
+        self.opt_state = learn.opt and learn.opt.state_dict()
         owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
         found = [getattr(owner, "rng", None) for owner in owners]
         self.generators = [(rng, rng.bit_generator.state) for rng in found
                            if isinstance(rng, np.random.Generator)]
         self.global_state = np.random.get_state()
 
-    def restore(self) -> None:
-        """Put everything back as it was."""
-        self.learn.model.load_state_dict(self.weights)
-        self.learn.model.zero_grad()
-        self.learn.model.train(self.training)
-        self.learn.opt = self.opt
+    def restore(self, learn: Any) -> None:
+        """Put everything in a learner back as it was."""
+        learn.model.load_state_dict(self.weights)
+        learn.model.zero_grad()
+        learn.opt = self.opt
+        for module, training in self.modes:
+            module.training = training
         if self.opt is not None:
             self.opt.load_state_dict(self.opt_state)
         for rng, state in self.generators:
@@ -82,7 +85,7 @@ class LRFinder(Scheduler):
         return {"stop_epoch": True, "stop_training": True} if stop else None
 
     def on_train_end(self) -> None:
-        self.snapshot.restore()
+        self.snapshot.restore(self.learn)
         print("LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.")
 
 

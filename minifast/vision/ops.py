@@ -133,6 +133,13 @@ def _convolve(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
     return as_images(rows[0] if len(rows) == 1 else np.concatenate(rows), len(x), size)
 
 
+# <u, _conv_input(g, x, w)> = <conv2d(u, w), g> = <_conv_weight(g, u, w), w>, and alike for
+# _conv_weight: this gives the rules of the rules
+@primitive(lambda u, _, g, y, x, w, *b, **at: conv2d(u, w, **at),  # type: ignore[has-type]
+           None, None,
+           lambda u, _, g, y, x, w, *b, **at:
+           _conv_weight(g, y, u, w, **at),  # type: ignore[has-type]
+           None)
 def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                 ) -> Array:
     """Convolve the gradient with the flipped kernel, at every position."""
@@ -146,10 +153,14 @@ def _conv_input(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pa
     return _convolve(dense, flipped, (1, 1), (top, left))
 
 
+@primitive(lambda u, _, g, y, x, w, *b, **at: conv2d(x, u, **at),  # type: ignore[has-type]
+           None,
+           lambda u, _, g, y, x, w, *b, **at: _conv_input(g, y, x, u, **at),
+           None, None)
 def _conv_weight(g: Array, y: Array, x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair
                  ) -> Array:
     n_out, n_in, height, width = w.shape
-    elements = len(x) * prod(g.shape[2:]) * w[0].size
+    elements = len(x) * prod(g.shape[2:]) * prod(w.shape[1:])
     total = sum(as_rows(g[chunk]).T @ _im2col(x[chunk], (height, width), stride, padding)
                 for chunk in _chunks(x, elements))
     return total.reshape(n_out, height, width, n_in).transpose(0, 3, 1, 2)
@@ -187,6 +198,21 @@ def conv2d(x: Array, w: Array, *bias: Array, stride: Pair, padding: Pair) -> Arr
 # ---------------------------------------------------------------- pooling
 
 
+@primitive(lambda v, _, u, out, g, y, x, **at:
+           _to_first_max(v, y, x, **at),  # type: ignore[has-type]
+           None, None, None, None)
+def _at_first_max(u: Array, _: Array, g: Array, y: Array, x: Array, kernel: Pair, stride: Pair
+                  ) -> Array:
+    """Return u where ``_to_first_max`` puts the gradient."""
+    found, unassigned = np.zeros_like(y), np.ones_like(y, dtype=bool)
+    for seen, there in zip(*(_kernel_views(a, kernel, stride) for a in (x, u)), strict=True):
+        hit = (seen == y) & unassigned
+        unassigned ^= hit
+        found += there * hit
+    return found
+
+
+@primitive(_at_first_max, None, None)
 def _to_first_max(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair) -> Array:
     grad, unassigned = np.zeros_like(x), np.ones_like(y, dtype=bool)
     for seen, to in zip(*(_kernel_views(a, kernel, stride) for a in (x, grad)), strict=True):
@@ -216,6 +242,8 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> Array:
     return reduce(np.maximum, _kernel_views(x, kernel, stride))
 
 
+@primitive(lambda u, _, g, y, x, **at: avg_pool2d(u, **at),  # type: ignore[has-type]
+           None, None)
 def _to_all(g: Array, y: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     grad, share = _padded(np.zeros_like(x), padding), g / prod(kernel)
     for to in _kernel_views(grad, kernel, stride):

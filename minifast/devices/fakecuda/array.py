@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -23,6 +24,10 @@ from .indexing import fill, place_of, scatter
 
 ATTRIBUTES = {"shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "T", "mT"}
 """What an array tells without work on the device."""
+
+
+_OWNERS: "WeakValueDictionary[int, FakeArray]" = WeakValueDictionary()
+"""Arrays with memory of their own, by the id of their host array."""
 
 
 class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -47,6 +52,7 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
             raise ValueError(f"Unsupported dtype {host.dtype}: a device holds numbers")
         if host.base is None:  # not a view of another array
             allocate(host.nbytes)
+            _OWNERS[id(host)] = self
         self._host = host
 
     # ---- attributes and methods
@@ -67,7 +73,10 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def base(self) -> "FakeArray | None":
         """The array of which this one is a view; None if it has memory of its own."""
-        return FakeArray(b[...]) if isinstance(b := self._host.base, np.ndarray) else None
+        if not isinstance(b := self._host.base, np.ndarray):
+            return None
+        owner = _OWNERS.get(id(b))
+        return FakeArray(b[...]) if owner is None else owner
 
     def __len__(self) -> int:
         return len(self._host)

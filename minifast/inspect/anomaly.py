@@ -1,0 +1,152 @@
+"""detect_anomaly: find the operation that made the first NaN, and arrays changed in place."""
+import sys
+from collections.abc import Iterator
+from contextvars import Token
+from functools import partial
+from linecache import getline
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..autograd.changes import changed
+from ..autograd.tape import ChangedArrayError, Node, Variable, recording
+from ..backend import Array, transfer
+
+PACKAGE = __name__.partition(".")[0]
+
+
+class AnomalyError(FloatingPointError):
+    """An operation or a derivative rule that turned finite numbers into NaN or infinity."""
+
+
+class detect_anomaly:  # noqa: N801  (torch's name)
+    """Context manager that examines every recorded operation; slow, for looking for a fault.
+
+    The error names the operation and the line of your code that ran it if
+
+    - an operation, or its derivative rule, makes a NaN or an infinity of finite numbers, or
+    - an array that a derivative rule reads was changed in place between the forward and the
+      backward pass, in whatever way. The two lines between which it happened are named too.
+
+    Notes
+    -----
+    The counterpart of ``torch.autograd.detect_anomaly``. Copies of all saved arrays are kept, and
+    compared at every operation. Operations that are not recorded (``no_grad``, constants) are not
+    examined.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> x = tensor([1., 0.], requires_grad=True)
+    >>> with np.errstate(divide="ignore"), detect_anomaly():
+    ...     y = x.log()
+    Traceback (most recent call last):
+    minifast.inspect.anomaly.AnomalyError: 'log' made the first NaN or infinity...
+    """
+
+    def __init__(self) -> None:
+        self.nodes: WeakSet[_ExaminedNode] = WeakSet()
+        self.line = "the beginning"
+        self._tokens: list[Token[Any] | None] = []
+
+    def __enter__(self) -> "detect_anomaly":
+        examine = partial(_ExaminedNode, self)
+        self._tokens.append(recording.set(examine) if recording.get() else None)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if (token := self._tokens.pop()) is not None:
+            recording.reset(token)
+
+    def look(self) -> str:
+        """Compare all arrays with their copies, and return the line of the user's code."""
+        before, self.line = self.line, user_line()
+        for node in list(self.nodes):
+            node.look(f"between {before} and {self.line}")
+        return self.line
+
+
+class _ExaminedNode(Node):
+    """A node that keeps copies of what it has saved."""
+
+    def __init__(self, anomaly: detect_anomaly, *args: Any) -> None:
+        super().__init__(*args)
+        self.anomaly, self.line = anomaly, anomaly.look()
+        self.copies = [a.copy() if _is_array(a) else None for a in (self.output, *self.arrays)]
+        anomaly.nodes.add(self)
+        if not _finite(self.output):
+            wrong = [i for i, a in enumerate(self.arrays) if not _finite(a)]
+            if not wrong:
+                raise AnomalyError(f"'{self.op.name}' made the first NaN or infinity of finite "
+                                   f"inputs at {self.line}")
+            if _has_nan(self.output):
+                raise AnomalyError(f"'{self.op.name}' got NaN or infinity as input {wrong[0]} at "
+                                   f"{self.line}; nothing recorded made it, so look at where this "
+                                   "input comes from")
+
+    def look(self, where: str) -> None:
+        """Make known which arrays have changed since the last look, unless it is known already."""
+        if self.inputs is None:  # released
+            self.copies = []
+        for copy, array in zip(self.copies, (self.output, *self.arrays), strict=False):
+            if copy is not None and changed.of(array)[0] < self.position \
+                    and not _equal(array, copy):
+                changed.mark([array], where=where)
+
+    def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
+        """As every node, after a comparison of all arrays with their copies."""
+        self.anomaly.look()
+        try:
+            for x, dx in super().gradients(g, create_graph):
+                if not _finite(dx) and _finite(g):
+                    raise AnomalyError(f"the derivative rule of '{self.op.name}' made the first "
+                                       "NaN or infinity of a finite gradient; the operation ran "
+                                       f"at {self.line}")
+                yield x, dx
+        except ChangedArrayError as error:
+            error.add_note(f"the operation ran at {self.line}")
+            raise
+
+
+def user_line() -> str:
+    """Return the line of the caller's code that led here, the last one outside of minifast.
+
+    Examples
+    --------
+    >>> ".py:" in user_line()
+    True
+    """
+    frame: Any = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame = frame.f_back
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    source = getline(file, line, frame.f_globals).strip()
+    return f"{file}:{line}" + (f" ({source})" if source else "")
+
+
+def _is_array(x: Any) -> bool:
+    return hasattr(x, "dtype") and hasattr(x, "copy")
+
+
+def _values(x: Any) -> Any:
+    """The numbers of a tensor, of a sparse gradient or of an array, on the host."""
+    x = x.data if isinstance(x, Tensor) else getattr(x, "values", x)
+    return transfer(x, "cpu") if _is_array(x) and not isinstance(x, np.generic) else x
+
+
+def _finite(x: Any) -> bool:
+    x = _values(x)
+    is_float = isinstance(x, float) or (_is_array(x) and x.dtype.kind == "f")
+    return not is_float or bool(np.isfinite(x).all())
+
+
+def _has_nan(x: Any) -> bool:
+    return bool(np.isnan(_values(x)).any())
+
+
+def _equal(array: Array, copy: Array) -> bool:
+    """Whether two arrays hold the same bytes; NaN is equal to itself."""
+    here, there = (np.ascontiguousarray(_values(a)) for a in (array, copy))
+    return here.tobytes() == there.tobytes()
