@@ -1,12 +1,12 @@
 """Automatic differentiation: primitives with their rules, a tape, and the walk back over it."""
 from . import ops as ops
-from .check import GradientError as GradientError
-from .check import gradcheck as gradcheck
 from .creation import cat as cat
 from .creation import stack as stack
 from .creation import tensor as tensor
 from .creation import where as where
-from .derivative import grad as grad
+from .derivatives import GradientError as GradientError
+from .derivatives import grad as grad
+from .derivatives import gradcheck as gradcheck
 from .primitive import Primitive as Primitive
 from .primitive import ShapeError as ShapeError
 from .primitive import primitive as primitive

@@ -1,16 +1,19 @@
 """The tape: one node per operation, and the walk back over the nodes."""
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
 from heapq import heappop, heappush
 from inspect import isgeneratorfunction
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ..backend import Array
-from .changes import Unread, changed, clock
-from .primitive import Primitive, Rule, ShapeError, missing_rule
+from .primitive import Primitive, ShapeError, missing_rule
+
+clock = count()
+"""Numbers all nodes and all changes of arrays, so that it is known which came first."""
 
 
 class GraphReleasedError(RuntimeError):
@@ -95,15 +98,18 @@ class Node:
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
         if changed.last > self.position:
             self._refuse_changes(g.data if create_graph else g)
+        y, arrays = self._as_tensors(type(g)) if create_graph else (self.output, self.arrays)
         rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
         each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
         for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
+                if not create_graph:
+                    rule = getattr(rule, "forward", rule)  # of a rule that is a primitive itself
                 try:
-                    dx = self._on_tensors(rule, g) if create_graph \
-                        else getattr(rule, "forward", rule)(g, self.output, *self.arrays,
-                                                            **self.options)
-                    dx = unbroadcast(dx, array)
+                    dx = unbroadcast(rule(g, y, *arrays, **self.options), array)
+                    if create_graph and not isinstance(dx, type(g)):
+                        raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be "
+                                        "differentiated again")
                 except Exception as error:
                     shapes = " and ".join(str(getattr(a, "shape", a)) for a in self.arrays)
                     error.add_note(f"in the derivative rule of input {i} of '{self.op.name}', for "
@@ -112,40 +118,32 @@ class Node:
                     raise
                 yield x, dx
 
-    def _on_tensors(self, rule: Rule, g: Any) -> Any:
-        """Apply a rule to tensors, so that its result has a graph of its own."""
-        y, inputs = type(g)(self.output), list(self.arrays)
+    def _as_tensors(self, tensor: type) -> tuple[Any, list[Any]]:
+        """Return output and inputs as tensors, so that what a rule makes of them has a graph."""
+        y, arrays = tensor(self.output), list(self.arrays)
         y.requires_grad, y.node = True, self
         for i, x in enumerate(self.inputs or ()):
-            if isinstance(x, type(g)) and x.requires_grad:
-                if x.data is not inputs[i]:
-                    raise ChangedArrayError(f"input {i} of '{self.op.name}' was replaced since")
-                inputs[i] = x
-        if isinstance(dx := rule(g, y, *inputs, **self.options), type(g)):
-            return dx
-        raise TypeError(f"the rule returns {type(dx).__name__}, which cannot be differentiated "
-                        "again; in an accelerated fit set learn.fast = False")
+            if isinstance(x, tensor) and x.requires_grad:  # type: ignore[attr-defined]
+                if x.data is not arrays[i]:  # type: ignore[attr-defined]
+                    raise ChangedArrayError(f"the array of input {i} of '{self.op.name}' was "
+                                            "replaced; call backward() before that")
+                arrays[i] = x
+        return y, arrays
 
     def _refuse_changes(self, g: Array) -> None:
         """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
         saved = [self.output, *self.arrays]
         for i, array in enumerate(saved):
             position, where = changed.of(array)
-            if position > self.position and self._fails(g, saved[:i], Unread(array), saved[i + 1:]):
-                name = f"input {i - 1}" if i else "the output"
-                raise ChangedArrayError(f"{name} of '{self.op.name}', {array.shape}, was changed "
-                                        f"in place {where}, so the gradient would be wrong; call "
-                                        "backward() before that")
-
-    def _fails(self, g: Array, before: list[Array], unread: Unread, after: list[Array]) -> bool:
-        """Return whether a rule needs the values of an array, of which it gets the shape only."""
-        try:
-            for i, x in enumerate(self.inputs or ()):
-                if getattr(x, "requires_grad", False) and (rule := self.op.rule(i)):
-                    rule(g, *before, unread, *after, **self.options)
-        except Exception:  # a rule may fail in any way
-            return True
-        return False
+            if position > self.position:
+                y, *arrays = *saved[:i], Unread(array), *saved[i + 1:]
+                try:
+                    list(Node(self.op, self.inputs, arrays, y, self.options).gradients(g))
+                except Exception:  # a rule that has to read the array may fail in any way
+                    name = f"input {i - 1}" if i else "the output"
+                    raise ChangedArrayError(
+                        f"{name} of '{self.op.name}', {array.shape}, was changed in place {where}, "
+                        "so the gradient would be wrong; call backward() before that") from None
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -234,6 +232,67 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         if not retain_graph:
             node.inputs, node.arrays, node.output = None, [], None
     return [gradients.get(x.node or x) for x in inputs]
+
+
+# ---------------------------------------------------------------- arrays that are changed in place
+
+
+class Changes(dict[int, tuple[int, str]]):
+    """When and where arrays were last changed in place, by their ids.
+
+    A node is right as long as the arrays that it has saved did not change after it was made. So
+    changes are noted here, and the forward pass has nothing to note. The id of an array that is
+    gone does no harm: an array that gets it is younger than the change, and so is every node that
+    saves it.
+
+    Attributes
+    ----------
+    last : int
+        The number of the latest change.
+    """
+
+    last = -1
+
+    def mark(self, arrays: Sequence[Array], depth: int = 1, where: str = "") -> None:
+        """Note that arrays change.
+
+        Parameters
+        ----------
+        arrays : sequence of array
+            The arrays.
+        depth : int
+            How many calls above the calling function the line is that an error message names.
+        where : str
+            Words for that place, if it is not a line above.
+        """
+        frame, self.last = sys._getframe(depth + 1), next(clock)
+        where = where or f"by {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        for array in arrays:
+            self[id(array)] = self.last, where
+
+    def of(self, array: Array) -> tuple[int, str]:
+        """Return the number and the place of the latest change of an array or of its base."""
+        base = getattr(array, "base", None)
+        return max(self.get(id(array), (-1, "")), self.get(id(base), (-1, "")))
+
+
+changed = Changes()
+
+
+class Unread:
+    """Stands in for an array of which the shape and the type may be read, but not the values."""
+
+    __array_ufunc__ = __eq__ = __ne__ = None  # type: ignore[assignment]  # operators refuse it
+
+    def __init__(self, array: Array) -> None:
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self._array = array
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Array:
+        """Make an array like it; a function that would read the values does not know ``like``."""
+        if function.__name__.endswith("_like"):
+            return function(self._array, *args[1:], **options)
+        return function(*args, **options, like=self._array)
 
 
 # ---------------------------------------------------------------- recording or not

@@ -1,16 +1,15 @@
 """Tensor: an array that records how it was computed."""
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..backend import Array, backend_of, transfer
 from . import ops
-from .changes import changed
 from .display import show_tensor
 from .primitive import Primitive, ShapeError, as_tuple, checked_axis, explain
-from .tape import Node, recording, walk_back
+from .tape import Node, changed, recording, walk_back
 
 Operand: TypeAlias = Any  # a tensor, an array or a number
 Operator: TypeAlias = Callable[["Tensor", Operand], "Tensor"]
@@ -289,11 +288,11 @@ class Tensor:
         ChangedArrayError
             If an array that is needed was changed in place after the forward pass.
         """
-        self._walk_back(gradient, retain_graph, create_graph)
+        start = self._start(gradient, create_graph)
+        walk_back(self, start, retain_graph or create_graph, create_graph)
 
-    def _walk_back(self, gradient: Operand | None, retain_graph: bool, create_graph: bool,
-                   inputs: Sequence["Tensor"] = ()) -> list[Any]:
-        """Check where the walk starts, and walk."""
+    def _start(self, gradient: Operand | None, create_graph: bool) -> Any:
+        """Return the gradient with which the walk back starts: an array, or a tensor."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -302,15 +301,13 @@ class Tensor:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "
                                  f"{self.shape}. Use .mean() or .sum(), or pass gradient=")
             ones = np.ones_like(self.data)
-            start: Any = Tensor(ones) if create_graph else ones
-        else:
-            if not hasattr(gradient, "dtype"):
-                gradient = transfer(np.asarray(gradient), self.device)
-            if gradient.shape != self.shape:
-                raise ShapeError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
-            start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
-            start = start if create_graph else start.data
-        return walk_back(self, start, retain_graph or create_graph, create_graph, inputs)
+            return Tensor(ones) if create_graph else ones
+        if not hasattr(gradient, "dtype"):
+            gradient = transfer(np.asarray(gradient), self.device)
+        if np.shape(gradient) != self.shape:
+            raise ShapeError(f"gradient of shape {np.shape(gradient)} for a tensor of {self.shape}")
+        start = apply(ops.add, np.zeros_like(self.data), gradient)  # checks the device
+        return start if create_graph else start.data
 
     def accumulate(self, gradient: Array) -> None:
         """Add to ``grad``. The first gradient is kept, not copied."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.changes import changed
+from ..autograd.tape import changed
 from ..nn import Embedding, Module, Parameter
 from ..optim import Optimizer, steps
 from ..optim.steps import State

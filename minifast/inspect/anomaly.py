@@ -10,8 +10,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.changes import changed
-from ..autograd.tape import ChangedArrayError, Node, Variable, recording
+from ..autograd.tape import ChangedArrayError, Node, Variable, changed, recording
 from ..backend import Array, transfer
 
 PACKAGE = __name__.partition(".")[0]

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.changes import changed
+from ..autograd.tape import changed
 from ..backend import backend_of, generator
 
 T = TypeVar("T", bound=Tensor)

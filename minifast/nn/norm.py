@@ -2,7 +2,7 @@
 import numpy as np
 
 from ..autograd import ShapeError, Tensor, apply, primitive
-from ..autograd.changes import changed
+from ..autograd.tape import changed
 from ..backend import Array
 from .module import Buffer, Module, Parameter
 

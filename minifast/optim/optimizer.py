@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
-from ..autograd.changes import changed
+from ..autograd.tape import changed
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
 from .steps import (
