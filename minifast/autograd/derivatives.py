@@ -58,13 +58,14 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
     (tensor([ 6., 12.], dtype=float64),)
     """
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    keys = [x.node or x for x in wanted]
     found = walk_back(loss, loss._start(gradient, create_graph), retain_graph or create_graph,
-                      create_graph, wanted)
-    for i, (x, dx) in enumerate(zip(wanted, found, strict=True)):
-        if dx is None:
+                      create_graph, set(keys))
+    for i, (x, key) in enumerate(zip(wanted, keys, strict=True)):
+        if key not in found:
             raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out. "
                                "For a table in an accelerated fit set learn.fast = False")
-    return tuple(dx if create_graph else Tensor(dx.copy()) for dx in found)
+    return tuple(found[key] if create_graph else Tensor(found[key].copy()) for key in keys)
 
 
 class GradientError(ArithmeticError):

@@ -33,6 +33,8 @@ class Primitive:
     each : Rule, optional
         One rule for an operation with any number of inputs, instead of ``rules``. It gets the
         position of the input as the option ``position``.
+    on_tensors : tuple of Rule or None
+        The rules in the form that takes tensors: some are primitives themselves.
 
     Notes
     -----
@@ -44,6 +46,7 @@ class Primitive:
     forward: Callable[..., Array]
     rules: tuple[Rule | None, ...]
     each: Rule | None = None
+    on_tensors: tuple[Rule | None, ...] = ()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the output: a tensor, as by ``apply``, if there is one among the inputs.
@@ -132,7 +135,8 @@ def primitive(*rules: Rule | None, each: Rule | None = None
                             "@primitive(rule, ...) with a derivative rule for each input")
 
     def make(forward: Callable[..., Array]) -> Primitive:
-        return Primitive(forward.__name__.strip("_"), forward, rules, each)
+        on_arrays = tuple(getattr(rule, "forward", rule) for rule in rules)
+        return Primitive(forward.__name__.strip("_"), forward, on_arrays, each, rules)
     return make
 
 

@@ -1,6 +1,6 @@
 """The tape: one node per operation, and the walk back over the nodes."""
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from functools import wraps
@@ -98,13 +98,12 @@ class Node:
                 "compute the loss anew, or call backward(retain_graph=True) the first time")
         if changed.last > self.position:
             self._refuse_changes(g.data if create_graph else g)
-        y, arrays = self._as_tensors(type(g)) if create_graph else (self.output, self.arrays)
-        rules = self.op.rules or [self.op.rule(i) for i in range(len(self.inputs))]
+        y, arrays, rules = self._as_tensors(type(g)) if create_graph else \
+            (self.output, self.arrays, self.op.rules)
+        rules = rules or [self.op.rule(i) for i in range(len(self.inputs))]
         each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
         for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):
-                if not create_graph:
-                    rule = getattr(rule, "forward", rule)  # of a rule that is a primitive itself
                 try:
                     dx = unbroadcast(rule(g, y, *arrays, **self.options), array)
                     if create_graph and not isinstance(dx, type(g)):
@@ -118,8 +117,8 @@ class Node:
                     raise
                 yield x, dx
 
-    def _as_tensors(self, tensor: type) -> tuple[Any, list[Any]]:
-        """Return output and inputs as tensors, so that what a rule makes of them has a graph."""
+    def _as_tensors(self, tensor: type) -> tuple[Any, list[Any], Any]:
+        """Return output, inputs and rules in a form such that the results have a graph."""
         y, arrays = tensor(self.output), list(self.arrays)
         y.requires_grad, y.node = True, self
         for i, x in enumerate(self.inputs or ()):
@@ -128,7 +127,7 @@ class Node:
                     raise ChangedArrayError(f"the array of input {i} of '{self.op.name}' was "
                                             "replaced; call backward() before that")
                 arrays[i] = x
-        return y, arrays
+        return y, arrays, self.op.on_tensors
 
     def _refuse_changes(self, g: Array) -> None:
         """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
@@ -136,9 +135,10 @@ class Node:
         for i, array in enumerate(saved):
             position, where = changed.of(array)
             if position > self.position:
-                y, *arrays = *saved[:i], Unread(array), *saved[i + 1:]
+                stale = [*saved[:i], Unread(array), *saved[i + 1:]]
                 try:
-                    list(Node(self.op, self.inputs, arrays, y, self.options).gradients(g))
+                    node = Node(self.op, self.inputs, stale[1:], stale[0], self.options)
+                    list(node.gradients(g))
                 except Exception:  # a rule that has to read the array may fail in any way
                     name = f"input {i - 1}" if i else "the output"
                     raise ChangedArrayError(
@@ -186,7 +186,7 @@ def _own(dx: Array, *held: Array) -> Array:
 
 
 def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: bool = False,
-              inputs: Sequence[Variable] = ()) -> list[Any]:
+              wanted: Collection[Any] | None = None) -> dict[Any, Any]:
     """Carry a gradient from ``root`` back to every leaf that requires one.
 
     A heap yields the nodes in descending order of position. So there is no recursion, and each
@@ -202,36 +202,34 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         Whether to keep the arrays of the nodes for another walk.
     create_graph : bool
         Whether ``g`` is a tensor, and so are all gradients.
-    inputs : sequence of Variable
-        Leaves or results of operations whose gradients are returned. If there are any, leaves
-        accumulate nothing.
+    wanted : collection of Node or Variable, optional
+        Nodes and leaves whose gradients are returned; leaves then accumulate nothing.
 
     Returns
     -------
-    list of array or Tensor
-        The gradients of ``inputs``; None for one that ``root`` does not depend on.
+    dict of Node or Variable to array or Tensor
+        The gradients of those that are wanted and on which ``root`` depends, and of other leaves.
     """
-    wanted = {x.node or x for x in inputs}
     gradients: dict[Any, Any] = {root.node or root: g}
     heap = [(-root.node.position, root.node)] if root.node else []
-    if not heap and not inputs:
+    if root.node is None and wanted is None:
         root.accumulate(g)
     while heap:
         node = heappop(heap)[1]
         g = gradients[node] if wanted and node in wanted else gradients.pop(node)
         for x, dx in node.gradients(g, create_graph):
-            key = x.node or x
-            if key is x and not inputs:
+            made_by = x.node
+            if made_by is None and wanted is None:
                 x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
-            elif key in gradients:
+            elif (key := made_by or x) in gradients:
                 gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
                 gradients[key] = dx
-                if key is x.node:
-                    heappush(heap, (-key.position, key))
+                if made_by is not None:
+                    heappush(heap, (-made_by.position, made_by))
         if not retain_graph:
             node.inputs, node.arrays, node.output = None, [], None
-    return [gradients.get(x.node or x) for x in inputs]
+    return gradients
 
 
 # ---------------------------------------------------------------- arrays that are changed in place

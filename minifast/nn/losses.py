@@ -214,9 +214,9 @@ class FlattenedLoss:
     def __call__(self, pred: Tensor, target: Tensor) -> Tensor:
         if self.floatify:
             target = target.float()
-        if pred.ndim > 1:
+        if pred.data.ndim > 1:
             pred = pred.reshape(-1, pred.shape[-1]) if self.is_2d else pred.reshape(-1)
-        if target.ndim > 1:
+        if target.data.ndim > 1:
             target = target.reshape(-1)
         return self.func(pred, target, reduction=self.reduction)
 

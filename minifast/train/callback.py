@@ -110,8 +110,17 @@ class LearnerCallback(Callback):
 
     @property
     def learn(self) -> Any:
-        """The learner that is trained; None once it is deleted."""
-        return self._learn()
+        """The learner that is trained.
+
+        Raises
+        ------
+        ReferenceError
+            If it was deleted.
+        """
+        if (learn := self._learn()) is None:
+            raise ReferenceError(f"the learner of this {type(self).__name__} was deleted; keep it "
+                                 "in a variable")
+        return learn
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_learn": self.learn}  # copies and pickles hold no weak reference
