@@ -193,7 +193,7 @@ class Subject:
     def go_on(self) -> None:
         """Train, then put the learner back."""
         fit_quietly(self.learn, 1, 1e-3)
-        self.snapshot.restore()
+        self.snapshot.restore(self.learn)
 
 
 class Ratings(Subject):
@@ -285,7 +285,7 @@ def fuzz(kind: str, n: int, seed: int, folder: Path) -> Counter[str]:
     """Return how many of n mutants of a kind came to what end."""
     subject, found = SUBJECTS[kind](folder / kind), Counter[str]()
     honest = peak_memory(subject)
-    subject.snapshot.restore()
+    subject.snapshot.restore(subject.learn)
     for i in range(n):
         rng = random.Random(f"{seed} {i}")
         mutation = rng.choice(subject.mutations)
@@ -293,11 +293,11 @@ def fuzz(kind: str, n: int, seed: int, folder: Path) -> Counter[str]:
         if mutation is of_header and i % 10 == 0:
             subject.path.write_bytes(content)
             found[f"MEMORY (mutant {i})"] += peak_memory(subject) > 2 * honest
-            subject.snapshot.restore()
+            subject.snapshot.restore(subject.learn)
         end = attempt(subject, content)
         found[end if end.islower() else f"{end} (mutant {i})"] += 1
         if not end.islower():
-            subject.snapshot.restore()
+            subject.snapshot.restore(subject.learn)
     return +found
 
 

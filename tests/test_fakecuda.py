@@ -461,7 +461,7 @@ def test_a_step_moves_nothing_and_waits_for_nothing(make: Any, launches: int) ->
     assert counts.launches <= launches
 
 
-@pytest.mark.parametrize(("make", "launches"), [(collab, 102), (mlp, 226), (cnn, 264)])
+@pytest.mark.parametrize(("make", "launches"), [(collab, 103), (mlp, 230), (cnn, 269)])
 def test_nor_does_a_step_of_the_plain_path(make: Any, launches: int) -> None:
     step = Steps(make)
     step()

@@ -60,7 +60,8 @@ def test_the_plot_of_the_losses_without_validation() -> None:
 
 
 def test_the_plots_of_the_metrics() -> None:
-    rec = fitted(line_learner(5, metrics=[mae, rmse]), 3).recorder
+    learn = fitted(line_learner(5, metrics=[mae, rmse]), 3)
+    rec = learn.recorder
     figure = rec.plot_metrics(return_fig=True)
     assert [(a.get_xlabel(), a.get_ylabel()) for a in figure.axes] == [
         ("Batches processed", "mean_absolute_error"),
@@ -78,7 +79,8 @@ def test_metrics_of_some_epochs_only() -> None:
     for skipped in (0, 2):
         def hear(event: str, state: dict[str, Any], skipped: int = skipped) -> Any:
             return {"skip_validate": state["epoch"] == skipped} if event == "epoch_begin" else None
-        rec = fitted(line_learner(5, metrics=[mae], callbacks=[Spy(hear)]), 3).recorder
+        learn = fitted(line_learner(5, metrics=[mae], callbacks=[Spy(hear)]), 3)
+        rec = learn.recorder
         ends = [end for i, end in enumerate([5, 10, 15]) if i != skipped]
         assert line_of(rec.plot_metrics(return_fig=True))[0] == ends
         assert line_of(rec.plot_losses(return_fig=True), line=1)[0] == ends

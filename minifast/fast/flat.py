@@ -130,7 +130,7 @@ class FlatParameters:
         for p, data, grad in [*self.dense, *tables]:
             _release(p, data, grad)
             states[p] = state = State(p)
-            state.count = self.count
+            state.count, state.kind = self.count, (type(data), data.shape)
             state |= {name: self.places[p](flat).copy() for name, flat in self.state.items()}
         # nothing is left to give back, and no cycle, so all arrays are free at once
         self.dense, self.stores, self.chunks, self.runs, self.deferred = [], [], [], [], None

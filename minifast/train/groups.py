@@ -150,7 +150,8 @@ class BnFreeze(LearnerCallback):
     >>> from minifast.nn import BatchNorm1d, MSELossFlat
     >>> from minifast.train import Learner
     >>> bn = BatchNorm1d(2).requires_grad_(False)
-    >>> BnFreeze(Learner(DataBunch([]), bn, loss_func=MSELossFlat())).on_epoch_begin()
+    >>> learn = Learner(DataBunch([]), bn, loss_func=MSELossFlat())
+    >>> BnFreeze(learn).on_epoch_begin()
     >>> bn.training
     False
     """
