@@ -371,7 +371,8 @@ def test_a_callback_whose_learner_is_gone() -> None:
     callback = LearnerCallback(learn)
     assert callback.learn is learn
     del learn
-    assert callback.learn is None
+    with pytest.raises(ReferenceError, match="the learner of this LearnerCallback was deleted"):
+        callback.learn  # noqa: B018
 
 
 def test_a_copied_learner_has_callbacks_of_its_own() -> None:

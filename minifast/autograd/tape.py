@@ -235,7 +235,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
 # ---------------------------------------------------------------- arrays that are changed in place
 
 
-class Changes(dict[int, tuple[int, str]]):
+class Changes(dict[int, tuple[int, Any]]):
     """When and where arrays were last changed in place, by their ids.
 
     A node is right as long as the arrays that it has saved did not change after it was made. So
@@ -264,14 +264,17 @@ class Changes(dict[int, tuple[int, str]]):
             Words for that place, if it is not a line above.
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
-        where = where or f"by {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
         for array in arrays:
-            self[id(array)] = self.last, where
+            self[id(array)] = self.last, where or (frame.f_code, frame.f_lineno)
 
     def of(self, array: Array) -> tuple[int, str]:
         """Return the number and the place of the latest change of an array or of its base."""
-        base = getattr(array, "base", None)
-        return max(self.get(id(array), (-1, "")), self.get(id(base), (-1, "")))
+        here, base = (self.get(id(a), (-1, "")) for a in (array, getattr(array, "base", None)))
+        last, where = base if base[0] > here[0] else here
+        if isinstance(where, tuple):
+            code, line = where
+            where = f"by {code.co_filename}:{line} in {code.co_name}"
+        return last, where
 
 
 changed = Changes()

@@ -192,7 +192,8 @@ class AcceleratedOptimizer(Optimizer):
 
         In a loop without a learner, Ctrl-C is taken here.
         """
-        self.check_complete()
+        if self.interrupted:
+            self.check_complete()
         self.interrupted = True
         self.accelerator.step()
         self.interrupted = False
