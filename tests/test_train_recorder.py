@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny import Spy, answer, floats, line_learner, scripted, three_groups
 
-from minifast.train import Learner, mae, recorder, rmse
+from minifast.metrics import mae, rmse
+from minifast.train import Learner, recorder
 
 
 @pytest.fixture(autouse=True)
