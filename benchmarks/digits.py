@@ -11,7 +11,8 @@ from time import perf_counter
 import numpy as np
 from sklearn.datasets import load_digits
 
-from minifast.train import Learner, accuracy
+from minifast.metrics import accuracy
+from minifast.train import Learner
 from minifast.vision import ImageDataBunch, resnet10
 
 from .machine import machine, versions

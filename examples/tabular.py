@@ -30,6 +30,7 @@ from minifast import DeviceError
 from minifast.backend import default_device, get_backend
 from minifast.data import DatasetType, random_split
 from minifast.inspect.plots import plot_losses
+from minifast.metrics import RMSE, R2Score
 from minifast.tabular import (
     Categorify,
     FillMissing,
@@ -38,7 +39,7 @@ from minifast.tabular import (
     TabularList,
     tabular_learner,
 )
-from minifast.train import RMSE, Learner, R2Score
+from minifast.train import Learner
 
 NAMES = {"s1": "tc", "s2": "ldl", "s3": "hdl", "s4": "tch", "s5": "ltg", "s6": "glu"}
 CATEGORIES, TARGET = ["sex"], "progression"

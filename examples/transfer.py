@@ -27,7 +27,8 @@ from minifast.backend import default_device, get_backend
 from minifast.inspect import LastUpdate
 from minifast.inspect.group_table import group_table
 from minifast.inspect.plots import plot_losses
-from minifast.train import Learner, accuracy
+from minifast.metrics import accuracy
+from minifast.train import Learner
 from minifast.vision import ImageDataBunch, cnn_learner, resnet10
 
 Array = np.ndarray[Any, Any]

@@ -43,11 +43,7 @@ def generator(seed: int | np.random.Generator | None = None) -> np.random.Genera
     >>> int(generator(3).integers(10))
     8
     """
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if seed is None:
-        return np.random.default_rng(np.random.randint(2**31, size=4))
-    return np.random.default_rng(seed)
+    return np.random.default_rng(np.random.randint(2**31, size=4) if seed is None else seed)
 
 
 def hashed_uniform(rng: np.random.Generator, like: Array) -> Array:

@@ -28,12 +28,12 @@ def code_lines(text: str) -> int:
 
 
 def docstring_lines(tree: ast.Module) -> set[int]:
-    """Return the numbers of the lines that docstrings take up."""
+    """Return the numbers of the lines that docstrings take up, those of attributes too."""
     lines: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) \
-                and ast.get_docstring(node) is not None:
-            lines |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) \
+                and isinstance(node.value.value, str):
+            lines |= set(range(node.lineno, (node.end_lineno or 0) + 1))
     return lines
 
 

@@ -29,7 +29,8 @@ from minifast.checkpoints.container import read_container
 from minifast.collab import collab_learner
 from minifast.data import CollabDataBunch
 from minifast.datasets import planted_ratings
-from minifast.train import Learner, mae
+from minifast.metrics import mae
+from minifast.train import Learner
 
 RATINGS = planted_ratings(900, 800, 1700, seed=1).ratings
 STAGES = ("mkdtemp", "write_bytes", "sync", "replace", "rmtree")

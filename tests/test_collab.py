@@ -12,9 +12,9 @@ from minifast.autograd import tensor
 from minifast.collab import CollabLearner, EmbeddingDotBias, EmbeddingNN, collab_learner
 from minifast.data import CollabDataBunch, DataLoader, UnknownLabelError
 from minifast.datasets import movielens_100k
+from minifast.metrics import mae
 from minifast.nn import BatchNorm1d, TabularModel
 from minifast.optim import SGD
-from minifast.train import mae
 
 Array = np.ndarray
 USERS, ITEMS = np.array([1, 4, 0, 4]), np.array([0, 6, 3, 3])

@@ -18,12 +18,13 @@ import pandas as pd
 import pytest
 from host import host
 from replay import GOLDEN, Ear, Recorded, bunch_of, golden, in_float64, rel_l2, weights, within
+from tiny import accuracy
 
 from minifast.collab import EmbeddingDotBias, EmbeddingNN
 from minifast.data import CollabDataBunch
 from minifast.nn import BatchNorm1d, CrossEntropyFlat, Linear, MSELossFlat, ReLU, Sequential
 from minifast.optim import SGD
-from minifast.train import Learner, accuracy
+from minifast.train import Learner
 
 VALID_BS = 64
 

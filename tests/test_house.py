@@ -166,6 +166,9 @@ def test_blank_lines_comments_and_docstrings_do_not_count() -> None:
 
 Text."""
 
+LIMIT = 3
+"""An attribute."""
+
 # a comment
 def f(x):
     """One line."""
@@ -173,7 +176,7 @@ def f(x):
 
             "text that counts"]  # and a comment
 '''
-    assert count_lines.code_lines(text) == 3
+    assert count_lines.code_lines(text) == 4
 
 
 # ------------------------------------------------------------------------- arrows point downwards

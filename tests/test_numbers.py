@@ -10,6 +10,7 @@ from host import host, put
 
 from minifast import ShapeError, Tensor, apply, cat, gradcheck, stack, tensor
 from minifast.autograd import ops
+from minifast.metrics import accuracy, accuracy_thresh, mae, mse, msle, top_k_accuracy
 from minifast.nn import (
     BatchNorm1d,
     Dropout,
@@ -18,7 +19,6 @@ from minifast.nn import (
     mse_loss,
     softmax,
 )
-from minifast.train import accuracy, accuracy_thresh, mae, mse, msle, top_k_accuracy
 from minifast.train.groups import lr_range
 from minifast.vision.losses import label_smoothing_cross_entropy
 from minifast.vision.pool import AvgPool2d

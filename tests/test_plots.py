@@ -8,7 +8,8 @@ import pytest
 from tiny import Spy, floats, line_learner, ratings_learner, three_groups
 
 from minifast.inspect.plots import suggest
-from minifast.train import Learner, mae, rmse
+from minifast.metrics import mae, rmse
+from minifast.train import Learner
 
 
 @pytest.fixture(autouse=True)

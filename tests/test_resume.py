@@ -12,8 +12,9 @@ from minifast.checkpoints import CheckpointCallback
 from minifast.collab import collab_learner
 from minifast.data import CollabDataBunch
 from minifast.datasets import planted_ratings
+from minifast.metrics import mae
 from minifast.nn import MSELossFlat
-from minifast.train import CheckpointError, Learner, mae
+from minifast.train import CheckpointError, Learner
 
 Make = Callable[[Path], Learner]
 

@@ -16,6 +16,7 @@ from host import host
 from minifast import ShapeError, Tensor
 from minifast.backend import backend_of, default_device
 from minifast.data import DatasetType, UnknownColumnError
+from minifast.metrics import RMSE, accuracy
 from minifast.nn import CrossEntropyFlat, TabularModel
 from minifast.optim import SGD
 from minifast.tabular import (
@@ -30,7 +31,6 @@ from minifast.tabular import (
     TabularProcessor,
     tabular_learner,
 )
-from minifast.train import RMSE, accuracy
 
 ROOT = Path(__file__).parents[1]
 PROCS = [FillMissing, Categorify, Normalize]

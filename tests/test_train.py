@@ -18,8 +18,10 @@ from tiny import (
     host,
     in_order,
     line_learner,
+    mae,
     plain_sgd,
     ratings_learner,
+    rmse,
     scripted,
     three_groups,
 )
@@ -30,7 +32,7 @@ from minifast.autograd import tensor
 from minifast.data import DataBunch
 from minifast.nn import BatchNorm1d, Linear, Module, MSELossFlat, Parameter, ReLU, Sequential
 from minifast.optim import SGD, Adam, one_cycle
-from minifast.train import Callback, Learner, Metric, UnknownEventError, mae, rmse
+from minifast.train import Callback, Learner, Metric, UnknownEventError
 from minifast.train.callback import LearnerCallback
 
 State = dict[str, Any]

@@ -33,9 +33,10 @@ from minifast.callbacks import (
     TrackerCallback,
 )
 from minifast.data import DataBunch
+from minifast.metrics import mae
 from minifast.nn import Linear, MSELossFlat, ReLU, Sequential, mse_loss
 from minifast.optim import SGD
-from minifast.train import Learner, mae
+from minifast.train import Learner
 
 NAN = float("nan")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny import Spy, answer, floats, line_learner, scripted, three_groups
 
-from minifast.train import Learner, mae, recorder, rmse
+from minifast.metrics import mae, rmse
+from minifast.train import Learner, recorder
 
 
 @pytest.fixture(autouse=True)
@@ -152,25 +153,19 @@ def test_the_table_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
     """Shown at the first row, then replaced by a longer one at each epoch."""
     shown: list[Any] = []
 
-    class Handle:
-        def update(self, html: str) -> None:
-            shown.append(("update", html))
-
-    def show_html(html: str, display_id: str | None = None) -> Handle:
-        shown.append((display_id, html))
-        return Handle()
+    def show_html(html: str, display_id: str, update: bool) -> None:
+        shown.append((display_id, update, html))
     monkeypatch.setattr(recorder, "in_notebook", lambda: True)
     monkeypatch.setattr(recorder, "show_html", show_html)
-    monkeypatch.setattr(recorder, "as_html", lambda html: html)
     learn = line_learner(callbacks=[scripted([1., 2., 3.])])
     with learn.no_bar():
         assert table_of(learn, capsys, 3) == [""]
-    (first_id, _), *updates = shown
-    assert first_id
-    assert [kind for kind, _ in updates] == ["update", "update"]
-    cells = re.findall("<td>(.*?)</td>", updates[-1][1])
+    ids, updates, tables = zip(*shown, strict=True)
+    assert len(set(ids)) == 1
+    assert updates == (False, True, True)
+    cells = re.findall("<td>(.*?)</td>", tables[-1])
     assert cells[2::4] == ["1.000000", "2.000000", "3.000000"]
-    assert re.findall("<th>(.*?)</th>", updates[-1][1]) == learn.recorder.names
+    assert re.findall("<th>(.*?)</th>", tables[-1]) == learn.recorder.names
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:

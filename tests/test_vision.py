@@ -18,6 +18,7 @@ from tiny import fit_quietly
 import minifast
 from minifast import ShapeError, Tensor
 from minifast.data import ArrayDataset, DataBunch, DatasetType, random_split
+from minifast.metrics import accuracy
 from minifast.nn import (
     BatchNorm,
     Dropout,
@@ -28,7 +29,7 @@ from minifast.nn import (
     Sequential,
     StateDictError,
 )
-from minifast.train import Learner, accuracy
+from minifast.train import Learner
 from minifast.vision import (
     AdaptiveAvgPool2d,
     Conv2d,

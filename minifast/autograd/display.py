@@ -145,7 +145,7 @@ def show_table(table: "pd.DataFrame") -> None:
         print(table.to_string(index=False))
 
 
-def show_html(html: str, display_id: str | None = None) -> Any:
+def show_html(html: str, display_id: str | None = None, update: bool = False) -> None:
     """Show HTML in a notebook.
 
     Parameters
@@ -154,18 +154,10 @@ def show_html(html: str, display_id: str | None = None) -> Any:
         The text.
     display_id : str, optional
         A name under which the output can be replaced.
-
-    Returns
-    -------
-    DisplayHandle or None
-        With a ``display_id``, a handle whose ``update`` replaces the output.
+    update : bool
+        Whether to replace the output of this name.
     """
-    return _jupyter().display(as_html(html), display_id=display_id)
-
-
-def as_html(html: str) -> Any:
-    """Return HTML as an object that a notebook renders."""
-    return _jupyter().HTML(html)
+    _jupyter().display(_jupyter().HTML(html), display_id=display_id, update=update)
 
 
 class DisplayLine:
@@ -175,15 +167,14 @@ class DisplayLine:
     """
 
     def __init__(self) -> None:
-        self._handle: Any = None
+        self._shown = False
 
     def write(self, text: str) -> None:
         """Show ``text`` in place of the line before."""
         line = {"text/plain": text.strip("\r\n ")}
-        if self._handle is not None:
-            self._handle.update(line, raw=True)
-        elif line["text/plain"]:
-            self._handle = _jupyter().display(line, raw=True, display_id=f"line-{id(self)}")
+        if self._shown or line["text/plain"]:
+            _jupyter().display(line, raw=True, display_id=f"line-{id(self)}", update=self._shown)
+            self._shown = True
 
     def flush(self) -> None:
         """Do nothing: ``write`` shows its text at once."""

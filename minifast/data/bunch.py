@@ -3,7 +3,7 @@ from collections.abc import Iterator, Sized
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from ..autograd import Tensor
 from ..backend import backend_of, default_device, get_backend
 from ..nn import BCEWithLogitsFlat, CrossEntropyFlat, MSELossFlat
 from .loader import ArrayDataset, Batch, DataLoader, to_tensors
-
-Self = TypeVar("Self", bound="DataBunch")
 
 
 class DatasetType(Enum):
@@ -78,7 +76,7 @@ class DataBunch:
         self.loss_func = loss_func
 
     @classmethod
-    def create(cls: type[Self], train_ds: ArrayDataset, valid_ds: ArrayDataset | None = None,
+    def create(cls, train_ds: ArrayDataset, valid_ds: ArrayDataset | None = None,
                test_ds: ArrayDataset | None = None, bs: int = 64, val_bs: int | None = None,
                seed: int | np.random.Generator | None = None, device: str | None = None,
                **kwargs: Any) -> Self:
@@ -125,7 +123,7 @@ class DataBunch:
                    in_order(valid_ds), DataLoader(train, val_bs or bs), in_order(test_ds),
                    device=device, **kwargs)
 
-    def to(self: Self, device: str) -> Self:
+    def to(self, device: str) -> Self:
         """Move the rows of all loaders to ``device``, where batches come from afterwards."""
         self.device = get_backend(device).name
         move = cache(lambda ds: ds.to(device))  # two loaders share the training rows

@@ -5,21 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from ..nn import UnknownNameError
+
 NA = "#na#"
 
 
-class _PlainKeyError(KeyError):
-    """A KeyError whose message prints without quotes."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class UnknownLabelError(_PlainKeyError):
+class UnknownLabelError(UnknownNameError):
     """A label that does not occur in the training rows."""
 
 
-class UnknownColumnError(_PlainKeyError):
+class UnknownColumnError(UnknownNameError):
     """A column that the frame does not have."""
 
 

@@ -319,10 +319,7 @@ def read_numbers(column: "pd.Series[Any]", where: str = ""
 
 def first_text(column: "pd.Series[Any]") -> tuple[Any, Any]:
     """Return row and value of the first entry that is not a number, or of the first entry."""
+    import pandas as pd
     present = column.dropna() if column.notna().any() else column
-    for row, value in present.items():
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            return row, value
-    return next(iter(present.items()))
+    texts = present[pd.to_numeric(present, errors="coerce").isna()]
+    return next(iter((texts if len(texts) else present).items()))

@@ -18,7 +18,7 @@ class StateDictError(ValueError):
 
 
 class UnknownNameError(KeyError):
-    """A name that no part of a model has."""
+    """A name that no part of a model has; a KeyError whose message prints without quotes."""
 
     def __str__(self) -> str:
         return str(self.args[0])

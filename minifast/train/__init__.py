@@ -1,4 +1,8 @@
 """The learner, its training loop, callbacks and metrics."""
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
 from .callback import Callback as Callback
 from .callback import LearnerCallback as LearnerCallback
 from .callback import UnknownEventError as UnknownEventError
@@ -8,24 +12,14 @@ from .groups import flatten_model as flatten_model
 from .groups import split_model as split_model
 from .learner import Learner as Learner
 from .lr_find import LRFinder as LRFinder
-from .metrics import RMSE as RMSE
-from .metrics import ExplainedVariance as ExplainedVariance
 from .metrics import Metric as Metric
-from .metrics import R2Score as R2Score
-from .metrics import accuracy as accuracy
-from .metrics import accuracy_thresh as accuracy_thresh
-from .metrics import error_rate as error_rate
-from .metrics import explained_variance as explained_variance
-from .metrics import mae as mae
-from .metrics import mean_absolute_error as mean_absolute_error
-from .metrics import mean_squared_error as mean_squared_error
-from .metrics import mean_squared_logarithmic_error as mean_squared_logarithmic_error
-from .metrics import mse as mse
-from .metrics import msle as msle
-from .metrics import r2_score as r2_score
-from .metrics import rmse as rmse
-from .metrics import root_mean_squared_error as root_mean_squared_error
-from .metrics import top_k_accuracy as top_k_accuracy
 from .recorder import Recorder as Recorder
 from .scheduler import OneCycleScheduler as OneCycleScheduler
 from .scheduler import Scheduler as Scheduler
+
+
+def __getattr__(name: str) -> Any:
+    """Return a metric: the room ``minifast.metrics`` holds what this package had."""
+    if name.startswith("_") or find_spec("minifast.metrics") is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("minifast.metrics"), name)

@@ -89,11 +89,10 @@ def _first_leaf(leaves: list[Module], module: Any) -> int:
     if not isinstance(module, Module):
         raise TypeError(f"split takes modules of the model, got {type(module).__name__}")
     first = flatten_model(module)[0]
-    found = [i for i, leaf in enumerate(leaves) if leaf is first]
-    if not found:
+    if first not in leaves:
         raise ValueError(f"cannot split at {type(module).__name__}: it is not a part of this "
                          "model; pass modules that the model holds, such as learn.model.layers")
-    return found[0]
+    return leaves.index(first)
 
 
 # ---------------------------------------------------------------- freezing

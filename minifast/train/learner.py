@@ -1,6 +1,6 @@
 """Learner: data, a model, and how the model is trained."""
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -314,21 +314,19 @@ class Learner:
 
     # ---- silence
 
-    @contextmanager
-    def no_bar(self) -> Iterator[None]:
+    def no_bar(self) -> AbstractContextManager[None]:
         """Show no progress bar within this context."""
-        before, self.silent_bar = self.silent_bar, True
+        return self._silence("silent_bar")
+
+    def no_logging(self) -> AbstractContextManager[None]:
+        """Show neither progress bar nor table within this context."""
+        return self._silence("silent_bar", "silent_table")
+
+    @contextmanager
+    def _silence(self, *flags: str) -> Iterator[None]:
+        before = {flag: vars(self)[flag] for flag in flags}
+        vars(self).update(dict.fromkeys(flags, True))
         try:
             yield
         finally:
-            self.silent_bar = before
-
-    @contextmanager
-    def no_logging(self) -> Iterator[None]:
-        """Show neither progress bar nor table within this context."""
-        before, self.silent_table = self.silent_table, True
-        try:
-            with self.no_bar():
-                yield
-        finally:
-            self.silent_table = before
+            vars(self).update(before)

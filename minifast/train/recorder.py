@@ -4,7 +4,7 @@ from html import escape
 from time import monotonic
 from typing import Any
 
-from ..autograd.display import DisplayLine, as_html, in_notebook, show_html
+from ..autograd.display import DisplayLine, in_notebook, show_html
 from . import lr_find
 from .callback import LearnerCallback
 
@@ -140,7 +140,6 @@ class GrowingTable:
     def __init__(self, names: list[str], silent: bool = False) -> None:
         self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
         self.rows: list[list[str]] = []
-        self._handle: Any = None
         self.write(names)
 
     def write(self, row: list[Any]) -> None:
@@ -152,10 +151,8 @@ class GrowingTable:
         if not in_notebook():
             print("".join(cell.ljust(max(width, len(cell) + 2))
                           for cell, width in zip(cells, self.widths, strict=False)), flush=True)
-        elif self._handle is not None:
-            self._handle.update(as_html(self.html()))
         elif len(self.rows) > 1:
-            self._handle = show_html(self.html(), display_id=f"epochs-{id(self)}")
+            show_html(self.html(), f"epochs-{id(self)}", update=len(self.rows) > 2)
 
     def html(self) -> str:
         """Return the table as HTML."""

@@ -1,0 +1,18 @@
+"""Metrics: numbers for the table of a fit, for predicted values and for classes."""
+from .classification import accuracy as accuracy
+from .classification import accuracy_thresh as accuracy_thresh
+from .classification import error_rate as error_rate
+from .classification import top_k_accuracy as top_k_accuracy
+from .regression import RMSE as RMSE
+from .regression import ExplainedVariance as ExplainedVariance
+from .regression import R2Score as R2Score
+from .regression import explained_variance as explained_variance
+from .regression import mae as mae
+from .regression import mean_absolute_error as mean_absolute_error
+from .regression import mean_squared_error as mean_squared_error
+from .regression import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from .regression import mse as mse
+from .regression import msle as msle
+from .regression import r2_score as r2_score
+from .regression import rmse as rmse
+from .regression import root_mean_squared_error as root_mean_squared_error

@@ -1,0 +1,193 @@
+"""Metrics of predicted numbers."""
+from ..autograd import ShapeError, Tensor
+from ..nn.losses import as_floats
+from ..train.metrics import EpochMetric
+
+
+def flat_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return predictions and targets as two axes of one length.
+
+    Parameters
+    ----------
+    pred, target : Tensor
+        Predictions and targets.
+
+    Returns
+    -------
+    pred, target : Tensor (n,)
+        The same, flattened.
+
+    Raises
+    ------
+    ShapeError
+        If there are more of one than of the other.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> flat_pair(tensor([[1.], [2.]]), tensor([3., 4.]))
+    (tensor([1., 2.]), tensor([3., 4.]))
+    """
+    pred, target = pred.flatten(), target.flatten()
+    if pred.shape != target.shape:
+        raise ShapeError(f"a metric needs as many predictions as targets, got {pred.numel()} "
+                         f"and {target.numel()}")
+    return pred, target
+
+
+def mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of (pred - target)^2.
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> mean_squared_error(tensor([1., 2.]), tensor([1., 4.]))
+    tensor(2.)
+    """
+    pred, target = flat_pair(as_floats(pred), target)
+    return ((pred - target) ** 2).mean()
+
+
+def root_mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Return the root of the mean squared error.
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> root_mean_squared_error(tensor([1., 3.]), tensor([3., 5.]))
+    tensor(2.)
+    """
+    return mean_squared_error(pred, target).sqrt()
+
+
+def mean_absolute_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of |pred - target|.
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> mean_absolute_error(tensor([1., 3.]), tensor([2., 5.]))
+    tensor(1.5000)
+    """
+    pred, target = flat_pair(as_floats(pred), target)
+    return (pred - target).abs().mean()
+
+
+def mean_squared_logarithmic_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of log(1 + x).
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets above -1, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> mean_squared_logarithmic_error(tensor([1.]), tensor([1.]))
+    tensor(0.)
+    """
+    return mean_squared_error((as_floats(pred) + 1).log(), (as_floats(target) + 1).log())
+
+
+def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - var(target - pred) / var(target).
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        A single number, 1 for a perfect prediction.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> explained_variance(tensor([1., 2., 3.]), tensor([2., 3., 4.]))
+    tensor(1.)
+    """
+    pred, target = flat_pair(as_floats(pred), target)
+    return 1 - (target - pred).var() / target.var()
+
+
+def r2_score(pred: Tensor, target: Tensor) -> Tensor:
+    """Return R^2: 1 - sum of squared errors / sum of squared distances from the mean.
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        A single number, 1 for a perfect prediction.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> r2_score(tensor([2., 2.]), tensor([1., 3.]))
+    tensor(0.)
+    """
+    pred, target = flat_pair(as_floats(pred), target)
+    return 1 - ((target - pred) ** 2).sum() / ((target - target.mean()) ** 2).sum()
+
+
+class RMSE(EpochMetric):
+    """The root of the mean squared error of an epoch."""
+
+    func = staticmethod(root_mean_squared_error)
+
+
+class R2Score(EpochMetric):
+    """R^2 of an epoch."""
+
+    func = staticmethod(r2_score)
+
+
+class ExplainedVariance(EpochMetric):
+    """The explained variance of an epoch."""
+
+    func = staticmethod(explained_variance)
+
+
+mse, rmse, mae = mean_squared_error, root_mean_squared_error, mean_absolute_error
+msle = mean_squared_logarithmic_error
