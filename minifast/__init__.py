@@ -5,24 +5,15 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from .autograd import ChangedArrayError as ChangedArrayError
-from .autograd import GradientError as GradientError
-from .autograd import GraphReleasedError as GraphReleasedError
-from .autograd import Primitive as Primitive
-from .autograd import ShapeError as ShapeError
-from .autograd import Tensor as Tensor
-from .autograd import apply as apply
-from .autograd import cat as cat
-from .autograd import grad as grad
-from .autograd import gradcheck as gradcheck
-from .autograd import no_grad as no_grad
-from .autograd import primitive as primitive
-from .autograd import stack as stack
-from .autograd import tensor as tensor
-from .autograd import where as where
-from .backend import DeviceError as DeviceError
-from .backend import device as device
-from .defaults import defaults as defaults
+from .autograd import (ChangedArrayError, GradientError, GraphReleasedError, Primitive, ShapeError,
+                       Tensor, apply, cat, grad, gradcheck, no_grad, primitive, stack, tensor,
+                       where)
+from .backend import DeviceError, device
+from .defaults import defaults
+
+__all__ = ["ChangedArrayError", "DeviceError", "GradientError", "GraphReleasedError", "Primitive",
+           "ShapeError", "Tensor", "apply", "cat", "defaults", "device", "grad", "gradcheck",
+           "no_grad", "primitive", "stack", "tensor", "where"]
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as sk
 from tiny import batches, fit_quietly, host, line_learner, ratings_learner, rows, three_groups
 
-from minifast import ShapeError, Tensor, metrics, public_names, train
+from minifast import ShapeError, Tensor
 from minifast.autograd import tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.data import ArrayDataset, DataBunch, DataLoader, DatasetType
@@ -112,13 +112,6 @@ class _Same(Linear):
     def __init__(self) -> None:
         super().__init__(1, 1)
         self.weight.data[...], self.bias.data[...] = 1, 0
-
-
-def test_metrics_answer_in_the_package_that_had_them() -> None:
-    for name in public_names(metrics):
-        assert getattr(train, name) is getattr(metrics, name)
-    with pytest.raises(ImportError, match=r"cannot import name 'acuracy' from 'minifast.train'"):
-        from minifast.train import acuracy  # noqa: F401
 
 
 def test_the_heads_of_the_columns() -> None:

@@ -4,6 +4,7 @@ from .classification import accuracy_thresh as accuracy_thresh
 from .classification import error_rate as error_rate
 from .classification import top_k_accuracy as top_k_accuracy
 from .regression import RMSE as RMSE
+from .regression import EpochMetric as EpochMetric
 from .regression import ExplainedVariance as ExplainedVariance
 from .regression import R2Score as R2Score
 from .regression import explained_variance as explained_variance

@@ -1,7 +1,9 @@
 """Metrics of predicted numbers."""
-from ..autograd import ShapeError, Tensor
+from collections.abc import Callable
+
+from ..autograd import ShapeError, Tensor, cat
 from ..nn.losses import as_floats
-from ..train.metrics import EpochMetric
+from ..train import Metric
 
 
 def flat_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,6 +171,21 @@ def r2_score(pred: Tensor, target: Tensor) -> Tensor:
     """
     pred, target = flat_pair(as_floats(pred), target)
     return 1 - ((target - pred) ** 2).sum() / ((target - target.mean()) ** 2).sum()
+
+
+class EpochMetric(Metric):
+    """A function of all predictions and all targets of an epoch."""
+
+    func: Callable[..., Tensor]
+
+    def reset(self) -> None:
+        self.batches: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, pred: Tensor, target: Tensor) -> None:
+        self.batches.append((pred.reshape(-1), target.reshape(-1)))
+
+    def value(self) -> Tensor:
+        return type(self).func(*map(cat, zip(*self.batches, strict=True)))
 
 
 class RMSE(EpochMetric):

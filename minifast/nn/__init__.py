@@ -1,39 +1,21 @@
 """Layers, losses and initial weights."""
-from .embedding import Embedding as Embedding
-from .embedding import embedding as embedding
-from .init import kaiming_normal_ as kaiming_normal_
-from .init import kaiming_uniform_ as kaiming_uniform_
-from .init import normal_ as normal_
-from .init import trunc_normal_ as trunc_normal_
-from .init import uniform_ as uniform_
-from .init import xavier_normal_ as xavier_normal_
-from .init import xavier_uniform_ as xavier_uniform_
-from .layers import Dropout as Dropout
-from .layers import Flatten as Flatten
-from .layers import Lambda as Lambda
-from .layers import Linear as Linear
-from .layers import ReLU as ReLU
-from .layers import Sigmoid as Sigmoid
-from .layers import SigmoidRange as SigmoidRange
-from .layers import check_y_range as check_y_range
-from .layers import sigmoid_range as sigmoid_range
-from .losses import BCEWithLogitsFlat as BCEWithLogitsFlat
-from .losses import CrossEntropyFlat as CrossEntropyFlat
-from .losses import FlattenedLoss as FlattenedLoss
-from .losses import MSELossFlat as MSELossFlat
-from .losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from .losses import cross_entropy as cross_entropy
-from .losses import mse_loss as mse_loss
-from .losses import softmax as softmax
-from .module import Buffer as Buffer
-from .module import Module as Module
-from .module import ModuleList as ModuleList
-from .module import Parameter as Parameter
-from .module import Sequential as Sequential
-from .module import StateDictError as StateDictError
-from .module import UnknownNameError as UnknownNameError
-from .norm import BatchNorm as BatchNorm
-from .norm import BatchNorm1d as BatchNorm1d
-from .norm import BatchNorm2d as BatchNorm2d
-from .tabular_model import TabularModel as TabularModel
-from .tabular_model import bn_drop_lin as bn_drop_lin
+from .embedding import Embedding, embedding
+from .init import (kaiming_normal_, kaiming_uniform_, normal_, trunc_normal_, uniform_,
+                   xavier_normal_, xavier_uniform_)
+from .layers import (Dropout, Flatten, Lambda, Linear, ReLU, Sigmoid, SigmoidRange, check_y_range,
+                     sigmoid_range)
+from .losses import (BCEWithLogitsFlat, CrossEntropyFlat, FlattenedLoss, MSELossFlat,
+                     binary_cross_entropy_with_logits, cross_entropy, mse_loss, softmax)
+from .module import (Buffer, Module, ModuleList, Parameter, Sequential, StateDictError,
+                     UnknownNameError)
+from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
+from .tabular_model import TabularModel, bn_drop_lin
+
+__all__ = ["BCEWithLogitsFlat", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "Buffer",
+           "CrossEntropyFlat", "Dropout", "Embedding", "Flatten", "FlattenedLoss", "Lambda",
+           "Linear", "MSELossFlat", "Module", "ModuleList", "Parameter", "ReLU", "Sequential",
+           "Sigmoid", "SigmoidRange", "StateDictError", "TabularModel", "UnknownNameError",
+           "binary_cross_entropy_with_logits", "bn_drop_lin", "check_y_range", "cross_entropy",
+           "embedding", "kaiming_normal_", "kaiming_uniform_", "mse_loss", "normal_",
+           "sigmoid_range", "softmax", "trunc_normal_", "uniform_", "xavier_normal_",
+           "xavier_uniform_"]

@@ -1,16 +1,8 @@
 """Optimizers as lists of small steps, and schedules as functions."""
+from .optimizer import SGD, Adam, InterruptedStepError, Optimizer, RMSProp
+from .schedule import (Phase, annealing_cos, annealing_exp, annealing_linear, annealing_no,
+                       annealing_poly, in_turn, one_cycle)
 
-
-from .optimizer import SGD as SGD
-from .optimizer import Adam as Adam
-from .optimizer import InterruptedStepError as InterruptedStepError
-from .optimizer import Optimizer as Optimizer
-from .optimizer import RMSProp as RMSProp
-from .schedule import Phase as Phase
-from .schedule import annealing_cos as annealing_cos
-from .schedule import annealing_exp as annealing_exp
-from .schedule import annealing_linear as annealing_linear
-from .schedule import annealing_no as annealing_no
-from .schedule import annealing_poly as annealing_poly
-from .schedule import in_turn as in_turn
-from .schedule import one_cycle as one_cycle
+__all__ = ["SGD", "Adam", "InterruptedStepError", "Optimizer", "Phase", "RMSProp", "annealing_cos",
+           "annealing_exp", "annealing_linear", "annealing_no", "annealing_poly", "in_turn",
+           "one_cycle"]

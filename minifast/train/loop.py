@@ -12,9 +12,8 @@ from ..backend import Array, DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DatasetType
 from ..nn import Embedding, Module
 from ..optim import Optimizer
-from .callback import Callback, CallbackHandler, listify
+from .callback import Callback, CallbackHandler, as_metric, listify, metric_name
 from .interrupts import interrupts
-from .metrics import as_metric, metric_name
 
 LossFunction = Callable[..., Tensor]
 FLAGS = dict.fromkeys(("stop_epoch", "skip_step", "skip_zero", "skip_bwd"), False)
