@@ -36,8 +36,8 @@ def counted() -> Iterator[Work]:
 
     def made(self: Node, op: Primitive, inputs: tuple[Any, ...], *args: Any) -> None:
         work.nodes.append(op.name)
-        rules = tuple(noted(op.name, i, op.rule(i)) for i in range(len(inputs)))
-        init(self, replace(op, rules=rules, each=None), inputs, *args)
+        rules = tuple(noted(op.name, i, rule) for i, rule in enumerate(op.rules))
+        init(self, replace(op, rules=rules), inputs, *args)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Node, "__init__", made)
         yield work

@@ -151,7 +151,7 @@ def test_what_no_rule_reads_may_change() -> None:
     w, b = parameter(1., 2.), parameter(3., 4.)
     for f in (lambda: w + b, lambda: w - b, lambda: -w, lambda: w.reshape(2, 1) + b,
               lambda: (w + b).sum() + w.mean(0), lambda: w[[0, 0, 1]], lambda: w[:1],
-              lambda: w.broadcast_to((3, 2)), lambda: ops.concatenate(w, b, axis=0),
+              lambda: w.broadcast_to((3, 2)), lambda: ops.concatenate(2)(w, b, axis=0),
               lambda: w.reshape(1, 2).t() + b, lambda: w * 2, lambda: w / 2,
               lambda: w.astype(np.float64)):
         y = f().sum()

@@ -74,7 +74,7 @@ def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     >>> cat([tensor([1]), tensor([2, 3])])
     tensor([1, 2, 3])
     """
-    return apply(ops.concatenate, *tensors, axis=axis)
+    return apply(ops.concatenate(len(tensors)), *tensors, axis=axis)
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:

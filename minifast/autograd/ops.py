@@ -7,6 +7,7 @@ a gradient. All other operations are composed of these.
 Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
 an array in place is therefore a primitive itself, with a rule of its own.
 """
+from functools import cache, partial
 from math import prod
 from types import EllipsisType, NoneType
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..backend import Array, backend_of
-from .primitive import primitive
+from .primitive import Primitive, primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -205,9 +206,13 @@ def _part(g: Array, y: Array, *arrays: Array, axis: int, position: int) -> Array
     return g[tuple(index)]
 
 
-@primitive(each=_part)
-def concatenate(*arrays: Array, axis: int) -> Array:
-    return np.concatenate(arrays, axis=axis)
+@cache
+def concatenate(n: int) -> Primitive:
+    """The operation that joins ``n`` arrays."""
+    @primitive(*(partial(_part, position=i) for i in range(n)))
+    def concatenate(*arrays: Array, axis: int) -> Array:
+        return np.concatenate(arrays, axis=axis)
+    return concatenate
 
 
 @primitive(lambda g, y, values, of, a, index: g[index], None, None)

@@ -1,7 +1,6 @@
 """Primitives: functions on arrays with one derivative rule per input."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from inspect import CO_VARARGS
 from typing import Any
 
@@ -30,9 +29,6 @@ class Primitive:
         ``forward(*arrays, **options)`` computes the output.
     rules : tuple of Rule or None
         The derivative rules of the inputs, in order; None for an input without a gradient.
-    each : Rule, optional
-        One rule for an operation with any number of inputs, instead of ``rules``. It gets the
-        position of the input as the option ``position``.
     on_tensors : tuple of Rule or None
         The rules in the form that takes tensors: some are primitives themselves.
 
@@ -45,7 +41,6 @@ class Primitive:
     name: str
     forward: Callable[..., Array]
     rules: tuple[Rule | None, ...]
-    each: Rule | None = None
     on_tensors: tuple[Rule | None, ...] = ()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -67,12 +62,6 @@ class Primitive:
             if hasattr(x, "_apply"):
                 return x._apply(self, *inputs, **options)
         return self.forward(*inputs, **options)
-
-    def rule(self, position: int) -> Rule | None:
-        """Return the derivative rule of input number ``position``."""
-        if self.each is not None:
-            return partial(self.each, position=position)
-        return self.rules[position] if position < len(self.rules) else missing_rule
 
 
 def missing_rule(*inputs: Any, **options: Any) -> Array:
@@ -96,16 +85,13 @@ def missing_rule(*inputs: Any, **options: Any) -> Array:
     raise TypeError("@primitive was given no derivative rule for this input")
 
 
-def primitive(*rules: Rule | None, each: Rule | None = None
-              ) -> Callable[[Callable[..., Array]], Primitive]:
+def primitive(*rules: Rule | None) -> Callable[[Callable[..., Array]], Primitive]:
     """Return a decorator that makes a primitive of a forward function.
 
     Parameters
     ----------
     *rules : Rule or None
         The derivative rules of the inputs, in order.
-    each : Rule, optional
-        One rule for an operation with any number of inputs; see `Primitive`.
 
     Returns
     -------
@@ -136,7 +122,7 @@ def primitive(*rules: Rule | None, each: Rule | None = None
 
     def make(forward: Callable[..., Array]) -> Primitive:
         on_arrays = tuple(getattr(rule, "forward", rule) for rule in rules)
-        return Primitive(forward.__name__.strip("_"), forward, on_arrays, each, rules)
+        return Primitive(forward.__name__.strip("_"), forward, on_arrays, rules)
     return make
 
 

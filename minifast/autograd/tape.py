@@ -100,7 +100,6 @@ class Node:
             self._refuse_changes(g.data if create_graph else g)
         y, arrays, rules = self._as_tensors(type(g)) if create_graph else \
             (self.output, self.arrays, self.op.rules)
-        rules = rules or [self.op.rule(i) for i in range(len(self.inputs))]
         each: Iterator[Any] = zip_longest(self.inputs, self.arrays, rules, fillvalue=missing_rule)
         for i, (x, array, rule) in enumerate(each):
             if rule is not None and getattr(x, "requires_grad", False):

@@ -63,11 +63,11 @@ class Hook(AbstractContextManager["Hook"]):
         """Let one derivative rule of the operation that made ``output`` report its gradient."""
         self.stored = None
         node: Any = getattr(output, "node", None)
-        rules = [node.op.rule(i) for i in range(len(node.inputs))] if node else []
+        rules = list(node.op.rules) if node else []
         for i, rule in enumerate(rules):
             if rule and getattr(node.inputs[i], "requires_grad", False):
                 rules[i] = partial(self._report, rule, module, inputs)
-                node.op = replace(node.op, rules=tuple(rules), each=None)
+                node.op = replace(node.op, rules=tuple(rules))
                 return  # one report per backward pass
 
     def _report(self, rule: Rule, module: Module, inputs: Any, g: Any, *args: Any,

@@ -265,7 +265,6 @@ class Learner:
         self.model.to(device)
         if self.opt is not None:
             interrupted = self.opt.interrupted
-            self.opt.clear()
             self.opt.load_state_dict(state)
             self.opt.interrupted = interrupted
         return self
