@@ -323,3 +323,26 @@ def test_nothing_is_recorded_for_a_graph_without_changes() -> None:
     apply(ops.exp, x).backward()
     assert tape.changed.last == before
     assert isinstance(x, Tensor)
+
+
+@pytest.mark.parametrize("view", [lambda x: x[0:1], lambda x: x.reshape(1, 2), lambda x: x.t(),
+                                  lambda x: x.detach()])
+def test_a_change_through_a_view_is_seen(view: Any) -> None:
+    w = parameter(1., 2.)
+    x = w * 1
+    y = (x * x).sum()
+    with no_grad():
+        part = view(x)
+        part += 5
+    with pytest.raises(ChangedArrayError, match="input 0 of 'mul'"):
+        y.backward()
+
+
+def test_a_view_is_seen_if_the_whole_changes() -> None:
+    w = parameter(1., 2.)
+    x = w * 1
+    y = (x[0:1] * x[0:1]).sum()
+    with no_grad():
+        x += 5
+    with pytest.raises(ChangedArrayError, match="of 'mul'"):
+        y.backward()

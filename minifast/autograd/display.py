@@ -1,12 +1,9 @@
 """Output: tensors printed as torch prints them, and tables in notebooks and terminals."""
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HostArray: TypeAlias = "np.ndarray[Any, Any]"
 Writer: TypeAlias = Callable[[Any], str]
@@ -129,7 +126,7 @@ def _jupyter() -> Any:
     return display
 
 
-def show_table(table: "pd.DataFrame") -> None:
+def show_table(table: Any) -> None:
     """Show a frame without its index: HTML in a notebook, text in a terminal.
 
     Examples

@@ -235,12 +235,12 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
 
 
 class Changes(dict[int, tuple[int, Any]]):
-    """When and where arrays were last changed in place, by their ids.
+    """When and where arrays were last changed in place, by the ids of the owners of their memory.
 
     A node is right as long as the arrays that it has saved did not change after it was made. So
-    changes are noted here, and the forward pass has nothing to note. The id of an array that is
-    gone does no harm: an array that gets it is younger than the change, and so is every node that
-    saves it.
+    changes are noted here, and the forward pass has nothing to note. All views of an array count
+    as changed together, as in torch. The id of an array that is gone does no harm: an array that
+    gets it is younger than the change, and so is every node that saves it.
 
     Attributes
     ----------
@@ -264,16 +264,21 @@ class Changes(dict[int, tuple[int, Any]]):
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
         for array in arrays:
-            self[id(array)] = self.last, where or (frame.f_code, frame.f_lineno)
+            self[_owner(array)] = self.last, where or (frame.f_code, frame.f_lineno)
 
     def of(self, array: Array) -> tuple[int, str]:
-        """Return the number and the place of the latest change of an array or of its base."""
-        here, base = (self.get(id(a), (-1, "")) for a in (array, getattr(array, "base", None)))
-        last, where = base if base[0] > here[0] else here
+        """Return the number and the place of the latest change of an array."""
+        last, where = self.get(_owner(array), (-1, ""))
         if isinstance(where, tuple):
             code, line = where
             where = f"by {code.co_filename}:{line} in {code.co_name}"
         return last, where
+
+
+def _owner(array: Array) -> int:
+    """Return the id of the array that owns the memory of an array."""
+    base = getattr(array, "base", None)
+    return id(base if isinstance(base, type(array)) else array)
 
 
 changed = Changes()

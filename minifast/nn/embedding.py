@@ -1,12 +1,16 @@
 """Embedding: a table whose rows are looked up by number."""
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, apply, ops, tensor
-from ..backend import Array, backend_of
+from ..backend import Array, backend_of, transfer
 from .init import Seed, normal_, trunc_normal_
 from .module import Module, Parameter
+
+checking: ContextVar[bool] = ContextVar("checking", default=False)
+"""Whether ids are checked on a GPU too, which has to be waited for."""
 
 
 class Embedding(Module):
@@ -99,7 +103,11 @@ def check_ids(ids: Array, n: int, user: str) -> None:
     """
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids must be whole numbers, got {ids.dtype}; use tensor.long()")
-    if not backend_of(ids).checks_ids or not ids.size:
+    if not backend_of(ids).checks_ids:
+        if not checking.get():
+            return
+        ids = transfer(ids, "cpu")
+    if not ids.size:
         return
     if ids.item(ids.argmin()) < 0 or ids.item(ids.argmax()) >= n:  # faster than min() and max()
         wrong = ids[(ids < 0) | (ids >= n)]

@@ -9,18 +9,8 @@ from ..autograd import ShapeError, Tensor
 from ..autograd.tape import changed
 from ..backend import Array, DeviceError, backend_of
 from ..nn import Parameter
-from .steps import (
-    State,
-    Target,
-    adam_step,
-    average_grad,
-    average_sqr_grad,
-    l2_reg,
-    momentum,
-    rms_momentum,
-    sgd_step,
-    weight_decay,
-)
+from . import steps
+from .steps import State, Target
 
 Step = Callable[..., None]
 Groups = Iterable[Parameter] | Iterable[Iterable[Parameter]]
@@ -446,7 +436,8 @@ def SGD(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # 
     >>> SGD([Parameter(np.ones(2, np.float32))], lr=.1, mom=.9).mom
     0.9
     """
-    return Optimizer(groups, [_decay(true_wd), momentum, sgd_step], bn_wd, lr=lr, mom=mom, wd=wd)
+    return Optimizer(groups, [_decay(true_wd), steps.momentum, steps.sgd_step], bn_wd,
+                     lr=lr, mom=mom, wd=wd)
 
 
 def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,  # noqa: N802
@@ -481,8 +472,8 @@ def RMSProp(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = 0.,
     >>> RMSProp([Parameter(np.ones(2, np.float32))]).beta
     0.99
     """
-    return Optimizer(groups, [_decay(true_wd), average_sqr_grad, rms_momentum, sgd_step], bn_wd,
-                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+    return Optimizer(groups, [_decay(true_wd), steps.average_sqr_grad, steps.rms_momentum,
+                              steps.sgd_step], bn_wd, lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
 
 
 def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  # noqa: N802
@@ -518,9 +509,9 @@ def Adam(groups: Groups, lr: float | Sequence[float] = 1e-3, mom: float = .9,  #
     >>> Adam([Parameter(np.ones(2, np.float32))]).mom
     0.9
     """
-    return Optimizer(groups, [_decay(true_wd), average_grad, average_sqr_grad, adam_step], bn_wd,
-                     lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
+    return Optimizer(groups, [_decay(true_wd), steps.average_grad, steps.average_sqr_grad,
+                              steps.adam_step], bn_wd, lr=lr, mom=mom, beta=beta, eps=eps, wd=wd)
 
 
 def _decay(true_wd: bool) -> Step:
-    return weight_decay if true_wd else l2_reg
+    return steps.weight_decay if true_wd else steps.l2_reg

@@ -11,6 +11,7 @@ from ..autograd import ShapeError, Tensor, cat, no_grad
 from ..backend import Array, DeviceError, get_backend, transfer
 from ..data import ArrayDataset, DatasetType
 from ..nn import Embedding, Module
+from ..nn.embedding import checking
 from ..optim import Optimizer
 from .callback import Callback, CallbackHandler, as_metric, listify, metric_name
 from .interrupts import interrupts
@@ -348,7 +349,7 @@ def on_device(learn: Any) -> Iterator[None]:
         If an id of the data is out of range for its Embedding.
     """
     backend = get_backend(learn.data.device)
-    if not backend.checks_ids:
+    if not backend.checks_ids and any(isinstance(m, Embedding) for m in learn.model.modules()):
         check_all_ids(learn)
     try:
         yield
@@ -367,28 +368,18 @@ def check_all_ids(learn: Any) -> None:
     """Raise IndexError if an id of the data is out of range for the Embedding that looks it up.
 
     A GPU does not check ids, it wraps them. So the rows with the smallest and the largest ids of
-    each column pass through the model, and the ids that reach an Embedding are checked on the
-    CPU. This happens once for each data set and model.
+    each column pass through the model once for each data set, and wait for the checks.
     """
-    def check(table: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ids, n = transfer(inputs[0].data, "cpu"), table.weight.shape[0]
-        for wrong in ids[(ids < 0) | (ids >= n)]:
-            raise IndexError(f"id {wrong} is out of range for an Embedding of {n} rows (0 to "
-                             f"{n - 1}); look for it in the data")
-    model, tables = learn.model, [m for m in learn.model.modules() if isinstance(m, Embedding)]
-    sets = [ds for ds in (learn.data.train_ds, learn.data.valid_ds) if tables and
-            isinstance(ds, ArrayDataset) and len(ds) and ds.checked is not model]
-    hooks = [table.forward_hooks for table in tables]
+    model = learn.model
+    token = checking.set(True)
     try:
-        for table in tables:
-            table.forward_hooks = (check,)
-        with evaluating(model), no_grad():
-            for ds in sets:
-                forward(model, next(learn.data.batches([ds[_rows_of_extremes(ds)]]))[0])
+        for ds in (learn.data.train_ds, learn.data.valid_ds):
+            if isinstance(ds, ArrayDataset) and ds.checked is not model and len(ds):
+                with evaluating(model), no_grad():
+                    forward(model, next(learn.data.batches([ds[_rows_of_extremes(ds)]]))[0])
                 ds.checked = model
     finally:
-        for table, before in zip(tables, hooks, strict=True):
-            table.forward_hooks = before
+        checking.reset(token)
 
 
 def _rows_of_extremes(ds: ArrayDataset) -> list[int]:
