@@ -1,6 +1,6 @@
 """Learner: data, a model, and how the model is trained."""
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -57,6 +57,9 @@ class Learner:
         Layer groups, by default one with the whole model.
     add_time : bool
         Whether the table of a fit has a column for the time.
+    reproducible : bool
+        Whether products of matrices use one thread while this learner works, so that results do
+        not depend on how many threads BLAS has; see ``reproducibly``.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Learner:
     callbacks: Collection[Callback] = field(default_factory=list)
     layer_groups: Collection[Module] = None  # type: ignore[assignment]
     add_time: bool = True
+    reproducible: bool = False
 
     def __post_init__(self) -> None:
         self.path = Path(self.data.path if self.path is None else self.path)
@@ -142,7 +146,7 @@ class Learner:
         if len(self.data.train_dl) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
-        with loop.on_device(self):
+        with self.reproducibly(), loop.on_device(self):
             if self.opt is None:
                 self.opt = self.create_opt(rates, decay)
             else:
@@ -159,6 +163,12 @@ class Learner:
         if not self.fast or find_spec("minifast.fast") is None:
             return nullcontext()
         return import_module("minifast.fast").accelerate(self.model, self.optimizer, callbacks)
+
+    def reproducibly(self) -> Any:
+        """Return the context in which the learner works: one BLAS thread if it is reproducible."""
+        if not self.reproducible:
+            return nullcontext()
+        return import_module("minifast.reproducible").one_blas_thread()
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
         """Return a new optimizer over the layer groups.
@@ -309,20 +319,15 @@ class Learner:
     # ---- silence
 
     @contextmanager
-    def no_bar(self) -> Iterator[None]:
-        """Show no progress bar within this context."""
-        before, self.silent_bar = self.silent_bar, True
+    def no_bar(self, silent_table: bool = False) -> Iterator[None]:
+        """Show no progress bar within this context, and no table either if ``silent_table``."""
+        before = self.silent_bar, self.silent_table
+        self.silent_bar, self.silent_table = True, silent_table or self.silent_table
         try:
             yield
         finally:
-            self.silent_bar = before
+            self.silent_bar, self.silent_table = before
 
-    @contextmanager
-    def no_logging(self) -> Iterator[None]:
+    def no_logging(self) -> AbstractContextManager[None]:
         """Show neither progress bar nor table within this context."""
-        before, self.silent_table = self.silent_table, True
-        try:
-            with self.no_bar():
-                yield
-        finally:
-            self.silent_table = before
+        return self.no_bar(silent_table=True)
