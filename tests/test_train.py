@@ -848,7 +848,9 @@ def test_opt_func_is_given_groups_and_settings() -> None:
 
 
 def test_the_fields_of_a_learner() -> None:
-    assert list(Learner.__annotations__) == [
+    *of_v1, reproducible = Learner.__annotations__
+    assert reproducible == "reproducible"
+    assert of_v1 == [
         "data", "model", "opt_func", "loss_func", "metrics", "true_wd", "bn_wd", "wd", "train_bn",
         "path", "model_dir", "callback_fns", "callbacks", "layer_groups", "add_time"]
     learn = line_learner(wd=1e-2)

@@ -22,7 +22,7 @@ from .scheduler import OneCycleScheduler
 
 @dataclass(eq=False)
 class Learner:
-    """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields.
+    """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields and one more.
 
     Parameters
     ----------
