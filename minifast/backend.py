@@ -110,8 +110,6 @@ class Backend:
         The exception that the library raises when the device's memory is full.
     checks_ids : bool
         Whether each lookup can check its ids without waiting for the device.
-    has_cache : bool
-        Whether long work is faster in chunks that fit the processor's cache.
     """
 
     name: str
@@ -124,7 +122,6 @@ class Backend:
     synchronize: Callable[[], None] = lambda: None
     out_of_memory: type[Exception] = MemoryError
     checks_ids: bool = False
-    has_cache: bool = False
 
 
 # ---------------------------------------------------------------- NumPy
@@ -148,7 +145,7 @@ def _scatter_add(target: Array, index: Any, values: Array) -> None:
 NUMPY = Backend(
     name="cpu", array_type=np.ndarray, from_host=np.asarray, to_host=np.asarray, gather=_gather,
     scatter_add=_scatter_add, random=lambda rng, like: rng.random(like.shape, np.float32),
-    checks_ids=True, has_cache=True)
+    checks_ids=True)
 
 
 # ---------------------------------------------------------------- CuPy

@@ -234,7 +234,7 @@ class CollabLearner(Learner):
         """Return the predicted ratings (n_items,) of all items for the user of this number."""
         items = np.arange(len(self.data.categories[1]))
         inputs = [Tensor(ids).to(self.data.device) for ids in (np.full_like(items, user), items)]
-        with no_grad(), evaluating(self.model):
+        with self.reproducibly(), no_grad(), evaluating(self.model):
             return np.array(self.model(*inputs).numpy()).reshape(-1)
 
 

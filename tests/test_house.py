@@ -23,7 +23,7 @@ ROOT = Path(minifast.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in SOURCES}
 HEAVY = {"pandas", "matplotlib", "cupy", "tqdm", "IPython", "pooch", "safetensors", "scipy",
-         "PIL", "pyarrow"}
+         "PIL", "pyarrow", "threadpoolctl"}
 PRIVATE_WORDS = ["shelf", "slab", "arena", "awake", "hears", "newcomer", "in_pieces", "by_hand",
                  "foresee", "settle"]
 """Words that once had a meaning in this project only; standard terms took their place."""

@@ -1,13 +1,13 @@
 """The tape: one node per operation, and the walk back over the nodes."""
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
-from functools import wraps
 from heapq import heappop, heappush
 from inspect import isgeneratorfunction
 from itertools import count, zip_longest
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..backend import Array
 from .primitive import Primitive, ShapeError, missing_rule
@@ -132,8 +132,8 @@ class Node:
         """Raise ChangedArrayError if a rule reads an array that is known to have changed."""
         saved = [self.output, *self.arrays]
         for i, array in enumerate(saved):
-            position, where = changed.of(array)
-            if position > self.position:
+            last, code, line = changed.get(owner(array), (-1, None, 0))
+            if last > self.position:
                 stale = [*saved[:i], Unread(array), *saved[i + 1:]]
                 try:
                     node = Node(self.op, self.inputs, stale[1:], stale[0], self.options)
@@ -141,8 +141,9 @@ class Node:
                 except Exception:  # a rule that has to read the array may fail in any way
                     name = f"input {i - 1}" if i else "the output"
                     raise ChangedArrayError(
-                        f"{name} of '{self.op.name}', {array.shape}, was changed in place {where}, "
-                        "so the gradient would be wrong; call backward() before that") from None
+                        f"{name} of '{self.op.name}', {array.shape}, was changed in place by "
+                        f"{code.co_filename}:{line} in {code.co_name}, so the gradient would be "
+                        "wrong; call backward() before that") from None
 
 
 def unbroadcast(g: Array, x: Array) -> Array:
@@ -234,7 +235,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
 # ---------------------------------------------------------------- arrays that are changed in place
 
 
-class Changes(dict[int, tuple[int, Any]]):
+class Changes(dict[int, tuple[int, Any, int]]):
     """When and where arrays were last changed in place, by the ids of the owners of their memory.
 
     A node is right as long as the arrays that it has saved did not change after it was made. So
@@ -250,7 +251,7 @@ class Changes(dict[int, tuple[int, Any]]):
 
     last = -1
 
-    def mark(self, arrays: Sequence[Array], depth: int = 1, where: str = "") -> None:
+    def mark(self, arrays: Sequence[Array], depth: int = 1) -> None:
         """Note that arrays change.
 
         Parameters
@@ -259,23 +260,13 @@ class Changes(dict[int, tuple[int, Any]]):
             The arrays.
         depth : int
             How many calls above the calling function the line is that an error message names.
-        where : str
-            Words for that place, if it is not a line above.
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
         for array in arrays:
-            self[_owner(array)] = self.last, where or (frame.f_code, frame.f_lineno)
-
-    def of(self, array: Array) -> tuple[int, str]:
-        """Return the number and the place of the latest change of an array."""
-        last, where = self.get(_owner(array), (-1, ""))
-        if isinstance(where, tuple):
-            code, line = where
-            where = f"by {code.co_filename}:{line} in {code.co_name}"
-        return last, where
+            self[owner(array)] = self.last, frame.f_code, frame.f_lineno
 
 
-def _owner(array: Array) -> int:
+def owner(array: Array) -> int:
     """Return the id of the array that owns the memory of an array."""
     base = getattr(array, "base", None)
     return id(base if isinstance(base, type(array)) else array)
@@ -302,13 +293,12 @@ class Unread:
 
 # ---------------------------------------------------------------- recording or not
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 # what makes the nodes; None records nothing
 recording: ContextVar[Callable[..., Node] | None] = ContextVar("recording", default=Node)
 
 
-class no_grad:  # noqa: N801  (torch's name)
+class no_grad(ContextDecorator):  # noqa: N801  (torch's name)
     """Context manager and decorator that records no operations.
 
     It serves validation, predictions, and updates by hand; ``torch.no_grad``.
@@ -332,13 +322,12 @@ class no_grad:  # noqa: N801  (torch's name)
     def __exit__(self, *error: object) -> None:
         recording.reset(self._tokens.pop())
 
-    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, func: F) -> F:
         if isgeneratorfunction(func):
             raise TypeError(f"{func.__name__} is a generator, whose body would run after no_grad "
                             "has ended; write `with no_grad():` around what it computes")
 
-        @wraps(func)
-        def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
-            with no_grad():  # a new one for each call, because threads may share func
-                return func(*args, **kwargs)
-        return unrecorded
+        return super().__call__(func)
+
+    def _recreate_cm(self) -> "no_grad":  # one for each call, because threads may share a function
+        return no_grad()

@@ -224,10 +224,11 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
     opt = learn.opt_func([[row] for row in rows], lr=lr, true_wd=learn.true_wd,
                          wd=[decays[id(table.weight)] for table in tables], bn_wd=learn.bn_wd)
     user, item, target = (Tensor(a).to(learn.data.device) for a in (np.zeros_like(items), items, y))
-    for _ in range(epochs):
-        learn.loss_func(frozen(user, item), target).backward()
-        opt.step()
-        opt.zero_grad()
+    with learn.reproducibly():
+        for _ in range(epochs):
+            learn.loss_func(frozen(user, item), target).backward()
+            opt.step()
+            opt.zero_grad()
     if not all(np.isfinite(row.numpy()).all() for row in rows):
         raise ValueError(f"with lr={lr} the new user's row became infinite or NaN; nothing was "
                          "changed. Lower lr")

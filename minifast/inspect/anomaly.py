@@ -1,4 +1,5 @@
 """detect_anomaly: find the operation that made the first NaN, and arrays changed in place."""
+import re
 import sys
 from collections.abc import Iterator
 from contextvars import Token
@@ -10,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.tape import ChangedArrayError, Node, Variable, changed, recording
+from ..autograd.tape import ChangedArrayError, Node, Variable, changed, owner, recording
 from ..backend import Array, transfer
 
 PACKAGE = __name__.partition(".")[0]
@@ -72,7 +73,7 @@ class _ExaminedNode(Node):
 
     def __init__(self, anomaly: detect_anomaly, *args: Any) -> None:
         super().__init__(*args)
-        self.anomaly, self.line = anomaly, anomaly.look()
+        self.anomaly, self.line, self.where = anomaly, anomaly.look(), ""
         self.copies = [a.copy() if _is_array(a) else None for a in (self.output, *self.arrays)]
         anomaly.nodes.add(self)
         if not _finite(self.output):
@@ -86,13 +87,14 @@ class _ExaminedNode(Node):
                                    "input comes from")
 
     def look(self, where: str) -> None:
-        """Make known which arrays have changed since the last look, unless it is known already."""
+        """Mark the arrays that have changed since the last look, unless they are marked already."""
         if self.inputs is None:  # released
             self.copies = []
         for copy, array in zip(self.copies, (self.output, *self.arrays), strict=False):
-            if copy is not None and changed.of(array)[0] < self.position \
-                    and not _equal(array, copy):
-                changed.mark([array], where=where)
+            last = changed.get(owner(array), (-1,))[0]
+            if copy is not None and last < self.position and not _equal(array, copy):
+                changed.mark([array], depth=0)
+                self.where = where
 
     def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
         """As every node, after a comparison of all arrays with their copies."""
@@ -105,8 +107,10 @@ class _ExaminedNode(Node):
                                        f"at {self.line}")
                 yield x, dx
         except ChangedArrayError as error:
-            error.add_note(f"the operation ran at {self.line}")
-            raise
+            found_here = rf"by {re.escape(__file__)}:\d+ in look"
+            seen = ChangedArrayError(re.sub(found_here, lambda _: self.where, str(error)))
+            seen.add_note(f"the operation ran at {self.line}")
+            raise seen from None
 
 
 def user_line() -> str:

@@ -322,11 +322,10 @@ class Optimizer:
         shapes: dict[str, tuple[int, ...]] = {
             f"hyper.{name}": (len(self.groups),) for name in self.hypers[-1]}
         shapes |= {f"{prefix}.count": () for prefix in trainable}
-        wrong = [key for key in shapes if key not in state]
-        for key, value in state.items():
-            p = trainable.get(key.rpartition(".")[0])
-            if np.shape(value) != shapes.get(key, None if p is None else p.shape):
-                wrong.append(key)
+        shapes |= {key: trainable[prefix].shape for key in state.keys() - shapes.keys()
+                   if (prefix := key.rpartition(".")[0]) in trainable}
+        wrong = [key for key in shapes.keys() | state.keys()
+                 if key not in shapes or key not in state or np.shape(state[key]) != shapes[key]]
         return f"{', '.join(sorted(wrong))} belong to other layer groups or other trainable " \
                "parameters" if wrong else ""
 

@@ -295,7 +295,6 @@ def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | Non
 def _fitting_opt(learn: Any, state: Arrays) -> Any:
     """Return the learner's optimizer, or a new one, if the state fits it."""
     opt = learn.opt or learn.create_opt(0.)
-    misfit = opt.misfit(state)
-    if misfit:
+    if misfit := opt.misfit(state):
         warn(f"optimizer state left out: {misfit}", stacklevel=3)
     return None if misfit else opt

@@ -20,8 +20,25 @@ from .recorder import ProgressBar, Recorder
 from .scheduler import OneCycleScheduler
 
 
+@dataclass(eq=False, kw_only=True)
+class Computing:
+    """How a learner computes, beside v1's fifteen fields.
+
+    Parameters
+    ----------
+    fast : bool
+        Whether training takes the fast path, see `minifast.fast`; by default ``defaults.fast``.
+    reproducible : bool
+        Whether products of matrices use one thread while the learner works, so that results do
+        not depend on how many threads BLAS has; see ``reproducibly``.
+    """
+
+    fast: bool = field(default_factory=lambda: defaults.fast)
+    reproducible: bool = False
+
+
 @dataclass(eq=False)
-class Learner:
+class Learner(Computing):
     """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields.
 
     Parameters
@@ -57,6 +74,8 @@ class Learner:
         Layer groups, by default one with the whole model.
     add_time : bool
         Whether the table of a fit has a column for the time.
+    fast, reproducible : bool
+        See `Computing`; by keyword only.
 
     Raises
     ------
@@ -109,7 +128,6 @@ class Learner:
         self.opt: Optimizer | None = None
         self.recorder: Recorder
         self.silent_bar = self.silent_table = False
-        self.fast: bool = defaults.fast
 
     # ---- training
 
@@ -144,7 +162,7 @@ class Learner:
         if len(self.data.train_dl) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
-        with loop.on_device(self):
+        with self.reproducibly(), loop.on_device(self):
             if self.opt is None:
                 self.opt = self.create_opt(rates, decay)
             else:
@@ -162,6 +180,11 @@ class Learner:
         if not self.fast or find_spec("minifast.fast") is None:
             return nullcontext()
         return import_module("minifast.fast").accelerate(self.model, self.optimizer, callbacks)
+
+    def reproducibly(self) -> Any:
+        """Return the context in which the learner works: one BLAS thread if it is reproducible."""
+        return import_module("minifast.reproducible").one_blas_thread() if self.reproducible \
+            else nullcontext()
 
     def create_opt(self, lr: Any, wd: Any = 0.) -> Optimizer:
         """Return a new optimizer over the layer groups.
@@ -313,19 +336,16 @@ class Learner:
 
     # ---- silence
 
-    def no_bar(self) -> AbstractContextManager[None]:
-        """Show no progress bar within this context."""
-        return self._silence("silent_bar")
-
-    def no_logging(self) -> AbstractContextManager[None]:
-        """Show neither progress bar nor table within this context."""
-        return self._silence("silent_bar", "silent_table")
-
     @contextmanager
-    def _silence(self, *flags: str) -> Iterator[None]:
-        before = {flag: vars(self)[flag] for flag in flags}
-        vars(self).update(dict.fromkeys(flags, True))
+    def no_bar(self, silent_table: bool = False) -> Iterator[None]:
+        """Show no progress bar within this context, and no table either if ``silent_table``."""
+        before = self.silent_bar, self.silent_table
+        self.silent_bar, self.silent_table = True, silent_table or self.silent_table
         try:
             yield
         finally:
-            vars(self).update(before)
+            self.silent_bar, self.silent_table = before
+
+    def no_logging(self) -> AbstractContextManager[None]:
+        """Show neither progress bar nor table within this context."""
+        return self.no_bar(silent_table=True)

@@ -219,7 +219,7 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     """
     measures = [as_metric(m) for m in (learn.metrics if metrics is None else listify(metrics))]
     on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
-    with _training(on, 1, measures):
+    with learn.reproducibly(), _training(on, 1, measures):
         on("epoch_begin", True, num_batch=0)
         results = validate_batches(learn, learn.data.dl() if dl is None else dl, on)
         on("epoch_end", bool(results), last_metrics=results)
@@ -273,7 +273,7 @@ def get_preds(learn: Any, ds_type: DatasetType = DatasetType.Valid,
         If the loss function cannot return a loss for each row.
     """
     outputs, targets = [], []
-    with no_grad(), evaluating(learn.model):
+    with learn.reproducibly(), no_grad(), evaluating(learn.model):
         for xb, yb in islice(learn.data.batches(learn.data.dl(ds_type)), n_batch):
             outputs.append(forward(learn.model, xb).detach())
             targets.append(yb)
@@ -318,7 +318,7 @@ def predict(learn: Any, item: Any) -> tuple[Any, Tensor, Tensor]:
         The probability of each class, or the number.
     """
     xb = learn.data.one_item(item)
-    with no_grad(), evaluating(learn.model):
+    with learn.reproducibly(), no_grad(), evaluating(learn.model):
         output = _activation(learn.loss_func)(forward(learn.model, xb).detach())[0]
         target = learn.data.analyze_pred(output)
     return learn.data.decode(target), target, output

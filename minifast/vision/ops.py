@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import primitive
 from ..autograd.ops import floats
-from ..backend import Array, backend_of
+from ..backend import Array
 from ..nn.norm import as_images, as_rows, channels_second, column_sums
 
 Pair = tuple[int, int]
@@ -120,7 +120,7 @@ def _chunks(x: Array, elements: int) -> Iterator[slice]:
 
     On a processor with caches a slice makes up about CHUNK of them; on a GPU it is the whole batch.
     """
-    n = max(1, len(x) * CHUNK // max(elements, 1) if backend_of(x).has_cache else len(x))
+    n = max(1, len(x) * CHUNK // max(elements, 1) if isinstance(x, np.ndarray) else len(x))
     return (slice(start, start + n) for start in range(0, max(len(x), 1), n))
 
 
