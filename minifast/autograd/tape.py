@@ -262,8 +262,9 @@ class Changes(dict[int, tuple[int, Any, int]]):
             How many calls above the calling function the line is that an error message names.
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
+        place = self.last, frame.f_code, frame.f_lineno
         for array in arrays:
-            self[owner(array)] = self.last, frame.f_code, frame.f_lineno
+            self[id(array)] = self[id(getattr(array, "base", None))] = place
 
 
 def owner(array: Array) -> int:

@@ -40,9 +40,8 @@ def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Mod
     ['BatchNorm1d', 'Dropout', 'Linear', 'ReLU']
     """
     rng = generator(seed)
-    layers = [BatchNorm1d(n_in) if bn else None, Dropout(p, rng) if p else None,
-              Linear(n_in, n_out, seed=rng), actn]
-    return [layer for layer in layers if layer is not None]
+    layers = BatchNorm1d(n_in) if bn else None, Dropout(p, rng) if p else None
+    return [layer for layer in (*layers, Linear(n_in, n_out, seed=rng), actn) if layer is not None]
 
 
 class TabularModel(Module):
