@@ -161,6 +161,20 @@ class Formulas:
 # ---------------------------------------------------------------- the operations
 
 
+def operation(**arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a rule of a method, after which some batches are trained: what it broke then shows."""
+    def decorate(method: Callable[..., None]) -> Callable[..., None]:
+        def then_train(self: "Orders", n_batches: int = 0, **drawn: Any) -> None:
+            method(self, **drawn)
+            for _ in range(n_batches if self.can_train() else 0):
+                self.backward()
+                self.step()
+                self.zero_grad()
+        then_train.__name__ = method.__name__
+        return rule(n_batches=st.sampled_from([0, 1, 1, 4]), **arguments)(then_train)
+    return decorate
+
+
 class Orders(RuleBasedStateMachine):
     """A learner and the formulas; rules do the same to both."""
 
@@ -220,32 +234,23 @@ class Orders(RuleBasedStateMachine):
         self.ours.backward(batch)
 
     def can_train(self) -> bool:
+        """Return whether a batch reads a parameter that is not frozen."""
         return hasattr(self, "learn") and len(self.ours.frozen - {"idle"}) < 4
 
     @precondition(can_train)
-    @rule(n=st.integers(1, 5))
-    def train(self, n: int) -> None:
-        for _ in range(n):
-            self.backward()
-            self.step()
-            self.zero_grad()
-
-    @precondition(can_train)
-    @rule()
+    @operation()
     def add_gradients(self) -> None:
         self.backward()
 
-    @rule()
     def step(self) -> None:
         self.opt.step()
         self.ours.step()
 
-    @rule()
     def zero_grad(self) -> None:
         self.opt.zero_grad()
         self.ours.grads.clear()
 
-    @rule(key=st.sampled_from(["users.weight", "items.weight", "dense.weight", "idle"]),
+    @operation(key=st.sampled_from(["users.weight", "items.weight", "dense.weight", "idle"]),
           in_place=st.booleans())
     def edit(self, key: str, in_place: bool) -> None:
         """Change a weight by hand."""
@@ -257,9 +262,18 @@ class Orders(RuleBasedStateMachine):
         self.ours.weights[key] = self.ours.weights[key] * .5
         self.note_frozen()
 
+    @operation()
+    def step_again(self) -> None:
+        """Step with the gradients that are there, or without any."""
+        self.step()
+
+    @operation()
+    def forget_gradients(self) -> None:
+        self.zero_grad()
+
     # ---- hyper-parameters
 
-    @rule(data=st.data(), name=st.sampled_from(["lr", "lr", "mom", "wd", "beta", "eps"]),
+    @operation(data=st.data(), name=st.sampled_from(["lr", "lr", "mom", "wd", "beta", "eps"]),
           each=st.booleans())
     def set_hyper(self, data: Any, name: str, each: bool) -> None:
         if name not in self.opt.hypers[0]:
@@ -272,14 +286,14 @@ class Orders(RuleBasedStateMachine):
         for hypers, one in zip(self.ours.hypers, values, strict=True):
             hypers[name] = one
 
-    @rule(value=st.sampled_from([float("nan"), float("inf"), [.1] * 9]))
+    @operation(value=st.sampled_from([float("nan"), float("inf"), [.1] * 9]))
     def set_wrongly(self, value: Any) -> None:
         with pytest.raises(ValueError, match="lr"):
             self.opt.set_hypers(wd=.5, lr=value)
 
     # ---- freezing and groups
 
-    @rule(key=st.sampled_from(["users.weight", "items.weight", "dense.weight", "dense.bias",
+    @operation(key=st.sampled_from(["users.weight", "items.weight", "dense.weight", "dense.bias",
                                "idle"]))
     def toggle(self, key: str) -> None:
         """Freeze or unfreeze one parameter; the optimizer stays."""
@@ -288,13 +302,13 @@ class Orders(RuleBasedStateMachine):
         self.ours.frozen ^= {key}
         self.note_frozen()
 
-    @rule(n=st.integers(0, 3))
+    @operation(n=st.integers(0, 3))
     def freeze_to(self, n: int) -> None:
         self.learn.freeze_to(min(n, len(self.learn.layer_groups) - 1))
         self.new_opt()
         self.note_frozen()
 
-    @rule()
+    @operation()
     def freeze_or_unfreeze(self) -> None:
         if len(self.learn.layer_groups) > 1 and not self.ours.frozen:
             self.learn.freeze()
@@ -303,7 +317,7 @@ class Orders(RuleBasedStateMachine):
         self.new_opt()
         self.note_frozen()
 
-    @rule(starts=st.lists(st.sampled_from(["items", "dense"]), unique=True))
+    @operation(starts=st.lists(st.sampled_from(["items", "dense"]), unique=True))
     def split(self, starts: list[str]) -> None:
         self.learn.split([getattr(self.learn.model, name) for name in starts])
         self.new_opt()
@@ -319,17 +333,17 @@ class Orders(RuleBasedStateMachine):
 
     # ---- state in and out
 
-    @rule()
+    @operation()
     def clear(self) -> None:
         self.opt.clear()
         self.ours.state = {}
 
-    @rule()
+    @operation()
     def take_state(self) -> None:
         self.states.append((self.opt.state_dict(), self.ours.saved()))
 
     @precondition(lambda self: self.states)
-    @rule(data=st.data())
+    @operation(data=st.data())
     def load_state(self, data: Any) -> None:
         state, saved = data.draw(st.sampled_from(self.states))
         if self.ours.fits(saved):
@@ -339,13 +353,13 @@ class Orders(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="does not fit"):
                 self.opt.load_state_dict(state)
 
-    @rule()
+    @operation()
     def save(self) -> None:
         self.learn.save(str(len(self.files)))
         self.files.append((copy.deepcopy(self.ours.weights), self.ours.saved()))
 
     @precondition(lambda self: self.files)
-    @rule(data=st.data(), with_opt=st.booleans())
+    @operation(data=st.data(), with_opt=st.booleans())
     def load(self, data: Any, with_opt: bool) -> None:
         number = data.draw(st.integers(0, len(self.files) - 1))
         weights, saved = self.files[number]
@@ -359,7 +373,7 @@ class Orders(RuleBasedStateMachine):
             self.ours.load(saved)
         self.note_frozen()
 
-    @rule(how=st.sampled_from([copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]))
+    @operation(how=st.sampled_from([copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]))
     def go_on_with_a_copy(self, how: Callable[[Any], Any]) -> None:
         """Leave the learner as it is; it must not change any more."""
         net = self.learn.model
@@ -372,7 +386,7 @@ class Orders(RuleBasedStateMachine):
     # ---- the fast path
 
     @precondition(lambda self: not self.inside)
-    @rule(always=st.booleans())
+    @operation(always=st.booleans())
     def enter(self, always: bool) -> None:
         self.tolerance = FAST
         context = accelerate(self.learn.model, self.opt, always=always)
@@ -380,7 +394,7 @@ class Orders(RuleBasedStateMachine):
         self.inside.append(context)
 
     @precondition(lambda self: self.inside)
-    @rule()
+    @operation()
     def leave(self) -> None:
         self.inside.pop().__exit__(None, None, None)
         assert all(type(p) is Parameter for p in self.parameters.values())
