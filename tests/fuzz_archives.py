@@ -159,6 +159,7 @@ NAMES = [f"{FOLDER}/../../evil", "/tmp/evil", "../evil", f"/{FOLDER}/u.data", f"
          f"{FOLDER}\\u.data", "C:\\evil", f"{FOLDER}/U.DATA", f"{FOLDER}/u.data", FOLDER, "u.data",
          f"{FOLDER}/{FOLDER}/u.data", f"{FOLDER}/u.data/", f"{FOLDER}/u.data/x", "/", ".", "..",
          f"{FOLDER.upper()}/u.data", f"{FOLDER}/" + "a" * 300, f"{FOLDER}/" + "a/" * 300 + "b",
+         f"{FOLDER}/" + "a/" * 40 + "b",
          f"{FOLDER}//u.data", f"./{FOLDER}/u.data", f"{FOLDER}/u.data\0.txt", f"{FOLDER}/é",
          f"{FOLDER}/./u.item", f"{FOLDER}/C:evil", f"{FOLDER}/ "]
 

@@ -8,6 +8,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 ENTRY = 46
 """The fewest bytes of a member in an archive's directory."""
+LONGEST = 100
+"""The most characters of a name, with its folders; some systems have 260 for a whole path."""
 BROKEN = (ValueError, RuntimeError, EOFError, KeyError, IndexError, OverflowError, struct.error,
           zlib.error)
 """What zipfile raises for broken archives, besides BadZipFile."""
@@ -68,6 +70,11 @@ def fault(members: Sequence[ZipInfo], folder: str, most: int) -> str:
     most : int
         The most bytes that it may unpack to.
 
+    Returns
+    -------
+    str
+        The reason.
+
     Examples
     --------
     >>> fault([ZipInfo("good/a"), ZipInfo("good/A")], "good", 1000)
@@ -89,7 +96,7 @@ def fault(members: Sequence[ZipInfo], folder: str, most: int) -> str:
 def _fault(member: ZipInfo, folder: str) -> str:
     """Return what is wrong with a member by itself."""
     name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
-    if name != member.orig_filename or set(name) & set("\\:\0"):
+    if name != member.orig_filename or len(name) > LONGEST or set(name) & set("\\:"):
         return f"{member.orig_filename!r} is a name that not all systems have"
     if name.rstrip("/").split("/") != [*PurePosixPath(name).parts] or ".." in name.split("/") \
             or not name.startswith(f"{folder}/"):
