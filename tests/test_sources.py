@@ -86,7 +86,7 @@ def know(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
     """Enters the checksum of `body` for `url` in the table of known archives."""
     def enter(url: str, body: bytes) -> None:
         archive = sources._Archive(hashlib.sha256(body).hexdigest(), "ml-100k",
-                                   ("u.data", "u.item"))
+                                   ("u.data", "u.item"), 1_000_000)
         monkeypatch.setitem(sources._ARCHIVES, url, archive)
     return enter
 

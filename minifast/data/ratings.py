@@ -306,9 +306,9 @@ def read_numbers(column: "pd.Series[Any]", where: str = ""
         raise ValueError(f"{where}ratings must be numbers; column {column.name!r} holds "
                          f"{column.dtype} (for example {value!r} in row {row!r}). Convert it with "
                          "pd.to_numeric, or name another column with rating_name=")
-    values = column.to_numpy(np.float32, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
+    with np.errstate(over="ignore"):
+        values = column.to_numpy(np.float32, na_value=np.nan)
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
         row = column.index[[bad[0]]].tolist()[0]  # a number or text of Python, for the message
         how = ", in each piece, and give the pieces to from_pieces" if where else ""
         raise ValueError(f"{where}column {column.name!r} has {len(bad)} missing or infinite "

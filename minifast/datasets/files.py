@@ -2,6 +2,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from ..data.ratings import column_names
 
@@ -41,9 +42,22 @@ def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> "Generator[pd.Dat
     [(2, 2), (1, 2)]
     """
     import pandas as pd
-    with _named(file, "sep=, header=, names=, dtype=, encoding= say how it is written"), \
-            pd.read_csv(file, chunksize=rows, **kwargs) as reader:
-        yield from reader
+    hint = "sep=, header=, names=, dtype=, encoding=, compression= say how it is written"
+    with named_errors(file, hint), \
+            pd.read_csv(file, chunksize=rows, **{"index_col": False, **kwargs}) as reader:
+        while (chunk := _next(reader)) is not None:
+            yield chunk
+
+
+def _next(reader: Any) -> "pd.DataFrame | None":
+    """Return the next chunk. A warning that fields of long rows are lost is an error."""
+    from pandas.errors import ParserWarning
+    with catch_warnings():
+        simplefilter("error", ParserWarning)
+        try:
+            return next(reader, None)
+        except ParserWarning as warning:
+            raise ValueError(f"rows have more fields than there are columns: {warning}") from None
 
 
 def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = (None,) * 3
@@ -79,11 +93,11 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
         raise ImportError("Parquet files are read with pyarrow: pip install 'minifast[parquet]', "
                           "or write the ratings as a CSV file for from_csv") from error
     hint = "give one Parquet file; several go to from_pieces, as frames"
-    with _named(file, hint):
+    with named_errors(file, hint):
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
     # pre_buffer=True would keep all that was read in memory
-    with _named(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
+    with named_errors(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
             chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
             chunk.index = range(start, start := start + len(chunk))
@@ -91,11 +105,42 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
 
 
 @contextmanager
-def _named(file: Any, hint: str) -> Iterator[None]:
-    """Within this, an error in reading names the file."""
+def named_errors(file: Any, hint: str) -> Iterator[None]:
+    """Within this, an error in reading becomes a ValueError that names the file.
+
+    Parameters
+    ----------
+    file : path or file object
+        The file.
+    hint : str
+        What to do.
+
+    Raises
+    ------
+    ValueError
+        If a reader finds that the file is damaged. FileNotFoundError stays what it is.
+
+    Examples
+    --------
+    >>> with named_errors("ratings.csv.gz", "get it anew"):
+    ...     raise EOFError("the end is missing")
+    Traceback (most recent call last):
+    ValueError: ratings.csv.gz cannot be read (the end is missing); get it anew
+    """
     try:
         yield
     except FileNotFoundError:
         raise  # its message has the name
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{file} cannot be read ({str(error).strip()}); {hint}") from error
+    except _readers_errors() as error:
+        text = str(error).strip() or type(error).__name__
+        raise ValueError(f"{file} cannot be read ({text}); {hint}") from error
+
+
+def _readers_errors() -> tuple[type[Exception], ...]:
+    """Return what pandas, pyarrow and decompressors raise for damaged files."""
+    from lzma import LZMAError
+    from tarfile import TarError
+    from zipfile import BadZipFile
+    from zlib import error as zlib_error
+    return (ValueError, OSError, EOFError, RuntimeError, LookupError, ArithmeticError, MemoryError,
+            LZMAError, TarError, BadZipFile, zlib_error)

@@ -74,7 +74,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     del train, valid  # order has them
     ratings = take(np.asarray(y), order)
     del y
-    categories, codes = zip(*(label.finish(order, n) for label in labels), strict=True)
+    categories, codes = zip(*(label.finish(order, n, f"{source}: ") for label in labels),
+                            strict=True)
     rows = ArrayDataset(codes, ratings)
     return cls.from_encoded(list(categories), rating.name, ArrayDataset(*rows[:n]),
                             ArrayDataset(*rows[n:]), test, path=path, bs=bs, val_bs=val_bs,

@@ -8,10 +8,18 @@ it from GroupLens, once. `planted_ratings` makes ratings of the same shape witho
 from __future__ import annotations
 
 import os
+from csv import QUOTE_NONE
+from io import BytesIO
+from os.path import isfile, lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, simplefilter
 from zipfile import BadZipFile
+
+import numpy as np
+
+from .files import named_errors
+from .unpack import unpack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +43,14 @@ class _Archive(NamedTuple):
     sha256: str
     folder: str
     files: tuple[str, ...]
+    most: int
+    """The most bytes that it may unpack to."""
 
 
+N_RATINGS = 100_000
 _ARCHIVES = {URLs.ML_100k: _Archive(
     "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", "ml-100k",
-    ("u.data", "u.item"))}
+    ("u.data", "u.item"), 20_000_000)}
 
 
 class DataNotFoundError(FileNotFoundError):
@@ -53,9 +64,9 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     """Return the folder of a data set, which is downloaded on first use.
 
     It is looked for in ``$MINIFAST_HOME/data``, then in ``data`` in the user's cache folder, and
-    downloaded to the first of these that applies. The SHA-256 is checked. The archive is unpacked
-    next to its final place and moved there in one step, so an interrupted call leaves nothing
-    that looks like the data.
+    downloaded to the first of these that applies. The SHA-256 is checked, then the members of the
+    archive (see `unpack`). It is unpacked next to its final place and moved there in one step, so
+    an interrupted call leaves nothing that looks like the data.
 
     Parameters
     ----------
@@ -108,7 +119,8 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     Parameters
     ----------
     path : path, optional
-        Folder with u.data and u.item; by default ``untar_data(URLs.ML_100k)``.
+        Folder with u.data and u.item; by default ``untar_data(URLs.ML_100k)``. Other ratings in
+        files of the same form can be read too.
     row_order : "pandas" or "post"
         Order of the rows, on which the rows of a random split depend. "pandas" is the order of
         u.data, as pandas merges today; the first row is user 196, movie 242. "post" groups rows
@@ -123,7 +135,8 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     Raises
     ------
     ValueError
-        If `row_order` is neither of the two.
+        If `row_order` is neither of the two; if a file is damaged or cut short, or has another
+        form; if a movie has no title, or two; without `path`, if there are not 100 000 ratings.
     DataNotFoundError
         If a file is missing. It is a FileNotFoundError.
 
@@ -137,19 +150,47 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
 
     if row_order not in ("pandas", "post"):
         raise ValueError(f"row_order={row_order!r} is unknown; use 'pandas' or 'post'.")
-    path = untar_data() if path is None else Path(path)
-    if missing := _missing(path, _ARCHIVES[URLs.ML_100k]):
+    folder = untar_data() if path is None else Path(path)
+    if missing := _missing(folder, _ARCHIVES[URLs.ML_100k]):
         raise DataNotFoundError(
-            f"{path.absolute()} has no {missing}. Give the folder that holds them, or leave out "
+            f"{folder.absolute()} has no {missing}. Give the folder that holds them, or leave out "
             "`path`: untar_data(URLs.ML_100k) then finds or gets it.")
-    ratings = pd.read_csv(path / "u.data", sep="\t", header=None,
-                          names=["userId", "movieId", "rating", "timestamp"])
-    movies = pd.read_csv(path / "u.item", sep="|", header=None, encoding="latin-1",
-                         usecols=[0, 1], names=["movieId", "title"])
+    ratings = _table(folder / "u.data", {"userId": "int64", "movieId": "int64", "rating": "int64",
+                                         "timestamp": "int64"}, sep="\t")
+    movies = _table(folder / "u.item", {"movieId": "int64", "title": "str"}, sep="|",
+                    encoding="latin-1", usecols=[0, 1])
+    if path is None and len(ratings) != N_RATINGS:
+        raise ValueError(f"{folder / 'u.data'} has {len(ratings)} ratings, not {N_RATINGS}; "
+                         f"{AGAIN}")
+    ids = movies["movieId"]
+    for wrong, how in ((ratings["movieId"][~ratings["movieId"].isin(ids)], "no title"),
+                       (ids[ids.duplicated()], "two titles")):
+        if len(wrong):
+            raise ValueError(f"movie {wrong.iloc[0]} has {how} in {folder / 'u.item'}; {AGAIN}")
     if row_order == "post":
         # factorize numbers the movies in order of first appearance
         ratings = ratings.iloc[pd.factorize(ratings["movieId"])[0].argsort(kind="stable")]
     return ratings.merge(movies, on="movieId")
+
+
+AGAIN = "remove the folder and call untar_data(URLs.ML_100k), which gets it anew, or read files " \
+        "of another form with pandas.read_csv"
+
+
+def _table(file: Path, columns: dict[str, str], **kwargs: Any) -> pd.DataFrame:
+    """Read a file of MovieLens, whose columns have these names and types."""
+    import pandas as pd
+    types = dict(enumerate(columns.values()))
+    with named_errors(file, AGAIN), np.errstate(invalid="ignore"):  # pandas finds inf by itself
+        content = file.read_bytes()
+        if not content.endswith((b"\n", b"\r")):
+            raise ValueError("its last line is cut short")
+        table: pd.DataFrame = pd.read_csv(BytesIO(content), header=None, dtype=types,
+                                          quoting=QUOTE_NONE, keep_default_na=False, **kwargs)
+        if table.shape[1] != len(columns) or (table.isna() | table.isin([""])).to_numpy().any():
+            raise ValueError(f"a line has not the fields {', '.join(columns)}")
+    table.columns = pd.Index(columns)
+    return table
 
 
 def search_path() -> list[Path]:
@@ -176,22 +217,28 @@ def _quiet_pooch() -> Any:
 
 def _missing(folder: Path, archive: _Archive) -> str:
     """Return the names of the files that a folder lacks, as text."""
-    return " and no ".join(name for name in archive.files if not (folder / name).is_file())
+    return " and no ".join(name for name in archive.files if not isfile(folder / name))
 
 
 def _download(url: str, archive: _Archive, target: Path, progress: bool) -> None:
     """Download and unpack in a temporary folder on the target's disk, then move into place."""
-    if target.exists() and any(target.iterdir()):  # not to be replaced
+    if lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(f"{target} is there, but has no {_missing(target, archive)}; "
                               "move it away")
-    from ..checkpoints.durable import temporary_folder
+    from ..checkpoints import durable
     pooch = _quiet_pooch()
-    with temporary_folder(target.parent, f".{archive.folder}-") as tmp:
+    with durable.temporary_folder(target.parent, f".{archive.folder}-") as tmp:
         pooch.retrieve(url, known_hash=f"sha256:{archive.sha256}", fname="archive.zip", path=tmp,
-                       downloader=pooch.HTTPDownloader(progressbar=progress),
-                       processor=pooch.Unzip(extract_dir="unpacked"))
+                       downloader=pooch.HTTPDownloader(progressbar=progress))
+        unpack(tmp / "archive.zip", tmp / "unpacked", archive.folder, archive.most)
+        unpacked = tmp / "unpacked" / archive.folder
+        if missing := _missing(unpacked, archive):
+            raise BadZipFile(f"archive.zip has no {missing}")
+        for path in (unpacked, *unpacked.rglob("*")):
+            durable.sync(path)
         try:
-            os.replace(tmp / "unpacked" / archive.folder, target)
+            os.replace(unpacked, target)
+            durable.sync(target.parent)
         except OSError:
             # another process may have put the data there in the meantime
             if _missing(target, archive):

@@ -129,7 +129,7 @@ class LabelColumn:
                             f"reading a CSV file with dtype={{{self.name!r}: str}}")
         self._kind = kind
 
-    def finish(self, order: Rows, n_train: int) -> tuple[Categories, Rows]:
+    def finish(self, order: Rows, n_train: int, where: str = "") -> tuple[Categories, Rows]:
         """Return the categories and all codes, and become empty.
 
         Parameters
@@ -138,6 +138,8 @@ class LabelColumn:
             Row numbers: the training rows, then the validation rows.
         n_train : int
             Number of training rows.
+        where : str
+            Beginning of error messages.
 
         Returns
         -------
@@ -145,10 +147,15 @@ class LabelColumn:
             The labels of the training rows.
         codes : array (n,) of int32
             The number of each row's label, in this order.
+
+        Raises
+        ------
+        ValueError
+            If there are floats so large that not every whole number is one.
         """
         codes = take(np.asarray(self._codes), order)
         del self._codes[:]
-        labels = self._all_labels()
+        labels = self._all_labels(where)
         seen = np.zeros(len(labels) + 1, bool)
         for part in slices(n_train):
             seen[codes[part]] = True
@@ -158,15 +165,15 @@ class LabelColumn:
             codes[part] = final[codes[part]]
         return cats, codes
 
-    def _all_labels(self) -> "pd.Index[Any]":
+    def _all_labels(self, where: str) -> "pd.Index[Any]":
         import pandas as pd
         parts = [part for part in self._labels if len(part)] or self._labels[:1]
-        if len({part.dtype for part in parts}) == 1:
-            return parts[0].append(parts[1:])
-        labels: pd.Index[Any] = pd.Index([label for part in parts for label in part.tolist()])
+        labels: pd.Index[Any] = parts[0].append(parts[1:]) \
+            if len({part.dtype for part in parts}) == 1 \
+            else pd.Index([label for part in parts for label in part.tolist()])
         if labels.dtype.kind == "f" and max(-labels.min(), labels.max()) >= EXACT:
-            raise ValueError(f"column {self.name!r} has whole numbers above {EXACT}, and floats in "
-                             "other pieces, which are not exact there (a missing value makes "
-                             "floats of whole numbers); when reading a CSV file, "
+            raise ValueError(f"{where}column {self.name!r} has whole numbers above {EXACT} as "
+                             "floats, which are not exact there (a missing value makes floats of "
+                             "whole numbers); when reading a CSV file, "
                              f"dtype={{{self.name!r}: 'Int64'}} keeps them whole")
         return labels
