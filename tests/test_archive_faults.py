@@ -293,3 +293,12 @@ def test_a_parquet_file_with_large_ids_and_gaps(tmp_path: Path) -> None:
                         tmp_path / "r.parquet")
     with pytest.raises(ValueError, match=r"r.parquet: column 'user' has whole numbers above"):
         CollabDataBunch.from_parquet(tmp_path / "r.parquet", bs=1)
+
+
+def test_damaged_metadata_of_pandas(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    pd.DataFrame({"user": [1], "item": [1], "rating": [3]}).to_parquet(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"numpy_type": "int64"', b'"numpy_type": "int44"'))
+    with pytest.raises(ValueError, match=r"r.parquet cannot be read \(data type 'int44'"):
+        CollabDataBunch.from_parquet(path, bs=1)

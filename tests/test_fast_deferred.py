@@ -115,6 +115,14 @@ def test_as_many_nodes_as_it_takes() -> None:
         assert distance(ours.model, dense.model) < 1e-10
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rules_that_are_not_accurate_are_not_used(dtype: Any) -> None:
+    """With momentum as slow as the root of the mean square, terms are too far apart."""
+    ours, dense = (Training("Adam", fast, kind, nodes=None, eps=1e-3, beta=.9).step(5, mom=.9)
+                   for fast, kind in ((True, dtype), (False, np.float64)))
+    assert distance(ours.model, dense.model) < (1e-9 if dtype is np.float64 else 1e-6)
+
+
 def test_few_nodes_are_enough_for_float32() -> None:
     """Hardly more than two, except in the first steps."""
     ours = Training("Adam", True, np.float32, nodes=None, eps=1e-5, steps=800).step(800)

@@ -97,7 +97,7 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
     # pre_buffer=True would keep all that was read in memory
-    with named_errors(file, hint), parquet.ParquetFile(file, pre_buffer=False) as table:
+    with named_errors(file, hint, TypeError), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
             chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
             chunk.index = range(start, start := start + len(chunk))
@@ -105,7 +105,7 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
 
 
 @contextmanager
-def named_errors(file: Any, hint: str) -> Iterator[None]:
+def named_errors(file: Any, hint: str, *more: type[Exception]) -> Iterator[None]:
     """Within this, an error in reading becomes a ValueError that names the file.
 
     Parameters
@@ -114,6 +114,8 @@ def named_errors(file: Any, hint: str) -> Iterator[None]:
         The file.
     hint : str
         What to do.
+    *more : type
+        Other errors that only a damaged file can cause.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def named_errors(file: Any, hint: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise  # its message has the name
-    except _readers_errors() as error:
+    except (*more, *_readers_errors()) as error:
         text = str(error).strip() or type(error).__name__
         raise ValueError(f"{file} cannot be read ({text}); {hint}") from error
 

@@ -177,6 +177,7 @@ class AdamCoefficients(SGDCoefficients):
         terms = self._terms(ends[:, None], np.arange(window))
         n = np.full(len(ends), self.nodes) if self.nodes else \
             fewest(*terms, self.error, self.most)
+        self.works = bool(n.max() <= (self.nodes or self.most))  # not with a mom^2 near beta
         k, j = np.ogrid[:self.length + 1, :every]
         end = np.searchsorted(ends, k[:, 0])
         gap = ends[end] - k[:, 0]

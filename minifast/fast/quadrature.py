@@ -70,18 +70,18 @@ def fewest(weights: Array, nodes: Array, error: float, most: int) -> Array:
     Returns
     -------
     array (rows,)
-        Between 1 and ``most``.
+        Between 1 and ``most``; ``most + 1`` where that many are not accurate enough.
 
     Examples
     --------
     >>> fewest(np.ones((2, 3)), np.array([[1., 1, 1], [1, 10, 100]]), 1e-4, 8).tolist()
     [1, 3]
     """
-    found, n = np.full(len(weights), most), 1
+    found, n = np.full(len(weights), most + 1), 1
     truth = _sums(weights, nodes)
-    while n < most and (found == most).any():
+    while n <= most and (found > most).any():
         off = np.abs(_sums(*gauss(weights, nodes, n)) - truth)
-        found[(found == most) & (off <= error * truth).all(0)] = n
+        found[(found > most) & (off <= error * truth).all(0)] = n
         n += 1
     return found
 
