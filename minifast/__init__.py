@@ -5,15 +5,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from .autograd import (ChangedArrayError, GradientError, GraphReleasedError, Primitive, ShapeError,
-                       Tensor, apply, cat, grad, gradcheck, no_grad, primitive, stack, tensor,
-                       where)
-from .backend import DeviceError, device
-from .defaults import defaults
-
-__all__ = ["ChangedArrayError", "DeviceError", "GradientError", "GraphReleasedError", "Primitive",
-           "ShapeError", "Tensor", "apply", "cat", "defaults", "device", "grad", "gradcheck",
-           "no_grad", "primitive", "stack", "tensor", "where"]
+from .autograd import (ChangedArrayError as ChangedArrayError, GradientError as GradientError,
+                       GraphReleasedError as GraphReleasedError, Primitive as Primitive,
+                       ShapeError as ShapeError, Tensor as Tensor, apply as apply, cat as cat,
+                       grad as grad, gradcheck as gradcheck, no_grad as no_grad,
+                       primitive as primitive, stack as stack, tensor as tensor, where as where)
+from .backend import DeviceError as DeviceError, device as device
+from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
 

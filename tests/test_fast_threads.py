@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from threading import Barrier, get_ident
+from threading import Barrier, Event, get_ident
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,30 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
             monkeypatch.setattr(place, "n_threads", lambda: n)
     yield set_number
     threads._helpers.cache_clear()
+
+
+@cpu_only
+def test_threads_that_an_error_has_left_behind_are_waited_for(
+        use: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Ctrl-C came between the work of this thread and the wait for the others."""
+    use(2)
+    go_on, done = Event(), []
+
+    def work(item: int) -> None:
+        if item:
+            go_on.wait(10)
+        done.append(item)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+    finish = threads.finish
+    monkeypatch.setattr(threads, "finish", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        for_each([0, 1], work)
+    assert done == [0]
+    go_on.set()
+    finish()
+    assert done == [0, 1]
 
 
 @cpu_only

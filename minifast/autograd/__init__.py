@@ -1,11 +1,8 @@
 """Automatic differentiation: primitives with their rules, a tape, and the walk back over it."""
-from . import ops
-from .creation import cat, stack, tensor, where
-from .derivatives import GradientError, grad, gradcheck
-from .primitive import Primitive, ShapeError, primitive
-from .tape import ChangedArrayError, GraphReleasedError, no_grad
-from .tensor import Tensor, apply
-
-__all__ = ["ChangedArrayError", "GradientError", "GraphReleasedError", "Primitive", "ShapeError",
-           "Tensor", "apply", "cat", "grad", "gradcheck", "no_grad", "ops", "primitive", "stack",
-           "tensor", "where"]
+from . import ops as ops
+from .creation import cat as cat, stack as stack, tensor as tensor, where as where
+from .derivatives import GradientError as GradientError, grad as grad, gradcheck as gradcheck
+from .primitive import Primitive as Primitive, ShapeError as ShapeError, primitive as primitive
+from .tape import (ChangedArrayError as ChangedArrayError, GraphReleasedError as GraphReleasedError,
+                   no_grad as no_grad)
+from .tensor import Tensor as Tensor, apply as apply

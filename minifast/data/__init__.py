@@ -1,10 +1,7 @@
 """From tables and arrays to batches."""
-from .bunch import DataBunch, DatasetType
-from .categories import Categories, UnknownColumnError, UnknownLabelError, emb_sz_rule
-from .loader import ArrayDataset, DataLoader
-from .ratings import CollabDataBunch
-from .split import random_split, split_by_idx
-
-__all__ = ["ArrayDataset", "Categories", "CollabDataBunch", "DataBunch", "DataLoader",
-           "DatasetType", "UnknownColumnError", "UnknownLabelError", "emb_sz_rule", "random_split",
-           "split_by_idx"]
+from .bunch import DataBunch as DataBunch, DatasetType as DatasetType
+from .categories import (Categories as Categories, UnknownColumnError as UnknownColumnError,
+                         UnknownLabelError as UnknownLabelError, emb_sz_rule as emb_sz_rule)
+from .loader import ArrayDataset as ArrayDataset, DataLoader as DataLoader
+from .ratings import CollabDataBunch as CollabDataBunch
+from .split import random_split as random_split, split_by_idx as split_by_idx

@@ -21,6 +21,7 @@ from .deferred_table import PATIENCE
 from .flat import FlatParameters
 from .future import Schedules
 from .layers import CLASSES
+from .threads import finish
 
 ELEMENTWISE = {steps.weight_decay, steps.l2_reg, steps.momentum, steps.average_grad,
                steps.average_sqr_grad, steps.sgd_step, steps.rms_momentum, steps.adam_step}
@@ -125,6 +126,7 @@ class Accelerator:
             self.ctrl_c.busy -= 1
 
     def _leave(self) -> None:
+        finish()
         while self.layers:
             layer = self.layers.pop()
             layer.__class__ = type(layer).__bases__[1]  # Borrowed is the first

@@ -19,7 +19,7 @@ from ..backend import Array
 from .coefficients import AdamCoefficients, SGDCoefficients, evaluate
 from .sparse_grad import SparseGrad
 from .store import EmbeddingStore
-from .threads import chunks, for_each
+from .threads import chunks, finish, for_each
 
 CHUNK = 1 << 17
 """Elements that are worked on at a time: they fit into a core's cache."""
@@ -62,7 +62,7 @@ class DeferredTable:
         self.a = self.c = self.b = 1.
         self.read: list[tuple[Array, list[Array]]] = []
         self.in_form: set[tuple[int, int]] = set()  # ends of the chunks in deferred form
-        self.n_parts = 0
+        self.changing = False  # to or from this form; it stays True after an error
         self.undo: tuple[float, float, float, int, Array, Array] | None = None
 
     def _throughout(self, parts: Iterable[tuple[int, int]], work: Callable[..., None],
@@ -84,6 +84,7 @@ class DeferredTable:
                 for array, values in zip(arrays, before, strict=True):
                     array[...] = values
                 raise
+        self.changing = True
         for_each(list(parts), change)
 
     # ---- from the dense form and back
@@ -114,14 +115,15 @@ class DeferredTable:
             z -= coefficients.remaining(k, u, *r)
         self.store.deferred = self
         parts = [(s.start, s.stop) for s in chunks(self.store.data.size, CHUNK)]
-        self.n_parts = len(parts)
         self._throughout(parts, defer, True)
+        self.changing = False
 
     def materialize(self) -> None:
         """Change to the dense form: weights and state as the dense optimizer has them.
 
         After an error in a step, weights are those before the step.
         """
+        finish()
         if self.undo is not None:
             self.a, self.c, self.b, self.k, *_ = self.undo
 
@@ -137,7 +139,7 @@ class DeferredTable:
         if self.undo is not None:
             *_, rows, weights = self.undo
             self.store.data[rows] = weights
-        self.store.deferred, self.read, self.undo = None, [], None
+        self.store.deferred, self.read, self.undo, self.changing = None, [], None, False
         if self.age < PATIENCE:
             self.wait = PATIENCE
 
@@ -145,7 +147,7 @@ class DeferredTable:
 
     def lookup(self, rows: Array) -> Array:
         """Return the present weights of rows (n,), copies (n, width)."""
-        if len(self.in_form) < self.n_parts:  # an error has interrupted a materialization
+        if self.changing:  # an error has interrupted a materialization
             self.materialize()
             return self.store.lookup(rows)
         shape = len(rows), self.store.width
@@ -245,7 +247,7 @@ class DeferredTable:
         always : bool
             Defer whenever it is possible, not only where it is faster.
         """
-        if self.store.deferred is not None and len(self.in_form) < self.n_parts:
+        if self.changing:
             self.materialize()
         share, deferred = self.store.share(), self.store.deferred is not None
         if not self.store.is_sparse() or not (share or deferred):

@@ -5,14 +5,22 @@ the same time. Every number is computed as on one thread: the results are the sa
 """
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
 from functools import cache
+from threading import local
 from typing import TypeVar
 
 Item = TypeVar("Item")
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 """Whether the current work is one part of a ``for_each`` already."""
+
+
+class _Local(local):
+    others: list["Future[None]"] = []  # noqa: RUF012  (each thread sets its own)
+
+
+_local = _Local()
 
 
 @cache
@@ -71,13 +79,28 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], most: int = 1 
     context.run(_inside.set, True)
     size = -(-len(items) // n)
     first, *rest = [items[at:at + size] for at in range(0, len(items), size)]
-    others = [_helpers().submit(context.copy().run, run, part) for part in rest]
+    _local.others = others = []
+    for part in rest:
+        others.append(_helpers().submit(context.copy().run, run, part))
     try:
         context.run(run, first)
     finally:
-        errors = [error for other in others if (error := other.exception())]  # waits
-    if errors:
-        raise errors[0]
+        finish()
+    for other in others:
+        other.result()
+
+
+def finish() -> None:
+    """Wait for the threads that work for the last ``for_each`` of this thread.
+
+    An error or Ctrl-C between two lines of ``for_each`` may have left them behind, so whoever puts
+    things right after an error calls this first.
+
+    Examples
+    --------
+    >>> finish()
+    """
+    wait(_local.others)
 
 
 def chunks(n: int, size: int, most: int = 1 << 10) -> list[slice]:

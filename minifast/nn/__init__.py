@@ -1,21 +1,17 @@
 """Layers, losses and initial weights."""
-from .embedding import Embedding, embedding
-from .init import (kaiming_normal_, kaiming_uniform_, normal_, trunc_normal_, uniform_,
-                   xavier_normal_, xavier_uniform_)
-from .layers import (Dropout, Flatten, Lambda, Linear, ReLU, Sigmoid, SigmoidRange, check_y_range,
-                     sigmoid_range)
-from .losses import (BCEWithLogitsFlat, CrossEntropyFlat, FlattenedLoss, MSELossFlat,
-                     binary_cross_entropy_with_logits, cross_entropy, mse_loss, softmax)
-from .module import (Buffer, Module, ModuleList, Parameter, Sequential, StateDictError,
-                     UnknownNameError)
-from .norm import BatchNorm, BatchNorm1d, BatchNorm2d
-from .tabular_model import TabularModel, bn_drop_lin
-
-__all__ = ["BCEWithLogitsFlat", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "Buffer",
-           "CrossEntropyFlat", "Dropout", "Embedding", "Flatten", "FlattenedLoss", "Lambda",
-           "Linear", "MSELossFlat", "Module", "ModuleList", "Parameter", "ReLU", "Sequential",
-           "Sigmoid", "SigmoidRange", "StateDictError", "TabularModel", "UnknownNameError",
-           "binary_cross_entropy_with_logits", "bn_drop_lin", "check_y_range", "cross_entropy",
-           "embedding", "kaiming_normal_", "kaiming_uniform_", "mse_loss", "normal_",
-           "sigmoid_range", "softmax", "trunc_normal_", "uniform_", "xavier_normal_",
-           "xavier_uniform_"]
+from .embedding import Embedding as Embedding, embedding as embedding
+from .init import (kaiming_normal_ as kaiming_normal_, kaiming_uniform_ as kaiming_uniform_,
+                   normal_ as normal_, trunc_normal_ as trunc_normal_, uniform_ as uniform_,
+                   xavier_normal_ as xavier_normal_, xavier_uniform_ as xavier_uniform_)
+from .layers import (Dropout as Dropout, Flatten as Flatten, Lambda as Lambda, Linear as Linear,
+                     ReLU as ReLU, Sigmoid as Sigmoid, SigmoidRange as SigmoidRange,
+                     check_y_range as check_y_range, sigmoid_range as sigmoid_range)
+from .losses import (BCEWithLogitsFlat as BCEWithLogitsFlat, CrossEntropyFlat as CrossEntropyFlat,
+                     FlattenedLoss as FlattenedLoss, MSELossFlat as MSELossFlat,
+                     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+                     cross_entropy as cross_entropy, mse_loss as mse_loss, softmax as softmax)
+from .module import (Buffer as Buffer, Module as Module, ModuleList as ModuleList,
+                     Parameter as Parameter, Sequential as Sequential,
+                     StateDictError as StateDictError, UnknownNameError as UnknownNameError)
+from .norm import BatchNorm as BatchNorm, BatchNorm1d as BatchNorm1d, BatchNorm2d as BatchNorm2d
+from .tabular_model import TabularModel as TabularModel, bn_drop_lin as bn_drop_lin

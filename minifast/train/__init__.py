@@ -1,12 +1,9 @@
 """The learner, its training loop, callbacks and metrics."""
-from .callback import Callback, LearnerCallback, Metric, UnknownEventError
-from .checkpoint import CheckpointError
-from .groups import BnFreeze, flatten_model, split_model
-from .learner import Learner
-from .lr_find import LRFinder
-from .recorder import Recorder
-from .scheduler import OneCycleScheduler, Scheduler
-
-__all__ = ["BnFreeze", "Callback", "CheckpointError", "LRFinder", "Learner", "LearnerCallback",
-           "Metric", "OneCycleScheduler", "Recorder", "Scheduler", "UnknownEventError",
-           "flatten_model", "split_model"]
+from .callback import (Callback as Callback, LearnerCallback as LearnerCallback, Metric as Metric,
+                       UnknownEventError as UnknownEventError)
+from .checkpoint import CheckpointError as CheckpointError
+from .groups import BnFreeze as BnFreeze, flatten_model as flatten_model, split_model as split_model
+from .learner import Learner as Learner
+from .lr_find import LRFinder as LRFinder
+from .recorder import Recorder as Recorder
+from .scheduler import OneCycleScheduler as OneCycleScheduler, Scheduler as Scheduler
