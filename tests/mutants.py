@@ -9,7 +9,6 @@ that no test notices survives, and is printed with its line.
 """
 import argparse
 import ast
-import copy
 import multiprocessing
 import os
 import random
@@ -18,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import cache_from_source
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -49,12 +49,20 @@ PROCESSES.set_forkserver_preload(["numpy", "pandas", "pytest", "hypothesis", "ma
 
 
 class Mutant(NamedTuple):
-    """A changed source file."""
+    """A change of a source file, by its number among all changes of the file."""
 
     path: Path
+    number: int
     line: int
     change: str
-    source: str
+    text: str
+
+    def source(self) -> str:
+        """Return the changed text."""
+        tree = ast.parse(self.text)
+        node, name, new, _ = next(islice(changes(tree), self.number, None))
+        setattr(node, name, new)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
 
 Change = tuple[ast.AST, str, object, str]
@@ -106,21 +114,16 @@ def _code(tree: ast.AST) -> Iterator[ast.AST]:
 
 def mutants(path: Path) -> list[Mutant]:
     """Return all mutants of a file."""
-    tree, found = ast.parse(path.read_text()), []
-    for node, name, new, change in list(changes(tree)):
-        old = getattr(node, name)
-        setattr(node, name, new)
-        source = ast.unparse(ast.fix_missing_locations(copy.deepcopy(tree)))
-        setattr(node, name, old)
-        found.append(Mutant(path, getattr(node, "lineno", 0), change, source))
-    return found
+    found = changes(ast.parse(text := path.read_text()))
+    return [Mutant(path, i, getattr(node, "lineno", 0), change, text)
+            for i, (node, _, _, change) in enumerate(found)]
 
 
 def survives(mutant: Mutant, place: Path) -> bool:
     """Return whether the tests pass in a copy of the repository with this mutant."""
     target = place / mutant.path.relative_to(ROOT)
     original = target.read_text()
-    _write(target, mutant.source)
+    _write(target, mutant.source())
     try:
         return passes(responsible(mutant.path), place)
     finally:
@@ -146,7 +149,7 @@ def passes(files: list[str], place: Path) -> bool:
 
 
 def _write(target: Path, source: str) -> None:
-    """Write a module; its bytecode is removed, for only the time and the size would show its age."""
+    """Write a module and remove its bytecode, which could pass for that of another mutant."""
     target.write_text(source)
     Path(cache_from_source(str(target))).unlink(missing_ok=True)
 
@@ -157,6 +160,7 @@ def _test(files: list[str], place: Path) -> None:
 
     os.chdir(place)
     sys.path.insert(0, str(place))
+    sys.dont_write_bytecode = False
     os.environ["PYTHONPATH"] = str(place)
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):

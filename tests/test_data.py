@@ -54,6 +54,16 @@ def test_a_seed_is_the_split_s_own_and_none_goes_on_from_numpy_s_state() -> None
     assert random_split(10, .3)[1].tolist() == expected[:3].tolist()
 
 
+@pytest.mark.parametrize(("n", "dtype"), [(2 ** 31, np.int32), (2 ** 31 + 1, np.int64)])
+def test_as_many_rows_as_int32_has_numbers(n: int, dtype: type,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last row is n - 1. As int32 it would be negative from 2^31 on."""
+    monkeypatch.setattr(np, "arange", lambda n, dtype: np.array([0, n - 1]).astype(dtype))
+    train, valid = random_split(n, 0.)
+    assert train.tolist() == [0, n - 1]
+    assert train.dtype == valid.dtype == dtype
+
+
 def test_nothing_to_validate_on() -> None:
     train, valid = random_split(10, 0, seed=42)
     assert train.tolist() == list(range(10))

@@ -522,6 +522,25 @@ def test_a_state_that_does_not_fit_changes_nothing(name: str) -> None:
         np.testing.assert_array_equal(value, before[key])
 
 
+@pytest.mark.parametrize(("key", "value"), [
+    ("0.0.count", -1), ("0.0.count", 1.5), ("0.0.count", 2 ** 53), ("0.0.count", np.inf),
+    ("0.0.count", "3"), ("0.0.average", np.full(3, 1j)), ("hyper.lr", np.array(["a"]))])
+def test_a_state_of_impossible_values_changes_nothing(key: str, value: Any) -> None:
+    opt = run(Adam([parameter(3)]), 2)
+    before = opt.state_dict()
+    with pytest.raises(ValueError, match=f"{key} of an optimizer's state cannot be .*of type"):
+        opt.load_state_dict({**before, key: value})
+    after = opt.state_dict()
+    assert after == {name: pytest.approx(array, abs=0) for name, array in before.items()}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2 ** 24 + 1, 2 ** 53 - 1])
+def test_updates_are_counted_exactly(count: int) -> None:
+    opt = run(Adam([parameter(3)]), 1)
+    opt.load_state_dict({**opt.state_dict(), "0.0.count": count})
+    assert opt.state_dict()["0.0.count"] == count
+
+
 def test_a_state_of_other_trainable_parameters_does_not_fit() -> None:
     net = network()
     opt = Adam(net.parameters())
