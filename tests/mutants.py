@@ -124,8 +124,9 @@ def survives(mutant: Mutant, place: Path) -> bool:
     target = place / mutant.path.relative_to(ROOT)
     original = target.read_text()
     _write(target, mutant.source())
+    files = responsible(mutant.path)
     try:
-        return passes(responsible(mutant.path), place)
+        return all(passes(files, place, device) for device in ("cpu", "fakecuda"))
     finally:
         _write(target, original)
 
@@ -138,9 +139,9 @@ def responsible(path: Path) -> list[str]:
     return sorted(dict.fromkeys(files), key=lambda file: path.stem not in file)
 
 
-def passes(files: list[str], place: Path) -> bool:
-    """Return whether these tests pass in this copy of the repository."""
-    process = PROCESSES.Process(target=_test, args=(files, place))
+def passes(files: list[str], place: Path, device: str) -> bool:
+    """Return whether these tests pass in this copy of the repository, on this device."""
+    process = PROCESSES.Process(target=_test, args=(files, place, device))
     process.start()
     process.join(TIMEOUT)
     process.kill()
@@ -154,7 +155,7 @@ def _write(target: Path, source: str) -> None:
     Path(cache_from_source(str(target))).unlink(missing_ok=True)
 
 
-def _test(files: list[str], place: Path) -> None:
+def _test(files: list[str], place: Path, device: str) -> None:
     """Run pytest in this process."""
     import pytest
 
@@ -165,7 +166,7 @@ def _test(files: list[str], place: Path) -> None:
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
-    sys.exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--device", "cpu",
+    sys.exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--device", device,
                           "-W", "ignore::pytest.PytestAssertRewriteWarning", *files]))
 
 
@@ -194,7 +195,7 @@ def main() -> None:
 
         for files in {tuple(responsible(mutant.path)) for mutant in chosen}:
             place = places.get()
-            if not passes(list(files), place):
+            if not passes(list(files), place, "cpu"):
                 sys.exit(f"these tests fail without a mutant: {' '.join(files)}")
             places.put(place)
 

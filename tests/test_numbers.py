@@ -186,6 +186,15 @@ def test_nothing_has_an_empty_gradient(f: Callable[[Tensor], Tensor]) -> None:
     assert x.grad.shape == (0, 3)
 
 
+@pytest.mark.parametrize(("f", "slope"), [
+    (lambda x: x.mean(), 1), (lambda x: x.mean(0), 1), (lambda x: x.max(), 1),
+    (lambda x: x.var(correction=0), 0), (lambda x: mse_loss(x, tensor([1.])), 4),
+    (lambda x: mse_loss(tensor([1.]), x), 4)],
+    ids=["mean", "of an axis", "max", "var", "mse", "mse, target"])
+def test_one_element_has_the_whole_gradient(f: Callable[[Tensor], Tensor], slope: float) -> None:
+    assert gradients(f, [3.]) == [[slope]]
+
+
 def test_nan_keeps_its_gradient() -> None:
     assert np.isnan(host(tensor([nan]).relu()))
     assert gradients(Tensor.relu, [nan, -1., 0., 2.]) == [[1, 0, 0, 1]]

@@ -28,6 +28,7 @@ from minifast.optim import (
     in_turn,
     one_cycle,
 )
+from minifast.optim.steps import weight_decay
 
 Array = np.ndarray
 MAKERS: dict[str, Callable[..., Optimizer]] = {"SGD": SGD, "RMSProp": RMSProp, "Adam": Adam}
@@ -305,6 +306,21 @@ def test_a_hyper_parameter_that_is_not_there() -> None:
 def test_defaults_are_fastais() -> None:
     opt = Adam([parameter(2)])
     assert (opt.mom, opt.beta, opt.eps, opt.wd, opt.bn_wd) == (.9, .99, 1e-8, 0, True)
+    opt = RMSProp([parameter(2)])
+    assert (opt.mom, opt.beta, opt.eps) == (0, .99, 1e-8)
+
+
+@every_optimizer
+def test_decay_is_decoupled_and_meets_biases_unless_told_otherwise(
+    make: Callable[..., Optimizer]
+) -> None:
+    """The gradient is zero, so only decay moves: data <- data (1 - lr wd), and lr is 0.001."""
+    p = Parameter(np.ones(2), no_wd=True)
+    make([p], wd=.5).step()
+    np.testing.assert_allclose(host(p), 1 - 1e-3 * .5, rtol=1e-15)
+    q = Parameter(np.ones(2), no_wd=True)
+    Optimizer([q], [weight_decay], lr=.1, wd=.5).step()
+    np.testing.assert_allclose(host(q), .95, rtol=1e-15)
 
 
 @pytest.mark.parametrize(("groups", "error", "message"), [
@@ -691,6 +707,12 @@ def test_one_cycle_is_its_formula() -> None:
         ends = (6e-3 / 25, 6e-3, .95, .85) if up else (6e-3, 6e-3 / 25e4, .85, .95)
         assert lr(step) == pytest.approx(anneal(*ends[:2], pct), rel=1e-12)
         assert mom(step) == pytest.approx(anneal(*ends[2:], pct), rel=1e-12)
+
+
+def test_a_cycle_may_fall_first_and_rise_to_its_end() -> None:
+    """Divisors below 1 are unusual, not wrong."""
+    lr, _ = one_cycle(10, 1., div_factor=.5, final_div=.25)
+    assert [lr(step) for step in (0, 3, 10)] == pytest.approx([2, 1, 4])
 
 
 def test_one_cycle_of_two_batches() -> None:
