@@ -341,6 +341,8 @@ def test_decoding_a_prediction() -> None:
     assert classes.analyze_pred(scores).item() == classes.decode(classes.analyze_pred(scores)) == 1
     named = DataBunch(classes.train_dl, classes=["cat", "dog", "eel"])
     assert named.decode(named.analyze_pred(scores)) == "dog"
+    two = DataBunch(batches(1), c=2)
+    assert two.analyze_pred(tensor([.4, .6])).item() == 1
     numbers = DataBunch(batches(1))
     assert numbers.decode(numbers.analyze_pred(tensor([.5]))) == .5
 
@@ -546,6 +548,11 @@ def test_no_more_rows_than_the_batch_has(capsys: pytest.CaptureFixture[str]) -> 
     body = capsys.readouterr().out.splitlines()[1:]
     assert [line.split() for line in body] == [
         ["2", "e", "3.0"], ["4", "#na#", "4.0"], ["2", "#na#", "2.0"], ["1", "#na#", "3.0"]]
+
+
+def test_five_rows_unless_told_otherwise() -> None:
+    for data in (ratings_data(bs=6), DataBunch(batches(1, bs=6))):
+        assert len(data.batch_table(*data.one_batch())) == 5
 
 
 def test_plain_batches_are_shown_too(capsys: pytest.CaptureFixture[str]) -> None:

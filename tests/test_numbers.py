@@ -170,6 +170,14 @@ def test_powers_at_zero() -> None:
     assert gradients(lambda b: 0. ** b, [0., 1., 2.]) == [[0, 0, 0]]
 
 
+@pytest.mark.parametrize(("x", "std", "slope"), [
+    ([1., 2., 3.], 1., [-.5, 0, .5]), ([2., 2., 2.], 0., [0, 0, 0])])
+def test_the_spread_is_its_formula(x: list[float], std: float, slope: list[float]) -> None:
+    """(x - mean) / ((n - 1) std), also where the variance and its root are the same number."""
+    assert tensor(x).std().item() == std
+    assert gradients(lambda t: t.std(), x) == [slope]
+
+
 def test_the_spread_of_constants_has_no_slope() -> None:
     assert gradients(Tensor.std, [3., 3., 3.]) == [[0, 0, 0]]
     (mixed,) = gradients(lambda x: x.std(1), [[1., 1.], [1., 3.]])
