@@ -273,6 +273,16 @@ def test_a_bunch_of_batches_of_arrays_or_tensors() -> None:
     assert [t.shape for t in pair] == [(4, 2), (4, 3)]
 
 
+@pytest.mark.parametrize("name", ["cpu", "fakecuda"])
+def test_batches_come_on_the_device_of_the_bunch(name: str) -> None:
+    """Wherever the rows of its loaders lie."""
+    data = DataBunch(DataLoader(ArrayDataset(*rows(4)), 2), batches(1), device=name)
+    for kind in (DatasetType.Train, DatasetType.Valid):
+        assert {part.device for part in data.one_batch(kind)} == {name}
+    item = data.one_item([1., 2., 3.])
+    assert (item.tolist(), item.device) == ([[1, 2, 3]], name)
+
+
 def test_any_sized_iterable_is_a_loader() -> None:
     class Twice:
         def __len__(self) -> int:
