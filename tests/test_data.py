@@ -168,15 +168,16 @@ def seen(dl: DataLoader) -> list[list[int]]:
     return [[int(v) for v in yb] for _, yb in dl]
 
 
+@pytest.mark.parametrize("bs", [1, 4])
 @pytest.mark.parametrize("n", [1, 7, 8, 9])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_an_epoch_has_each_row_once(n: int, shuffle: bool) -> None:
-    dl = DataLoader(numbers(n), 4, shuffle=shuffle, seed=0)
+def test_an_epoch_has_each_row_once(n: int, shuffle: bool, bs: int) -> None:
+    dl = DataLoader(numbers(n), bs, shuffle=shuffle, seed=0)
     for _ in range(2):
         got = seen(dl)
         assert sorted(chain.from_iterable(got)) == list(range(n))
-        assert len(got) == len(dl) == -(-n // 4)
-        assert all(len(batch) == 4 for batch in got[:-1])
+        assert len(got) == len(dl) == -(-n // bs)
+        assert all(len(batch) == bs for batch in got[:-1])
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -313,6 +314,8 @@ def test_the_loss_and_c_come_from_the_targets(kind: str, loss: Any, c: int) -> N
     assert given.loss_func is own
     assert given.c == 5
     assert DataBunch(data.train_dl, c=7).c == 7
+    nothing = ArrayDataset(np.zeros((0, 3)), Y[kind][:0])
+    assert DataBunch(DataLoader(nothing, 2)).c == (0 if kind == "classes" else c)
 
 
 def test_the_loaders_of_a_bunch() -> None:
