@@ -431,6 +431,13 @@ def test_ratings_of_any_number_type(dtype: str) -> None:
     assert data.train_ds.y.tolist() == frame.rating.tolist()
 
 
+def test_the_first_rating_that_is_no_number_is_shown() -> None:
+    frame = ratings().astype({"rating": str})
+    frame.loc[7, "rating"] = "good"
+    with pytest.raises(ValueError, match=r"must be numbers.*'good' in row 7"):
+        CollabDataBunch.from_df(frame)
+
+
 def test_a_missing_user_or_item_becomes_na() -> None:
     frame = ratings().astype({"user": float})
     frame.loc[0, "user"], frame.loc[1, "item"] = np.nan, None
