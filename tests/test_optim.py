@@ -10,7 +10,7 @@ from host import host, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifast import ShapeError
+from minifast import DeviceError, ShapeError
 from minifast.autograd import tensor
 from minifast.backend import get_backend
 from minifast.nn import BatchNorm1d, Linear, Parameter, ReLU, Sequential
@@ -588,6 +588,17 @@ def test_clearing_forgets(make: Callable[..., Optimizer]) -> None:
 
 
 # ----------------------------------------------------------------------------- arrays and gradients
+
+@every_optimizer
+def test_an_array_on_another_device_is_refused(make: Callable[..., Optimizer], device: str) -> None:
+    p = parameter(3)
+    opt = run(make([p]), 2)
+    other = "cpu" if device == "fakecuda" else "fakecuda"
+    p.data, p.grad = (get_backend(other).from_host(np.float32([7, 8, 9])) for _ in range(2))
+    with pytest.raises(DeviceError, match=f"moved from {device} to {other} behind the optimizer's"):
+        opt.step()
+    assert p.tolist() == [7, 8, 9]
+
 
 @every_optimizer
 def test_a_new_array_is_updated_like_the_old_one(make: Callable[..., Optimizer]) -> None:
