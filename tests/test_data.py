@@ -412,6 +412,9 @@ def test_batch_sizes_and_defaults() -> None:
     assert [len(data.dl(kind)) for kind in (DatasetType.Train, DatasetType.Valid,
                                             DatasetType.Fix)] == [10, 2, 5]
     assert data.test_dl is None
+    plain = DataBunch.create(ArrayDataset(*rows(70)), ArrayDataset(*rows(70)))
+    for dl in (plain.train_dl, plain.valid_dl, DataLoader(plain.train_ds)):
+        assert len(next(iter(dl))[1]) == 64
 
 
 def test_a_frame_is_left_as_it_was_and_its_index_does_not_matter() -> None:
@@ -431,8 +434,10 @@ def test_ratings_of_any_number_type(dtype: str) -> None:
     assert data.train_ds.y.tolist() == frame.rating.tolist()
 
 
-def test_the_first_rating_that_is_no_number_is_shown() -> None:
+def test_a_rating_that_is_no_number_is_shown() -> None:
     frame = ratings().astype({"rating": str})
+    with pytest.raises(ValueError, match=r"must be numbers.*'5' in row 0.*pd\.to_numeric"):
+        CollabDataBunch.from_df(frame)
     frame.loc[7, "rating"] = "good"
     with pytest.raises(ValueError, match=r"must be numbers.*'good' in row 7"):
         CollabDataBunch.from_df(frame)
