@@ -628,6 +628,7 @@ Net(
         f"FlattenedLoss of {name}()"
         for name in ("MSELoss", "CrossEntropyLoss", "BCEWithLogitsLoss")]
     assert repr(Sequential()) == "Sequential()"
+    assert repr(SigmoidRange(0, 5.5)) == "SigmoidRange(0, 5.5)"
 
 
 class Tower(Module):
