@@ -33,7 +33,7 @@ TESTS = {
               "test_checkpoint_faults", "test_fakecuda"],
     "data": ["test_data", "test_ratings", "test_misuse", "test_bad_input", "test_collab"],
     "nn": ["test_nn", "test_backward", "test_numbers", "test_misuse", "test_golden",
-           "test_bad_input", "test_transfer", "test_tabular"],
+           "test_freeze_by_name", "test_bad_input", "test_transfer", "test_tabular"],
     "fast": ["test_fast", "test_fast_*", "test_golden"]}
 """The test files that are responsible for a folder."""
 SWAPS: dict[type, type] = {
