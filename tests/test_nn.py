@@ -559,6 +559,12 @@ def test_initial_weights(fill: Callable[[Tensor], Tensor], std: float,
         assert .99 * bound < abs(drawn).max() <= np.float32(bound)
 
 
+def test_uniform_is_from_nought_to_one_unless_told_otherwise() -> None:
+    drawn = host(uniform_(big(), seed=0))
+    assert drawn.mean() == pytest.approx(.5, rel=.01)
+    assert 0 <= drawn.min() < .01 < .99 < drawn.max() <= 1
+
+
 def test_truncation_wraps_around() -> None:
     """fmod keeps the sign and turns 2.3 into 0.3."""
     drawn = np.random.default_rng(0).normal(size=(300, 400))
