@@ -841,3 +841,10 @@ def test_a_sigmoid_of_one_number() -> None:
         assert float(sigmoid_range(one, 0, 5.5)) == 2.75
         assert float(sigmoid_range(one, 1, 5)) == 3
         assert one.sigmoid().shape == sigmoid_range(one, 0, 5.5).shape == ()
+
+
+@pytest.mark.parametrize(("ps", "rates"), [
+    (None, []), (.5, [.5, .5]), ([.1, .2], [.1, .2])])
+def test_one_rate_of_dropout_serves_all_hidden_layers(ps: Any, rates: list[float]) -> None:
+    net = TabularModel([(4, 2), (5, 3)], 0, 1, [8, 6], ps=ps)
+    assert [m.p for m in net.modules() if isinstance(m, Dropout) and m.p] == rates
