@@ -54,6 +54,16 @@ def test_a_seed_is_the_split_s_own_and_none_goes_on_from_numpy_s_state() -> None
     assert random_split(10, .3)[1].tolist() == expected[:3].tolist()
 
 
+@pytest.mark.parametrize(("n", "dtype"), [(2 ** 31, np.int32), (2 ** 31 + 1, np.int64)])
+def test_as_many_rows_as_int32_has_numbers(n: int, dtype: type,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last row is n - 1. As int32 it would be negative from 2^31 on."""
+    monkeypatch.setattr(np, "arange", lambda n, dtype: np.array([0, n - 1]).astype(dtype))
+    train, valid = random_split(n, 0.)
+    assert train.tolist() == [0, n - 1]
+    assert train.dtype == valid.dtype == dtype
+
+
 def test_nothing_to_validate_on() -> None:
     train, valid = random_split(10, 0, seed=42)
     assert train.tolist() == list(range(10))
@@ -158,15 +168,16 @@ def seen(dl: DataLoader) -> list[list[int]]:
     return [[int(v) for v in yb] for _, yb in dl]
 
 
+@pytest.mark.parametrize("bs", [1, 4])
 @pytest.mark.parametrize("n", [1, 7, 8, 9])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_an_epoch_has_each_row_once(n: int, shuffle: bool) -> None:
-    dl = DataLoader(numbers(n), 4, shuffle=shuffle, seed=0)
+def test_an_epoch_has_each_row_once(n: int, shuffle: bool, bs: int) -> None:
+    dl = DataLoader(numbers(n), bs, shuffle=shuffle, seed=0)
     for _ in range(2):
         got = seen(dl)
         assert sorted(chain.from_iterable(got)) == list(range(n))
-        assert len(got) == len(dl) == -(-n // 4)
-        assert all(len(batch) == 4 for batch in got[:-1])
+        assert len(got) == len(dl) == -(-n // bs)
+        assert all(len(batch) == bs for batch in got[:-1])
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -263,6 +274,16 @@ def test_a_bunch_of_batches_of_arrays_or_tensors() -> None:
     assert [t.shape for t in pair] == [(4, 2), (4, 3)]
 
 
+@pytest.mark.parametrize("name", ["cpu", "fakecuda"])
+def test_batches_come_on_the_device_of_the_bunch(name: str) -> None:
+    """Wherever the rows of its loaders lie."""
+    data = DataBunch(DataLoader(ArrayDataset(*rows(4)), 2), batches(1), device=name)
+    for kind in (DatasetType.Train, DatasetType.Valid):
+        assert {part.device for part in data.one_batch(kind)} == {name}
+    item = data.one_item([1., 2., 3.])
+    assert (item.tolist(), item.device) == ([[1, 2, 3]], name)
+
+
 def test_any_sized_iterable_is_a_loader() -> None:
     class Twice:
         def __len__(self) -> int:
@@ -293,6 +314,8 @@ def test_the_loss_and_c_come_from_the_targets(kind: str, loss: Any, c: int) -> N
     assert given.loss_func is own
     assert given.c == 5
     assert DataBunch(data.train_dl, c=7).c == 7
+    nothing = ArrayDataset(np.zeros((0, 3)), Y[kind][:0])
+    assert DataBunch(DataLoader(nothing, 2)).c == (0 if kind == "classes" else c)
 
 
 def test_the_loaders_of_a_bunch() -> None:
@@ -331,6 +354,8 @@ def test_decoding_a_prediction() -> None:
     assert classes.analyze_pred(scores).item() == classes.decode(classes.analyze_pred(scores)) == 1
     named = DataBunch(classes.train_dl, classes=["cat", "dog", "eel"])
     assert named.decode(named.analyze_pred(scores)) == "dog"
+    two = DataBunch(batches(1), c=2)
+    assert two.analyze_pred(tensor([.4, .6])).item() == 1
     numbers = DataBunch(batches(1))
     assert numbers.decode(numbers.analyze_pred(tensor([.5]))) == .5
 
@@ -387,6 +412,9 @@ def test_batch_sizes_and_defaults() -> None:
     assert [len(data.dl(kind)) for kind in (DatasetType.Train, DatasetType.Valid,
                                             DatasetType.Fix)] == [10, 2, 5]
     assert data.test_dl is None
+    plain = DataBunch.create(ArrayDataset(*rows(70)), ArrayDataset(*rows(70)))
+    for dl in (plain.train_dl, plain.valid_dl, DataLoader(plain.train_ds)):
+        assert len(next(iter(dl))[1]) == 64
 
 
 def test_a_frame_is_left_as_it_was_and_its_index_does_not_matter() -> None:
@@ -404,6 +432,15 @@ def test_ratings_of_any_number_type(dtype: str) -> None:
     data = CollabDataBunch.from_df(frame.astype({"rating": dtype}), valid_pct=0, bs=4)
     assert data.train_ds.y.dtype == np.float32
     assert data.train_ds.y.tolist() == frame.rating.tolist()
+
+
+def test_a_rating_that_is_no_number_is_shown() -> None:
+    frame = ratings().astype({"rating": str})
+    with pytest.raises(ValueError, match=r"must be numbers.*'5' in row 0.*pd\.to_numeric"):
+        CollabDataBunch.from_df(frame)
+    frame.loc[7, "rating"] = "good"
+    with pytest.raises(ValueError, match=r"must be numbers.*'good' in row 7"):
+        CollabDataBunch.from_df(frame)
 
 
 def test_a_missing_user_or_item_becomes_na() -> None:
@@ -536,6 +573,11 @@ def test_no_more_rows_than_the_batch_has(capsys: pytest.CaptureFixture[str]) -> 
     body = capsys.readouterr().out.splitlines()[1:]
     assert [line.split() for line in body] == [
         ["2", "e", "3.0"], ["4", "#na#", "4.0"], ["2", "#na#", "2.0"], ["1", "#na#", "3.0"]]
+
+
+def test_five_rows_unless_told_otherwise() -> None:
+    for data in (ratings_data(bs=6), DataBunch(batches(1, bs=6))):
+        assert len(data.batch_table(*data.one_batch())) == 5
 
 
 def test_plain_batches_are_shown_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -249,8 +249,8 @@ def test_a_layer_without_a_place_is_a_question_mark() -> None:
 # ---------------------------------------------------------------------------------------- schedules
 
 @pytest.mark.parametrize("wrong", [{"final_div": 0}, {"div_factor": 0}, {"final_div": -1.},
-                                   {"div_factor": nan}, {"lr_max": nan}, {"lr_max": inf},
-                                   {"moms": (nan, .8)}])
+                                   {"div_factor": 0, "final_div": 9.}, {"div_factor": nan},
+                                   {"lr_max": nan}, {"lr_max": inf}, {"moms": (nan, .8)}])
 def test_one_cycle_refuses_what_gives_no_rates(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"above 0|finite"):
         one_cycle(10, **{"lr_max": 1., **wrong})

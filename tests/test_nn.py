@@ -559,6 +559,12 @@ def test_initial_weights(fill: Callable[[Tensor], Tensor], std: float,
         assert .99 * bound < abs(drawn).max() <= np.float32(bound)
 
 
+def test_uniform_is_from_nought_to_one_unless_told_otherwise() -> None:
+    drawn = host(uniform_(big(), seed=0))
+    assert drawn.mean() == pytest.approx(.5, rel=.01)
+    assert 0 <= drawn.min() < .01 < .99 < drawn.max() <= 1
+
+
 def test_truncation_wraps_around() -> None:
     """fmod keeps the sign and turns 2.3 into 0.3."""
     drawn = np.random.default_rng(0).normal(size=(300, 400))
@@ -628,6 +634,7 @@ Net(
         f"FlattenedLoss of {name}()"
         for name in ("MSELoss", "CrossEntropyLoss", "BCEWithLogitsLoss")]
     assert repr(Sequential()) == "Sequential()"
+    assert repr(SigmoidRange(0, 5.5)) == "SigmoidRange(0, 5.5)"
 
 
 class Tower(Module):
@@ -834,3 +841,10 @@ def test_a_sigmoid_of_one_number() -> None:
         assert float(sigmoid_range(one, 0, 5.5)) == 2.75
         assert float(sigmoid_range(one, 1, 5)) == 3
         assert one.sigmoid().shape == sigmoid_range(one, 0, 5.5).shape == ()
+
+
+@pytest.mark.parametrize(("ps", "rates"), [
+    (None, []), (.5, [.5, .5]), ([.1, .2], [.1, .2])])
+def test_one_rate_of_dropout_serves_all_hidden_layers(ps: Any, rates: list[float]) -> None:
+    net = TabularModel([(4, 2), (5, 3)], 0, 1, [8, 6], ps=ps)
+    assert [m.p for m in net.modules() if isinstance(m, Dropout) and m.p] == rates

@@ -170,6 +170,14 @@ def test_powers_at_zero() -> None:
     assert gradients(lambda b: 0. ** b, [0., 1., 2.]) == [[0, 0, 0]]
 
 
+@pytest.mark.parametrize(("x", "std", "slope"), [
+    ([1., 2., 3.], 1., [-.5, 0, .5]), ([2., 2., 2.], 0., [0, 0, 0])])
+def test_the_spread_is_its_formula(x: list[float], std: float, slope: list[float]) -> None:
+    """(x - mean) / ((n - 1) std), also where the variance and its root are the same number."""
+    assert tensor(x).std().item() == std
+    assert gradients(lambda t: t.std(), x) == [slope]
+
+
 def test_the_spread_of_constants_has_no_slope() -> None:
     assert gradients(Tensor.std, [3., 3., 3.]) == [[0, 0, 0]]
     (mixed,) = gradients(lambda x: x.std(1), [[1., 1.], [1., 3.]])
@@ -184,6 +192,15 @@ def test_nothing_has_an_empty_gradient(f: Callable[[Tensor], Tensor]) -> None:
     x = tensor(np.zeros((0, 3)), requires_grad=True)
     f(x).sum().backward()
     assert x.grad.shape == (0, 3)
+
+
+@pytest.mark.parametrize(("f", "slope"), [
+    (lambda x: x.mean(), 1), (lambda x: x.mean(0), 1), (lambda x: x.max(), 1),
+    (lambda x: x.var(correction=0), 0), (lambda x: mse_loss(x, tensor([1.])), 4),
+    (lambda x: mse_loss(tensor([1.]), x), 4)],
+    ids=["mean", "of an axis", "max", "var", "mse", "mse, target"])
+def test_one_element_has_the_whole_gradient(f: Callable[[Tensor], Tensor], slope: float) -> None:
+    assert gradients(f, [3.]) == [[slope]]
 
 
 def test_nan_keeps_its_gradient() -> None:

@@ -10,7 +10,7 @@ from host import host, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifast import ShapeError
+from minifast import DeviceError, ShapeError
 from minifast.autograd import tensor
 from minifast.backend import get_backend
 from minifast.nn import BatchNorm1d, Linear, Parameter, ReLU, Sequential
@@ -28,6 +28,7 @@ from minifast.optim import (
     in_turn,
     one_cycle,
 )
+from minifast.optim.steps import weight_decay
 
 Array = np.ndarray
 MAKERS: dict[str, Callable[..., Optimizer]] = {"SGD": SGD, "RMSProp": RMSProp, "Adam": Adam}
@@ -305,6 +306,26 @@ def test_a_hyper_parameter_that_is_not_there() -> None:
 def test_defaults_are_fastais() -> None:
     opt = Adam([parameter(2)])
     assert (opt.mom, opt.beta, opt.eps, opt.wd, opt.bn_wd) == (.9, .99, 1e-8, 0, True)
+    opt = RMSProp([parameter(2)])
+    assert (opt.mom, opt.beta, opt.eps) == (0, .99, 1e-8)
+
+
+@every_optimizer
+def test_decay_is_decoupled_and_meets_biases_unless_told_otherwise(
+    make: Callable[..., Optimizer]
+) -> None:
+    """The gradient is zero, so only decay moves: data <- data (1 - lr wd), and lr is 0.001.
+
+    Coupled decay would gather momentum, and be divided by its own size.
+    """
+    p = Parameter(np.ones(2), no_wd=True)
+    opt = make([p], wd=.5, mom=.9)
+    opt.step()
+    opt.step()
+    np.testing.assert_allclose(host(p), (1 - 1e-3 * .5) ** 2, rtol=1e-15)
+    q = Parameter(np.ones(2), no_wd=True)
+    Optimizer([q], [weight_decay], lr=.1, wd=.5).step()
+    np.testing.assert_allclose(host(q), .95, rtol=1e-15)
 
 
 @pytest.mark.parametrize(("groups", "error", "message"), [
@@ -522,6 +543,25 @@ def test_a_state_that_does_not_fit_changes_nothing(name: str) -> None:
         np.testing.assert_array_equal(value, before[key])
 
 
+@pytest.mark.parametrize(("key", "value"), [
+    ("0.0.count", -1), ("0.0.count", 1.5), ("0.0.count", 2 ** 53), ("0.0.count", np.inf),
+    ("0.0.count", "3"), ("0.0.average", np.full(3, 1j)), ("hyper.lr", np.array(["a"]))])
+def test_a_state_of_impossible_values_changes_nothing(key: str, value: Any) -> None:
+    opt = run(Adam([parameter(3)]), 2)
+    before = opt.state_dict()
+    with pytest.raises(ValueError, match=f"{key} of an optimizer's state cannot be .*of type"):
+        opt.load_state_dict({**before, key: value})
+    after = opt.state_dict()
+    assert after == {name: pytest.approx(array, abs=0) for name, array in before.items()}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2 ** 24 + 1, 2 ** 53 - 1])
+def test_updates_are_counted_exactly(count: int) -> None:
+    opt = run(Adam([parameter(3)]), 1)
+    opt.load_state_dict({**opt.state_dict(), "0.0.count": count})
+    assert opt.state_dict()["0.0.count"] == count
+
+
 def test_a_state_of_other_trainable_parameters_does_not_fit() -> None:
     net = network()
     opt = Adam(net.parameters())
@@ -548,6 +588,17 @@ def test_clearing_forgets(make: Callable[..., Optimizer]) -> None:
 
 
 # ----------------------------------------------------------------------------- arrays and gradients
+
+@every_optimizer
+def test_an_array_on_another_device_is_refused(make: Callable[..., Optimizer], device: str) -> None:
+    p = parameter(3)
+    opt = run(make([p]), 2)
+    other = "cpu" if device == "fakecuda" else "fakecuda"
+    p.data, p.grad = (get_backend(other).from_host(np.float32([7, 8, 9])) for _ in range(2))
+    with pytest.raises(DeviceError, match=f"moved from {device} to {other} behind the optimizer's"):
+        opt.step()
+    assert p.tolist() == [7, 8, 9]
+
 
 @every_optimizer
 def test_a_new_array_is_updated_like_the_old_one(make: Callable[..., Optimizer]) -> None:
@@ -673,6 +724,12 @@ def test_one_cycle_is_its_formula() -> None:
         ends = (6e-3 / 25, 6e-3, .95, .85) if up else (6e-3, 6e-3 / 25e4, .85, .95)
         assert lr(step) == pytest.approx(anneal(*ends[:2], pct), rel=1e-12)
         assert mom(step) == pytest.approx(anneal(*ends[2:], pct), rel=1e-12)
+
+
+def test_a_cycle_may_fall_first_and_rise_to_its_end() -> None:
+    """Divisors below 1 are unusual, not wrong."""
+    lr, _ = one_cycle(10, 1., div_factor=.5, final_div=.25)
+    assert [lr(step) for step in (0, 3, 10)] == pytest.approx([2, 1, 4])
 
 
 def test_one_cycle_of_two_batches() -> None:

@@ -32,7 +32,7 @@ from minifast.autograd import tensor
 from minifast.data import DataBunch
 from minifast.nn import BatchNorm1d, Linear, Module, MSELossFlat, Parameter, ReLU, Sequential
 from minifast.optim import SGD, Adam, one_cycle
-from minifast.train import Callback, Learner, Metric, UnknownEventError
+from minifast.train import Callback, Learner, Metric, OneCycleScheduler, UnknownEventError
 from minifast.train.callback import LearnerCallback
 
 State = dict[str, Any]
@@ -638,6 +638,16 @@ def test_a_cycle_takes_its_arguments() -> None:
     assert learn.recorder.moms == [mom(i) for i in range(10)]
     np.testing.assert_allclose([lr(0), lr(5), learn.opt.lr, mom(0), mom(5), learn.opt.mom],
                                [.2, 2, .04, .8, .7, .8])
+
+
+def test_the_cycle_as_a_callback_has_the_same_defaults() -> None:
+    by_method, by_callback = line_learner(10), line_learner(10)
+    with by_method.no_logging(), by_callback.no_logging():
+        by_method.fit_one_cycle(1, 2.)
+        by_callback.fit(1, 2., callbacks=OneCycleScheduler(by_callback, 2.))
+    for name in ("lrs", "moms"):
+        assert getattr(by_callback.recorder, name) == getattr(by_method.recorder, name)
+    assert by_callback.opt.hypers == by_method.opt.hypers
 
 
 def test_a_cycle_for_each_group() -> None:

@@ -101,7 +101,7 @@ def three_groups(drop: float = 0., **kwargs: Any) -> Learner:
 class Spy(Callback):
     """Calls ``hear(event, state)`` at every event; what it returns is given back."""
 
-    def __init__(self, hear: Callable[[str, dict[str, Any]], Any], order: int = 0) -> None:
+    def __init__(self, hear: Callable[[str, dict[str, Any]], Any], order: float = 0) -> None:
         self.hear, self._order = hear, order
 
 

@@ -22,9 +22,9 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
 
     Returns
     -------
-    train : array (n_train,) of int32
+    train : array (n_train,) of int32, or of int64 where int32 cannot number the rows
         Training rows, ascending.
-    valid : array (int(valid_pct * n),) of int32
+    valid : array (int(valid_pct * n),) of the same type
         Validation rows, in the order drawn.
 
     Raises
@@ -44,7 +44,7 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
     """
     check_valid_pct(valid_pct)
     rng = np.random if seed is None else np.random.RandomState(seed)
-    rows = np.arange(n, dtype=np.int32)
+    rows: Rows = np.arange(n, dtype=np.int32 if n <= 2 ** 31 else np.int64)
     rng.shuffle(rows)  # the order of permutation(n), in half the memory
     n_valid = int(valid_pct * n)
     return np.sort(rows[n_valid:]), rows[:n_valid].copy()
