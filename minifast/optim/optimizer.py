@@ -165,6 +165,7 @@ class Optimizer:
         if self.interrupted:
             self.check_complete()
         self.interrupted = True
+        changed.mark([p.data for group in self.groups for p in group if p.requires_grad])
         for group, hypers in zip(self.groups, self.hypers, strict=True):
             for p in group:
                 if p.requires_grad:
@@ -209,7 +210,6 @@ class Optimizer:
             state = self.state[p] = State(p)
         if state.kind != (type(data), data.shape):
             check_replacement(state.device, state.kind[1], data)
-        changed.mark([data], depth=2)
         if grad is None:
             p.grad = np.zeros_like(data)
         elif isinstance(grad, Tensor):  # of backward(create_graph=True)

@@ -1,6 +1,7 @@
 """What a fit shows and keeps: the recorder, its table, and the progress bar."""
 import sys
 from html import escape
+from operator import itemgetter
 from time import monotonic
 from typing import Any
 
@@ -75,7 +76,7 @@ class Recorder(LearnerCallback):
         self.losses.append(smooth_loss)
         self.lrs.append(last["lr"])
         self.moms.append(last.get("mom", 0.))
-        self.group_lrs.append([hypers["lr"] for hypers in self._hypers])
+        self.group_lrs.append(list(map(itemgetter("lr"), self._hypers)))
 
     def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
                      smooth_loss: Any = None) -> None:
