@@ -109,6 +109,7 @@ CASES: dict[str, Case] = {
     "tanh": Case(ops.tanh, (A,)),
     "relu": Case(ops.relu, (A,)),
     "sigmoid": Case(ops.sigmoid, (A,)),
+    "softplus": Case(ops.softplus, (A,)),
     "sigmoid_range": Case(ops.sigmoid_range, (A,), {"low": 1., "high": 5.5}),
     "astype": Case(ops.astype, (A,), {"dtype": np.float64}),
     "clip": Case(ops.clip, (A,), {"low": -.5, "high": .3}),

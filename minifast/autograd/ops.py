@@ -123,6 +123,11 @@ def sigmoid(a: Array) -> Array:
     return np.exp(np.minimum(a, 0)) / (e + 1)  # the numerator is 1 where a >= 0, else e
 
 
+@primitive(lambda g, y, a: g * sigmoid(a))
+def softplus(a: Array) -> Array:
+    return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(floats(a))))
+
+
 @primitive(lambda g, y, a, low, high: g * (y - low) * (high - y) * (1 / (high - low)))
 def sigmoid_range(a: Array, low: float, high: float) -> Array:
     return sigmoid.forward(a) * (high - low) + low

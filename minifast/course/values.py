@@ -1,0 +1,77 @@
+"""Values that probes return: written as JSON, and compared."""
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+
+TOLERANCE = {"float16": 1e-2, "float32": 2e-5, "float64": 1e-9}
+"""The largest difference, as a share of the largest number of an array."""
+
+
+def encode(values: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return values as JSON can hold them.
+
+    Parameters
+    ----------
+    values : sequence
+        Tensors, arrays, numbers, texts or None.
+
+    Returns
+    -------
+    list of dict
+        For each its type, its shape and its elements.
+
+    Examples
+    --------
+    >>> encode([np.float32(.5)])
+    [{'dtype': 'float32', 'shape': [], 'data': [0.5]}]
+    """
+    arrays = [np.asarray(x.numpy() if isinstance(x, Tensor) else x) for x in values]
+    return [{"dtype": str(a.dtype), "shape": list(a.shape), "data": a.ravel().tolist()}
+            if a.dtype.kind in "fiub" else {"dtype": "text", "shape": [], "data": [str(x)]}
+            for a, x in zip(arrays, values, strict=True)]
+
+
+def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
+    """Return how an encoded value differs from the expected one; an empty text if it does not.
+
+    Parameters
+    ----------
+    expected, got : dict
+        What ``encode`` returns for one value.
+
+    Returns
+    -------
+    str
+        A sentence that does not name the expected number.
+
+    Examples
+    --------
+    >>> one, two = encode([np.ones(2), np.array([1., 2.])])
+    >>> difference(one, two)
+    'at [1] your number 2 is off by 1'
+    """
+    if expected["shape"] != got["shape"]:
+        return f"the shape should be {tuple(expected['shape'])}, yours is {tuple(got['shape'])}"
+    if expected["dtype"] != got["dtype"]:
+        return f"the type should be {expected['dtype']}, yours is {got['dtype']}"
+    if expected["dtype"] not in TOLERANCE:
+        same = expected["data"] == got["data"]
+        return "" if same else f"yours is {_short(got['data'])}, which is not right"
+    right, ours = (np.array(x["data"], np.float64) for x in (expected, got))
+    scale = np.abs(right[np.isfinite(right)]).max(initial=1e-30)
+    with np.errstate(invalid="ignore"):
+        off = np.where((right == ours) | (np.isnan(right) & np.isnan(ours)), 0., ours - right)
+    wrong = ~(np.abs(off) <= TOLERANCE[expected["dtype"]] * scale)
+    if not wrong.any():
+        return ""
+    at = int(np.flatnonzero(wrong)[0])
+    place = list(map(int, np.unravel_index(at, expected["shape"]))) if expected["shape"] else []
+    return f"{f'at {place} ' if place else ''}your number {ours[at]:.6g} is off by {off[at]:.3g}"
+
+
+def _short(data: list[Any]) -> str:
+    shown = data[0] if len(data) == 1 else data
+    return text if len(text := str(shown)) <= 60 else text[:57] + "..."
