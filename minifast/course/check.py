@@ -183,7 +183,7 @@ def _judge_one(item: Property, got: Any, expected: Any, files: list[str]) -> Fin
 
 def _compare(expected: Any, got: Any, files: list[str]) -> str:
     if isinstance(got, dict) and "error" in got:
-        return str(_error(got, files))
+        return _error(got, files)
     try:
         if [len(run) for run in got] != [len(run) for run in expected]:
             return "the check got another number of results than it should"
@@ -200,7 +200,7 @@ def _error(described: Any, files: list[str]) -> str:
            for file, line, name in described["lines"] if file in files]
     if "NotImplementedError: write this" in described["error"]:
         return f"it is still to be written ({own[-1]})" if own else "it is still to be written"
-    return described["error"] + (f" ({own[-1]})" if own else "")
+    return f"{described['error']}" + (f" ({own[-1]})" if own else "")
 
 
 def _place_of_stack(stack: str, files: list[str]) -> str:

@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("test", type=Path, nargs="?", help="a file of tests for pytest")
     made = command("run", "run a script with your functions, or with a fault, in the library")
     made.add_argument("--bug", help="the name of a fault, see `bugs`")
-    made.add_argument("script", nargs=argparse.REMAINDER, help="the script and its arguments")
+    made.add_argument("script", nargs="+", help="the script and its arguments, options after --")
     return parser
 
 

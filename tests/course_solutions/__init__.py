@@ -1,0 +1,1 @@
+"""Right answers written in other ways, and wrong ones, for the units of the course."""

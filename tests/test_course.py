@@ -1,0 +1,286 @@
+"""The course: starters, the checker and those who try to outwit it, tests against bugs."""
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import numpy as np
+import pytest
+
+from minifast.course import Bug, Unit
+from minifast.course.check import check
+from minifast.course.cli import main, student_files
+from minifast.course.replace import path_of, source_of
+from minifast.course.starter import cut
+from minifast.course.unit import load, numbers
+from minifast.course.values import difference, encode
+
+pytestmark = pytest.mark.cpu_only("solutions are checked on the CPU")
+TAPE = "minifast.autograd.tape"
+Output = Callable[[], str]
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str]) -> Output:
+    return lambda: capsys.readouterr().out
+
+
+def run(*arguments: object) -> int:
+    """The exit status of a command; its message ends in the test's output."""
+    try:
+        main(list(map(str, arguments)))
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code)
+            return 1
+        return int(ended.code or 0)
+    return 0
+
+
+# ---------------------------------------------------------------- starters
+
+
+def test_a_starter_is_the_file_with_holes() -> None:
+    source = source_of(TAPE)
+    starter = cut(source, ["unbroadcast"])
+    compile(starter, "tape.py", "exec")
+    assert '"""Return the gradient ``g`` in the shape and type of the input ``x``.' in starter
+    assert "total = g.sum" in source
+    assert "total = g.sum" not in starter
+    assert starter.count("NotImplementedError") == 1
+
+
+def test_rules_of_a_primitive_are_cut_out_too() -> None:
+    starter = cut(source_of("minifast.autograd.ops"), ["mul", "exp"])
+    assert "@primitive(lambda g, y, a, b: todo(),\n           lambda g, y, a, b: todo())" in starter
+    assert "np.exp(floats(a))" not in starter
+    assert starter.count("def todo():") == 1
+    compile(starter, "ops.py", "exec")
+
+
+def test_a_method_and_a_name_that_is_not_there() -> None:
+    source = "class A:\n    def f(self):\n        '''Doc.'''\n        return 1\n"
+    assert cut(source, ["A.f"]).endswith('Doc.\'\'\'\n        raise NotImplementedError("write '
+                                         'this")\n')
+    with pytest.raises(ValueError, match="no function 'f' to cut out"):
+        cut(source, ["f"])
+
+
+def test_start_never_overwrites(tmp_path: Path, output: Output) -> None:
+    assert run("start", 3, "--folder", tmp_path, "--name", "Ada") == 0
+    file = tmp_path / "unit03" / "tape.py"
+    assert f"{file}: write unbroadcast" in output()
+    file.write_text("mine")
+    assert run("start", 3, "--folder", tmp_path) == 0
+    assert "is there already and stays as it is" in output()
+    assert file.read_text() == "mine"
+    assert json.loads((tmp_path / "course.json").read_text()) == {"student": "Ada"}
+
+
+def test_a_unit_that_does_not_exist(output: Output, tmp_path: Path) -> None:
+    assert run("start", 99, "--folder", tmp_path) == 1
+    assert "there is no unit 99; there are" in output()
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- checks
+
+
+def solution(tmp_path: Path, old: str = "", new: str = "", begin: str = "") -> Path:
+    """A folder with the library's own source as the solution of unit 3, with a change."""
+    file = tmp_path / "unit03" / "tape.py"
+    file.parent.mkdir(exist_ok=True)
+    source = source_of(TAPE)
+    assert not old or source.count(old) == 1
+    head, _, rest = source.partition("\nimport sys\n")
+    file.write_text(f"{head}\nimport sys\n{begin}\n" + (rest.replace(old, new) if old else rest))
+    return tmp_path
+
+
+def test_check_tells_what_is_wrong_gives_hints_and_reports(tmp_path: Path, output: Output) -> None:
+    folder = solution(tmp_path, "axis=(*range(added), *stretched)", "axis=(*range(added),)")
+    report, junit = tmp_path / "report.json", tmp_path / "report.xml"
+    assert run("check", 3, "--folder", folder, "--json", report, "--junit", junit) == 1
+    text = output()
+    assert "WRONG An input that was stretched along axes of length 1 gets the sum" in text
+    assert "ShapeError" in text
+    assert "in unbroadcast" in text
+    assert "--hint 1 gives a hint" in text
+    found = json.loads(report.read_text())
+    assert not found["passed"]
+    assert 0 < found["points"] < found["of"] == len(load(3).properties)
+    suite = Xml.fromstring(junit.read_text())
+    assert int(suite.get("failures", 0)) == found["of"] - found["points"]
+    assert run("check", 3, "--folder", folder, "--hint", 2) == 1
+    assert "Hint: Sum with keepdims=True." in output()
+    assert run("status", "--folder", folder) == 0
+    assert f"{found['points']} of {found['of']} properties" in output()
+
+
+def test_a_right_solution(tmp_path: Path, output: Output) -> None:
+    assert run("check", 3, "--folder", solution(tmp_path)) == 0
+    assert "WRONG" not in output()
+
+
+def messages(tmp_path: Path, timeout: float = 20.) -> str:
+    """All that is wrong with the solution of unit 3 in a folder."""
+    unit = load(3)
+    report = check(unit, student_files(unit, tmp_path), "Ada", timeout)
+    assert not report.passed
+    return "\n".join(f.message for f in report.findings)
+
+
+def test_no_file_and_no_python(tmp_path: Path) -> None:
+    assert "there is no" in messages(tmp_path)
+    solution(tmp_path, begin="def (")
+    assert "invalid syntax" in messages(tmp_path)
+
+
+@pytest.mark.parametrize(("begin", "message"), [
+    ("1 / 0", "ZeroDivisionError: division by zero"),
+    ("sys.exit(0)", "SystemExit: 0"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("import os; os._exit(0)", "the process ended with status 0 before the check was done"),
+    ("import subprocess; subprocess.run(['true'])", "a solution does not start processes"),
+    ("import os; os.system('true')", "a solution does not start processes")])
+def test_what_a_file_does_when_it_is_imported(begin: str, message: str, tmp_path: Path) -> None:
+    solution(tmp_path, begin=begin)
+    assert message in messages(tmp_path)
+
+
+def test_an_endless_loop_is_named(tmp_path: Path) -> None:
+    solution(tmp_path, "    added = g.ndim - len(x.shape)\n", "    while True:\n        pass\n")
+    assert "time is up in unbroadcast, line" in messages(tmp_path, timeout=3.)
+
+
+READ = """
+def solution():
+    {how}
+    scope = {{}}
+    exec(text[text.index("def unbroadcast"):text.index("def _own")], globals(), scope)
+    return scope["unbroadcast"]
+"""
+
+
+@pytest.mark.parametrize("how", [
+    f"text = open({str(path_of(TAPE))!r}).read()",
+    f"import pathlib; text = pathlib.Path({str(path_of(TAPE))!r}).read_text()",
+    f"import os; f = os.open({str(path_of(TAPE))!r}, 0); text = os.read(f, 10 ** 6).decode()",
+    f"import linecache; text = ''.join(linecache.getlines({str(path_of(TAPE))!r})); assert text"])
+def test_a_solution_does_not_read_the_librarys(how: str, tmp_path: Path) -> None:
+    solution(tmp_path, "    added = g.ndim - len(x.shape)\n", "    return solution()(g, x)\n",
+             begin=READ.format(how=how))
+    found = messages(tmp_path)
+    assert "does not read the library's" in found or "AssertionError" in found
+
+
+PATCHES = {
+    "the encoder": "import minifast.course.values as v; v.encode = lambda values: []",
+    "the comparison": "import minifast.course.values as v; v.difference = lambda a, b: ''",
+    "the probes": "import minifast.course.units.unit03 as u; u.UNIT.properties.clear()",
+    "json": "import json; json.dumps = lambda *a, **k: '{}'",
+    "numpy": "import numpy.testing as t; t.assert_allclose = lambda *a, **k: None",
+    "equality": "import numpy as np; np.ndarray.tolist = lambda self: []"}
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_a_patched_checker_is_not_outwitted(patch: str, tmp_path: Path) -> None:
+    begin = f"""
+def patch():
+    try:
+        {PATCHES[patch]}
+    except Exception:
+        pass
+"""
+    solution(tmp_path, "    added = g.ndim - len(x.shape)\n", "    patch()\n    return g\n", begin)
+    assert messages(tmp_path)
+
+
+def test_the_results_of_one_name_do_not_pass_for_another(tmp_path: Path) -> None:
+    """A solution that knows the right answers to Ada's inputs fails at the unknown ones."""
+    from minifast.autograd import tape
+    from minifast.course.check import seed_of
+    right = tape.unbroadcast
+    known: list[list[float]] = []
+
+    def note(g: object, x: object) -> object:
+        known.append(np.asarray(found := right(g, x)).tolist())  # type: ignore[arg-type]
+        return found
+    unit = load(3)
+    probe = unit.properties[1].probe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tape, "unbroadcast", note)
+        probe(np.random.default_rng(seed_of("Ada", 3)))
+    solution(tmp_path, "    added = g.ndim - len(x.shape)\n",
+             "    import numpy as np\n    known = [np.array(k) for k in KNOWN]\n"
+             "    return next(k for k in known if k.shape == x.shape)\n", f"KNOWN = {known!r}")
+    assert "is off by" in messages(tmp_path)
+
+
+# ---------------------------------------------------------------- bugs
+
+
+def test_tests_that_find_faults_and_tests_that_do_not(tmp_path: Path, output: Output) -> None:
+    good = tmp_path / "test_good.py"
+    good.write_text("""
+import numpy as np
+from minifast.autograd.tape import unbroadcast
+
+def test_sum():
+    g = np.ones((4, 3), np.float64)
+    assert unbroadcast(g, np.ones(3, np.float32)).tolist() == [4, 4, 4]
+    assert unbroadcast(g, np.ones((4, 1))).tolist() == [[3]] * 4
+    assert unbroadcast(g, np.ones((4, 3), np.float32)).dtype == np.float32
+""")
+    assert run("bugs", 3, good) == 0
+    assert f"{len(load(3).bugs)} of {len(load(3).bugs)} faults found" in output()
+    poor = tmp_path / "test_poor.py"
+    poor.write_text("def test_nothing():\n    import minifast\n")
+    assert run("bugs", 3, poor) == 1
+    assert f"0 of {len(load(3).bugs)} faults found" in output()
+    broken = tmp_path / "test_broken.py"
+    broken.write_text("def test_false():\n    assert False\n")
+    assert run("bugs", 3, broken) == 1
+    assert "These tests fail on the library itself" in output()
+    assert run("bugs", 3) == 0
+    assert output().count("\n") == len(load(3).bugs)
+
+
+def test_a_script_with_a_fault(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import numpy as np\nfrom minifast.autograd.tape import unbroadcast\n"
+                      "print(unbroadcast(np.ones((4, 3)), np.ones(3)).tolist())\n")
+    assert run("run", 3, "--bug", "mean for sum", script) == 0
+    assert "[1.0, 1.0, 1.0]" in capfd.readouterr().out
+    assert run("run", 3, "--folder", solution(tmp_path), script) == 0
+    assert "[4.0, 4.0, 4.0]" in capfd.readouterr().out
+    assert run("run", 3, "--bug", "none", script) == 1
+    assert "has no fault 'none'" in capfd.readouterr().out
+
+
+def test_a_bug_whose_text_is_not_there_once() -> None:
+    with pytest.raises(ValueError, match="occurs 2 times"):
+        Bug("x", TAPE, "a", "b", "").apply("aa")
+
+
+# ---------------------------------------------------------------- values
+
+
+def test_differences_are_told_without_the_answer() -> None:
+    def told(right: object, ours: object) -> str:
+        return difference(*encode([right]), *encode([ours]))
+    assert told(np.ones(2), np.ones(2) + 1e-12) == ""
+    assert told(np.ones(2), np.ones(3)) == "the shape should be (2,), yours is (3,)"
+    assert told(np.ones(2), np.ones(2, np.float32)) == \
+        "the type should be float64, yours is float32"
+    assert told(np.array([1., np.nan]), np.array([1., np.nan])) == ""
+    assert told(np.array([1., np.inf]), np.array([1., np.inf])) == ""
+    assert "off by" in told(np.array([1., 2.]), np.array([1., np.nan]))
+    assert told(np.float64(2), 2.5) == "your number 2.5 is off by 0.5"
+    assert told("ShapeError", "nothing") == "yours is nothing, which is not right"
+    assert told(None, None) == ""
+
+
+def test_units_are_found() -> None:
+    assert 3 in numbers()
+    assert isinstance(load(3), Unit)
