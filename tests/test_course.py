@@ -11,7 +11,7 @@ from minifast.course import Bug, Unit
 from minifast.course.check import check
 from minifast.course.cli import main, student_files
 from minifast.course.replace import path_of, source_of
-from minifast.course.starter import cut
+from minifast.course.starter import cut, graft
 from minifast.course.unit import load, numbers
 from minifast.course.values import difference, encode
 
@@ -62,8 +62,23 @@ def test_a_method_and_a_name_that_is_not_there() -> None:
     source = "class A:\n    def f(self):\n        '''Doc.'''\n        return 1\n"
     assert cut(source, ["A.f"]).endswith('Doc.\'\'\'\n        raise NotImplementedError("write '
                                          'this")\n')
-    with pytest.raises(ValueError, match="no function 'f' to cut out"):
+    with pytest.raises(ValueError, match="there is no function 'f'"):
         cut(source, ["f"])
+
+
+def test_solutions_of_several_units_are_put_together() -> None:
+    source = source_of(TAPE)
+    assert graft(source, source, ["unbroadcast", "walk_back", "Node.gradients"]) == source
+    other = cut(source, ["walk_back"]).replace("total = g.sum(", "total = helper(g)(").replace(
+        "class Variable(", "def helper(g):\n    return g.sum\n\n\nclass Variable(").replace(
+        "import sys\n", "import sys\nimport textwrap\n")
+    both = graft(source, other, ["unbroadcast"])
+    compile(both, "tape.py", "exec")
+    assert "total = helper(g)(" in both
+    assert both.count("def helper(g)") == both.count("import textwrap") == 1
+    assert "NotImplementedError" not in both
+    ops = source_of("minifast.autograd.ops")
+    assert graft(ops, cut(ops, ["mul"]), ["mul"]).count("todo()") == 3
 
 
 def test_start_never_overwrites(tmp_path: Path, output: Output) -> None:
