@@ -9,7 +9,7 @@ import pytest
 from minifast.course import process
 from minifast.course.check import judge, seed_of
 from minifast.course.replace import path_of, source_of
-from minifast.course.starter import TODO, cut
+from minifast.course.starter import TODO, cut, graft
 from minifast.course.unit import Unit, load, numbers
 
 pytestmark = pytest.mark.cpu_only("solutions are checked on the CPU")
@@ -126,3 +126,17 @@ def test_another_right_answer_passes(unit: Unit, name: str) -> None:
 @every("WRONG")
 def test_a_wrong_answer_fails(unit: Unit, name: str) -> None:
     assert wrong(unit, texts=with_variant(unit, "WRONG", name))
+
+
+def test_all_answers_together_give_the_notebooks_numbers() -> None:
+    """Each function of each task is cut out and put back; the recorded runs of fastai replay."""
+    texts: dict[str, str] = {}
+    for unit in UNITS:
+        for module, names in unit.tasks.items():
+            text = texts.get(module, source_of(module))
+            texts[module] = graft(cut(text, names), source_of(module), names)
+    golden = Path(__file__).with_name("test_golden.py")
+    arguments = ["pytest", "-q", "-n", "0", "--device", "cpu", "-p", "no:cacheprovider",
+                 "-k", "not five_runs", str(golden)]
+    ended = process.start(process.Job("run", texts=texts, arguments=arguments, timeout=300.))
+    assert ended.code == 0, ended.output
