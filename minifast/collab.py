@@ -218,7 +218,7 @@ class CollabLearner(Learner):
         """
         import pandas as pd
         if n < 0:
-            raise ValueError(f"recommend() returns at most n items, got n={n}; give 0 or more")
+            raise ValueError(f"recommend() returns at most n items; n must be at least 0, got {n}")
         users, items = self.data.categories
         number = users.index(user)
         scores = self._scores(number)

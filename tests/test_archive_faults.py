@@ -89,7 +89,7 @@ def test_a_member_outside_of_the_folder(name: str, archive: Archive) -> None:
 @pytest.mark.parametrize("name", ["a\\b", "C:b", "a/" * 60 + "b", "a" * 200])
 def test_names_of_other_systems(name: str, archive: Archive) -> None:
     content = zipped(*members(), (zipfile.ZipInfo(f"{FOLDER}/{name}"), b"evil"))
-    refuse(archive, content, "is a name that not all systems have")
+    refuse(archive, content, "is a name that not all systems allow")
 
 
 def test_two_members_of_one_name(archive: Archive) -> None:
@@ -106,7 +106,7 @@ def test_links_and_devices(kind: int, archive: Archive) -> None:
 def test_a_method_that_may_take_gigabytes_of_memory(archive: Archive) -> None:
     entries = members()
     entries[1][0].compress_type = zipfile.ZIP_LZMA
-    refuse(archive, zipped(*entries), "u.item' is compressed in another way than deflate")
+    refuse(archive, zipped(*entries), "u.item' is compressed by another method than deflate")
 
 
 def test_an_encrypted_member(archive: Archive) -> None:
@@ -208,10 +208,10 @@ def change(file: Path, edit: Callable[[bytes], bytes]) -> None:
 
 
 @pytest.mark.parametrize(("name", "edit", "message"), [
-    ("u.data", lambda b: b[:-3], "its last line is cut short"),
-    ("u.item", lambda b: b[:-3], "its last line is cut short"),
-    ("u.data", lambda b: b"", "its last line is cut short"),
-    ("u.data", lambda b: b.replace(b"\t", b"\t7\t"), "a line has not the fields userId, movieI"),
+    ("u.data", lambda b: b[:-3], "its last line is truncated"),
+    ("u.item", lambda b: b[:-3], "its last line is truncated"),
+    ("u.data", lambda b: b"", "its last line is truncated"),
+    ("u.data", lambda b: b.replace(b"\t", b"\t7\t"), "a line does not have the fields userId"),
     ("u.data", lambda b: b.replace(b"\t", b","), "cannot be read"),
     ("u.data", lambda b: b + b"1\t2\t3\n", "cannot be read"),
     ("u.data", lambda b: b + b"1\t2\tgood\t4\n", "cannot be read"),
@@ -220,11 +220,11 @@ def change(file: Path, edit: Callable[[bytes], bytes]) -> None:
     ("u.data", lambda b: b + b"1\t99999999999999999999\t3\t4\n", "cannot be read"),
     ("u.data", lambda b: b + b"1\t21\t3\t4\n", "movie 21 has no title in .*u.item"),
     ("u.item", lambda b: b + b"1|Another|\n", "movie 1 has two titles in .*u.item"),
-    ("u.item", lambda b: b + b"21\n", "a line has not the fields movieId, title")])
+    ("u.item", lambda b: b + b"21\n", "a line does not have the fields movieId, title")])
 def test_damaged_files(name: str, edit: Callable[[bytes], bytes], message: str, folder: Path
                        ) -> None:
     change(folder / name, edit)
-    with pytest.raises(ValueError, match=f"(?s){message}.*get.* anew.*read_csv") as error:
+    with pytest.raises(ValueError, match=f"(?s){message}.*get.* again.*read_csv") as error:
         movielens_100k(folder)
     assert str(folder) in str(error.value)
 

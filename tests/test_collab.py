@@ -303,7 +303,7 @@ def test_rated_items_are_left_out_and_the_best_come_first(user: Any) -> None:
 def test_who_has_rated_everything() -> None:
     learn = many()
     assert learn.recommend(0).empty
-    with pytest.raises(ValueError, match="at most n items, got n=-1"):
+    with pytest.raises(ValueError, match="at most n items; n must be at least 0, got -1"):
         learn.recommend(0, -1)
     assert list(learn.recommend(0).columns) == ["item", "prediction"]
 

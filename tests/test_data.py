@@ -334,7 +334,7 @@ def test_the_loaders_of_a_bunch() -> None:
 
 def test_what_is_not_there_is_said() -> None:
     data = DataBunch(batches(1))
-    with pytest.raises(ValueError, match=r"no Test set: test_dl is None; .* with test="):
+    with pytest.raises(ValueError, match=r"no Test set: test_dl is None; .* as test="):
         data.dl(DatasetType.Test)
     with pytest.raises(ValueError, match="the Valid loader has no batch"):
         data.one_batch(DatasetType.Valid)
@@ -502,14 +502,14 @@ def test_an_official_split() -> None:
 @pytest.mark.parametrize("names", [{"user_name": "item"}, {"rating_name": "user"},
                                    {"item_name": "rating"}])
 def test_a_column_has_one_meaning(names: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="is named twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         ratings_data(**names)
 
 
 @pytest.mark.parametrize("twice", ["rating", "user"])
 def test_two_columns_of_one_name(twice: str) -> None:
     frame = pd.concat([ratings(), ratings()[[twice]]], axis=1)
-    with pytest.raises(ValueError, match=f"column '{twice}' is named twice"):
+    with pytest.raises(ValueError, match=f"column '{twice}' occurs twice"):
         CollabDataBunch.from_df(frame, bs=4)
     frame = pd.concat([ratings(), ratings()[["item"]].set_axis(["when"], axis=1),
                        ratings()[["item"]].set_axis(["when"], axis=1)], axis=1)

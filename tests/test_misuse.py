@@ -71,11 +71,11 @@ def test_a_missing_rule_is_an_error_and_none_is_not() -> None:
 
 
 def test_brackets_and_the_output_are_asked_for() -> None:
-    with pytest.raises(TypeError, match=r"cube is no rule.*write @primitive\(rule, \.\.\.\)"):
+    with pytest.raises(TypeError, match=r"cube is not a rule.*write @primitive\(rule, \.\.\.\)"):
         @primitive
         def cube(x: Array) -> Array:
             return x ** 3
-    with pytest.raises(TypeError, match=r"is no rule\(g, y, \*inputs"):
+    with pytest.raises(TypeError, match=r"is not a rule\(g, y, \*inputs"):
         primitive(lambda g, x: g)
     assert isinstance(primitive(lambda *args: args[0])(np.negative), Primitive)
 
@@ -310,7 +310,7 @@ def test_view_is_reshape() -> None:
 
 def test_several_numbers_are_one_list() -> None:
     for dtype in (2, 2.5, True):
-        with pytest.raises(TypeError, match=rf"{dtype} is no dtype.*tensor\(\[3.0, {dtype}\]\)"):
+        with pytest.raises(TypeError, match=rf"{dtype} is not a dtype.*tensor\(\[3.0, {dtype}\]\)"):
             tensor(3., dtype)
 
 
@@ -354,7 +354,7 @@ def test_positions_and_truth_come_from_numpys_functions(f: Callable[[Any], Any])
 @pytest.mark.parametrize("f", [np.prod, np.cumsum, np.linalg.norm, lambda x: np.vstack([x, x]),
                                lambda x: np.sum(x, dtype=np.float32), np.sort, np.add.reduce])
 def test_other_functions_of_numpy_lose_no_gradient(f: Callable[[Any], Any]) -> None:
-    with pytest.raises(TypeError, match=r"detach|plain calls only|unexpected keyword"):
+    with pytest.raises(TypeError, match=r"detach|only in plain calls|unexpected keyword"):
         f(tensor(X, requires_grad=True))
 
 

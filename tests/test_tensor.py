@@ -111,7 +111,7 @@ def test_numpys_other_functions_work_where_no_gradient_is_lost() -> None:
     lambda t: np.add(t, 1, out=np.zeros(3)), lambda t: np.add.reduce(t), lambda t: np.modf(t)],
     ids=["out=", "reduce", "two results"])
 def test_what_numpy_cannot_do_with_a_tensor_is_refused(call: Callable[[Tensor], Any]) -> None:
-    with pytest.raises(TypeError, match=r"takes tensors in plain calls only.*tensor\.numpy"):
+    with pytest.raises(TypeError, match=r"takes tensors only in plain calls.*tensor\.numpy"):
         call(tensor([1., 2., 3.]))
 
 

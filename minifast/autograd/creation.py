@@ -45,7 +45,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
     if isinstance(dtype, (int, float)):
-        raise TypeError(f"{dtype} is no dtype; for two numbers write tensor([{data}, {dtype}])")
+        raise TypeError(f"{dtype} is not a dtype; for two numbers write tensor([{data}, {dtype}])")
     device = device or (data.device if isinstance(data, Tensor) else default_device())
     host = data.numpy() if isinstance(data, Tensor) else data
     array = np.array(host, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Derivatives as results (grad), and their comparison with finite differences (gradcheck)."""
+"""grad: derivatives as tensors. gradcheck: compare derivative rules with finite differences."""
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,41 +13,41 @@ from .tensor import Operand, Tensor, apply
 
 def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = False,
          gradient: Operand | None = None, retain_graph: bool = False) -> tuple[Tensor, ...]:
-    """Return the derivatives of ``loss`` by ``inputs``; no ``grad`` of a leaf changes.
+    """Return the derivatives of ``loss`` with respect to ``inputs``, without changing any ``grad``.
 
     Parameters
     ----------
     loss : Tensor
-        What to differentiate.
+        The tensor to differentiate.
     inputs : Tensor or sequence of Tensor
-        Leaves, or results of operations, that require a gradient.
+        Leaves or results of operations that require a gradient.
     create_graph : bool
         Whether the results can be differentiated again. The graph of ``loss`` is then kept.
     gradient : Tensor or array, optional
-        Where the walk starts, of the shape of ``loss``; needed unless there is one element.
+        The gradient of ``loss``, with its shape; needed unless ``loss`` has one element.
     retain_graph : bool
         Whether to keep the graph of ``loss`` for another call.
 
     Returns
     -------
     tuple of Tensor
-        A derivative for each input, in its shape.
+        The derivative with respect to each input, with the shape of the input.
 
     Raises
     ------
     RuntimeError
-        If ``loss`` does not depend on an input, or on nothing that requires a gradient.
+        If ``loss`` does not depend on an input, or does not require a gradient.
     ShapeError
-        If ``gradient`` has another shape, or is needed and missing.
+        If ``gradient`` has the wrong shape, or is needed and missing.
     ChangedArrayError
         If an array that is needed was changed in place after the forward pass.
     TypeError
-        If ``create_graph`` meets an operation whose rule does not run on tensors.
+        If ``create_graph`` is set and the rule of an operation does not run on tensors.
 
     Notes
     -----
-    The counterpart of ``torch.autograd.grad``. Gradients of all leaves are computed, also of
-    those that are not asked for.
+    The counterpart of ``torch.autograd.grad``. The gradients of all leaves are computed,
+    including those that are not in ``inputs``.
 
     Examples
     --------

@@ -4,8 +4,8 @@ A rule gets the gradient ``g`` of the output, the output ``y`` and the inputs, a
 gradient of one input. The tape undoes broadcasting, and calls a rule only for an input that needs
 a gradient. All other operations are composed of these.
 
-Rules run on arrays, and on tensors if gradients are to be differentiated again. A rule that fills
-an array in place is therefore a primitive itself, with a rule of its own.
+Rules run on arrays, or on tensors if their results are to be differentiated again. A rule that
+fills an array in place is therefore itself a primitive, with its own rule.
 """
 from functools import cache, partial
 from math import prod
@@ -21,7 +21,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def floats(a: Array) -> Array:
-    """Return whole numbers as float32, as torch does; NumPy makes float16 of the root of uint8."""
+    """Return integers as float32, as torch does; NumPy's root of uint8 would be float16."""
     return a if getattr(a, "dtype", np.dtype(float)).kind == "f" else a.astype(np.float32)
 
 
@@ -213,7 +213,7 @@ def _part(g: Array, y: Array, *arrays: Array, axis: int, position: int) -> Array
 
 @cache
 def concatenate(n: int) -> Primitive:
-    """The operation that joins ``n`` arrays."""
+    """Return the operation that joins ``n`` arrays."""
     @primitive(*(partial(_part, position=i) for i in range(n)))
     def concatenate(*arrays: Array, axis: int) -> Array:
         return np.concatenate(arrays, axis=axis)
@@ -230,7 +230,7 @@ def _add_at(g: Array, y: Array, a: Array, index: Any) -> Array:
 
 @primitive(lambda g, y, values, of, a, index: g[index], None, None)
 def _put_at(g: Array, y: Array, a: Array, index: Any) -> Array:
-    """As ``_add_at``; numbers and slices name no element twice, so assigning is enough."""
+    """Like ``_add_at``, but assign where the index, of numbers and slices, repeats no element."""
     for part in index if isinstance(index, tuple) else (index,):
         if not isinstance(part, (int, slice, EllipsisType, NoneType)):
             return _add_at(g, y, a, index)
@@ -322,7 +322,7 @@ def binary_cross_entropy(a: Array, target: Array) -> Array:
 UFUNCS = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "power": pow_,
           "negative": neg, "matmul": matmul, "exp": exp, "log": log, "sqrt": sqrt,
           "absolute": abs_, "tanh": tanh, "maximum": maximum, "minimum": minimum}
-# functions with derivative 0 where they have one: their results are constants
+# functions whose derivative is 0 wherever it exists: their results are constants
 STEPS = {"sign", "floor", "ceil", "rint", "trunc"}
 FUNCTIONS: dict[str, Any] = {}
-"""The function of tensors for each of NumPy's, by the name of the function; from creation.py."""
+"""Functions of tensors by the name of NumPy's function; creation.py fills it."""

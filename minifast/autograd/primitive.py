@@ -7,9 +7,9 @@ from typing import Any
 from ..backend import Array, DeviceError, mixed_devices
 
 # rule(g, y, *inputs, **options) returns the gradient of one input. g is the gradient of the
-# output y and has its shape. A rule need not undo broadcasting. What it returns is a new array, or
-# one of its arguments or a view of one; never an array that it keeps. With create_graph all
-# arguments that need a gradient are tensors, so a rule is written in words that both know.
+# output y and has its shape. A rule need not undo broadcasting. It returns a new array, one of its
+# arguments, or a view of one, but never an array that it keeps. With create_graph all arguments
+# that need a gradient are tensors, so a rule uses only what arrays and tensors have in common.
 Rule = Callable[..., Any]
 
 
@@ -30,7 +30,7 @@ class Primitive:
     rules : tuple of Rule or None
         The derivative rules of the inputs, in order; None for an input without a gradient.
     on_tensors : tuple of Rule or None
-        The rules in the form that takes tensors: some are primitives themselves.
+        The rules in the form that accepts tensors; some of them are primitives themselves.
 
     Notes
     -----
@@ -44,14 +44,14 @@ class Primitive:
     on_tensors: tuple[Rule | None, ...] = ()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Return the output: a tensor, as by ``apply``, if there is one among the inputs.
+        """Return the output; if an input is a tensor, this is the same as ``apply``.
 
         Parameters
         ----------
         *inputs : Tensor, array or number
-            What is differentiated.
+            The inputs, which can have gradients.
         **options
-            Further arguments, without a gradient.
+            Further arguments, which have no gradient.
 
         Returns
         -------
@@ -65,17 +65,17 @@ class Primitive:
 
 
 def missing_rule(*inputs: Any, **options: Any) -> Array:
-    """Stand for a rule that was not given; None says that an input has no gradient.
+    """Stand in for a rule that was not given; None means that an input has no gradient.
 
     Parameters
     ----------
     *inputs, **options
-        Those of a rule.
+        The arguments of a rule.
 
     Returns
     -------
     array
-        Never.
+        Never returned.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def missing_rule(*inputs: Any, **options: Any) -> Array:
 
 
 def primitive(*rules: Rule | None) -> Callable[[Callable[..., Array]], Primitive]:
-    """Return a decorator that makes a primitive of a forward function.
+    """Return a decorator that turns a forward function into a primitive.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def primitive(*rules: Rule | None) -> Callable[[Callable[..., Array]], Primitive
     Raises
     ------
     TypeError
-        If a rule does not take ``g``, ``y`` and an input, for example because the brackets are
-        missing.
+        If a rule does not take ``g``, ``y`` and an input, for example because the parentheses
+        of the decorator are missing.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def primitive(*rules: Rule | None) -> Callable[[Callable[..., Array]], Primitive
     """
     for code in (getattr(rule, "__code__", None) for rule in rules):
         if code and code.co_argcount < 3 and not code.co_flags & CO_VARARGS:
-            raise TypeError(f"{code.co_name} is no rule(g, y, *inputs, **options); write "
+            raise TypeError(f"{code.co_name} is not a rule(g, y, *inputs, **options); write "
                             "@primitive(rule, ...) with a derivative rule for each input")
 
     def make(forward: Callable[..., Array]) -> Primitive:
@@ -180,7 +180,7 @@ def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
 
 
 def checked_axis(axis: int, ndim: int) -> int:
-    """Return an axis counted from the front.
+    """Return a non-negative axis number.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from ..backend import Array
 from .primitive import Primitive, ShapeError, missing_rule
 
 clock = count()
-"""Numbers all nodes and all changes of arrays, so that it is known which came first."""
+"""Numbers all nodes and all changes of arrays in order of time."""
 
 
 class GraphReleasedError(RuntimeError):
@@ -21,7 +21,7 @@ class GraphReleasedError(RuntimeError):
 
 
 class ChangedArrayError(RuntimeError):
-    """A backward pass that needs an array which was changed in place after the forward pass."""
+    """A backward pass that needs an array that was changed in place after the forward pass."""
 
 
 class Variable(Protocol):
@@ -55,7 +55,7 @@ class Node:
     position : int
         The number of the node, counted over all nodes ever made. An output has a higher number
         than its inputs, so descending numbers are a topological order and no sort is needed.
-        Changes of arrays take numbers from the same clock.
+        Changes of arrays are numbered by the same clock.
     """
 
     op: Primitive
@@ -89,13 +89,13 @@ class Node:
         TypeError
             If a rule does not run on tensors.
         ShapeError
-            If a rule returns an array of another shape. A note at this and at any other error in
-            a rule names the operation, the input and the shapes.
+            If a rule returns an array of the wrong shape. A note on this and on any other error
+            in a rule names the operation, the input and the shapes.
         """
         if self.inputs is None:
             raise GraphReleasedError(
                 f"the graph behind '{self.op.name}' was released by an earlier backward(); "
-                "compute the loss anew, or call backward(retain_graph=True) the first time")
+                "compute the loss again, or call backward(retain_graph=True) the first time")
         if changed.last > self.position:
             self._refuse_changes(g.data if create_graph else g)
         y, arrays, rules = self._as_tensors(type(g)) if create_graph else \
@@ -201,14 +201,14 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
     retain_graph : bool
         Whether to keep the arrays of the nodes for another walk.
     create_graph : bool
-        Whether ``g`` is a tensor, and so are all gradients.
+        Whether ``g`` and all other gradients are tensors.
     wanted : collection of Node or Variable, optional
-        Nodes and leaves whose gradients are returned; leaves then accumulate nothing.
+        Nodes and leaves whose gradients are returned. If given, leaves accumulate nothing.
 
     Returns
     -------
     dict of Node or Variable to array or Tensor
-        The gradients of those that are wanted and on which ``root`` depends, and of other leaves.
+        The gradients of all ``wanted`` on which ``root`` depends, and those of other leaves.
     """
     gradients: dict[Any, Any] = {root.node or root: g}
     heap = [(-root.node.position, root.node)] if root.node else []
@@ -238,10 +238,10 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
 class Changes(dict[int, tuple[int, Any, int]]):
     """When and where arrays were last changed in place, by the ids of the owners of their memory.
 
-    A node is right as long as the arrays that it has saved did not change after it was made. So
-    changes are noted here, and the forward pass has nothing to note. All views of an array count
-    as changed together, as in torch. The id of an array that is gone does no harm: an array that
-    gets it is younger than the change, and so is every node that saves it.
+    A node is valid as long as the arrays that it has saved do not change after it was made.
+    Changes are recorded here, and the forward pass records nothing for this. A change to a view
+    counts as a change to the whole array, as in torch. The ids of deleted arrays do no harm: an
+    array that reuses such an id is younger than the change, and so is every node that saves it.
 
     Attributes
     ----------
@@ -252,14 +252,14 @@ class Changes(dict[int, tuple[int, Any, int]]):
     last = -1
 
     def mark(self, arrays: Sequence[Array], depth: int = 1) -> None:
-        """Note that arrays change.
+        """Record that arrays change.
 
         Parameters
         ----------
         arrays : sequence of array
             The arrays.
         depth : int
-            How many calls above the calling function the line is that an error message names.
+            How many calls the line that an error message names is above the calling function.
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
         place = self.last, frame.f_code, frame.f_lineno
@@ -277,7 +277,7 @@ changed = Changes()
 
 
 class Unread:
-    """Stands in for an array of which the shape and the type may be read, but not the values."""
+    """A stand-in for an array whose shape and type may be read, but not its values."""
 
     __array_ufunc__ = __eq__ = __ne__ = None  # type: ignore[assignment]  # operators refuse it
 
@@ -286,7 +286,7 @@ class Unread:
         self._array = array
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Array:
-        """Make an array like it; a function that would read the values does not know ``like``."""
+        """Make a similar array. A function that reads the values has no argument ``like``."""
         if function.__name__.endswith("_like"):
             return function(self._array, *args[1:], **options)
         return function(*args, **options, like=self._array)
@@ -295,7 +295,7 @@ class Unread:
 # ---------------------------------------------------------------- recording or not
 
 F = TypeVar("F", bound=Callable[..., Any])
-# what makes the nodes; None records nothing
+# the function that makes nodes; None while nothing is recorded
 recording: ContextVar[Callable[..., Node] | None] = ContextVar("recording", default=Node)
 
 

@@ -19,7 +19,7 @@ Number: TypeAlias = int | float
 def _operators(op: Primitive) -> tuple[Operator, Operator, Operator]:
     """Return the methods for ``a + b``, for ``b + a`` and for ``a += b``.
 
-    The last one changes the array itself, as in torch, unless it is recorded.
+    The last one changes the array itself, as in torch, unless the operation is recorded.
     """
     def in_place(a: "Tensor", b: Operand) -> "Tensor":
         if recording.get() and a.requires_grad and a.node is None:
@@ -144,8 +144,8 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
-            raise TypeError(f"np.{ufunc.__name__} takes tensors in plain calls only, without "
-                            f".{method} and options; use a tensor's method, or tensor.numpy()")
+            raise TypeError(f"np.{ufunc.__name__} takes tensors only in plain calls, without "
+                            f".{method} or options; use a tensor's method, or tensor.numpy()")
         if ufunc.__name__ in ops.UFUNCS:
             return apply(ops.UFUNCS[ufunc.__name__], *inputs)
         result = _constant(ufunc, *inputs)
@@ -157,7 +157,7 @@ class Tensor:
         return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Differentiate the functions of a list; others see arrays, through ``__array__``."""
+        """Differentiate the functions in ``ops.FUNCTIONS``; pass arrays to all others."""
         known = ops.FUNCTIONS.get(function.__name__, function._implementation)
         return known(*args, **kwargs)
 
@@ -252,7 +252,7 @@ class Tensor:
         Raises
         ------
         TypeError
-            If the tensor holds no floats.
+            If the tensor does not hold floats.
         """
         if requires_grad and self.dtype.kind != "f":
             raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
@@ -277,14 +277,14 @@ class Tensor:
         create_graph : bool
             Whether ``grad`` becomes a tensor with a graph of its own, so that it can be
             differentiated again. The graph of this tensor is kept. `grad` does the same without
-            touching the leaves.
+            changing the leaves.
 
         Raises
         ------
         RuntimeError
             If the tensor does not depend on one that requires a gradient.
         ShapeError
-            If ``gradient`` has another shape, or is needed and missing.
+            If ``gradient`` has the wrong shape, or is needed and missing.
         ChangedArrayError
             If an array that is needed was changed in place after the forward pass.
         """
@@ -292,7 +292,7 @@ class Tensor:
         walk_back(self, start, retain_graph or create_graph, create_graph)
 
     def _start(self, gradient: Operand | None, create_graph: bool) -> Any:
-        """Return the gradient with which the walk back starts: an array, or a tensor."""
+        """Return the gradient of this tensor, as an array, or as a tensor with create_graph."""
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
@@ -499,7 +499,7 @@ class Tensor:
     def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
-        Where it is 0 its derivative is 0, as in torch.
+        Where the result is 0, its derivative is 0, as in torch.
 
         Parameters
         ----------
@@ -685,7 +685,7 @@ _FLOAT64 = np.dtype(np.float64)
 def _narrow(output: Array, arrays: list[Any]) -> Array:
     """Return float32 unless an input is float64; NumPy makes float64 of float32 and int64."""
     wide = any(hasattr(a, "dtype") and a.dtype.char == "d" and not isinstance(a, float)
-               for a in arrays)  # of either order of bytes
+               for a in arrays)  # of either byte order
     return output if wide else output.astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Files that survive: fits that go on after they were stopped, and learners to take elsewhere."""
+"""Resuming fits that were stopped, and exporting learners to other programs."""
 from .export import export as export
 from .export import load_learner as load_learner
 from .objects import NotExportableError as NotExportableError

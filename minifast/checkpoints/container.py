@@ -1,4 +1,4 @@
-"""Files of arrays with a description: safetensors whose metadata hold JSON and a checksum."""
+"""Files of arrays with a description: safetensors with JSON and a checksum as metadata."""
 import json
 from collections.abc import Mapping
 from hashlib import sha256
@@ -11,7 +11,7 @@ from .. import __version__
 from ..train.checkpoint import Arrays, CheckpointError, load_arrays, save_arrays
 
 FORMAT = 1
-"""Version of the files. It grows when older versions of minifast would misread them."""
+"""Version of the format. It increases when older versions of minifast would misread a file."""
 
 
 def write_container(path: Path, kind: str, arrays: Mapping[str, Any], content: Mapping[str, Any]
@@ -23,11 +23,11 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, Any], content: M
     path : Path
         The file.
     kind : str
-        What the file is.
+        The kind of the file.
     arrays : mapping of str to array
         The arrays.
     content : mapping
-        The description, in what JSON knows.
+        The description, of JSON types.
 
     Raises
     ------
@@ -40,14 +40,14 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, Any], content: M
 
 
 def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read what `write_container` has written.
+    """Read a file that `write_container` wrote.
 
     Parameters
     ----------
     path : Path
         The file.
     kind : str
-        What it has to be.
+        The expected kind.
 
     Returns
     -------
@@ -61,17 +61,18 @@ def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If it is not complete, of another kind, changed since it was written, or of a later format.
+        If the file is incomplete, of another kind, changed since it was written, or of a later
+        format.
     """
     arrays = load_arrays(path)
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     found = header.get("__metadata__") or {}
     if found.get("kind") != kind or not {"content", "sha256"} <= found.keys():
-        raise CheckpointError(f"{path} holds no {kind}, but {found.get('kind', 'something else')}")
+        raise CheckpointError(f"{path} is not a {kind}, but {found.get('kind', 'something else')}")
     if found["sha256"] != digest(kind, found["content"], arrays):
         raise CheckpointError(f"{path} was changed since it was written: its checksum does not "
-                              "fit. Take a copy from elsewhere, or an older file")
+                              "match. Use another copy or an older file")
     content = json.loads(found["content"])
     if not (isinstance(content, dict) and type(content.get("format_version")) is int):
         raise CheckpointError(f"{path} does not say which format it has")
@@ -88,7 +89,7 @@ def digest(kind: str, text: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -
     Parameters
     ----------
     kind, text : str
-        What the file is, and the description.
+        The kind of the file, and the description.
     arrays : mapping of str to array
         The arrays.
 
@@ -113,12 +114,12 @@ def digest(kind: str, text: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -
 
 
 def to_json(value: Any) -> Any:
-    """Return a value in what JSON knows; `from_json` gives it back.
+    """Return a value as JSON types; `from_json` is the inverse.
 
     Parameters
     ----------
     value : object
-        None, a number, a text, an array of numbers, or a list, tuple or dictionary of these.
+        None, a number, a string, an array of numbers, or a list, tuple or dictionary of these.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def to_json(value: Any) -> Any:
     Raises
     ------
     TypeError
-        If it is something else.
+        If the value is of another type.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Return the value that `to_json` was given.
+    """Return the value that `to_json` converted.
 
     Examples
     --------

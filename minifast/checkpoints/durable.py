@@ -1,4 +1,4 @@
-"""Files that survive a kill: written whole, waited for, and no left-overs."""
+"""Files that survive a killed process: replaced in one step, flushed to disk, no leftovers."""
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,22 +8,22 @@ from tempfile import mkdtemp
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace a file by new content, in one step, and wait until it is on the disk.
+    """Replace the content of a file in one step, and flush it to disk.
 
-    If the process is killed meanwhile, or the disk is full, the old file is still there. What a
-    killed process has left in the folder is removed by the next call.
+    If the process is killed meanwhile, or the disk is full, the old file is still there. The next
+    call removes what a killed process has left in the folder.
 
     Parameters
     ----------
     path : Path
-        The file. Its folder exists.
+        The file.
     content : bytes
-        What it is to hold.
+        The new content.
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the file cannot be written.
 
     Examples
     --------
@@ -42,10 +42,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the list of the files in a folder, is on the disk.
-
-    Only on POSIX systems; elsewhere nothing is done.
-    """
+    """Flush a file, or the entries of a folder, to disk; do nothing if the system is not POSIX."""
     if os.name == "posix":
         with ExitStack() as stack:
             descriptor = os.open(path, os.O_RDONLY)
@@ -55,22 +52,22 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Make a folder that is gone at the end, or at the next call if the process is killed.
+    """Make a folder that is removed at the end, or by the next call if the process is killed.
 
-    A living process holds a lock on its folder, so a folder without a lock is left over. Where
-    folders cannot be locked, as on Windows, left-over ones stay.
+    A running process holds a lock on its folder, so a folder without a lock is a leftover. Where
+    folders cannot be locked, as on Windows, leftovers stay.
 
     Parameters
     ----------
     parent : Path
-        Where to make it; this folder is made too if it is not there.
+        The enclosing folder, which is created if it does not exist.
     prefix : str
-        How its name begins. Nothing else in `parent` may have a name that begins so.
+        The beginning of the name. No other names in `parent` may begin with it.
 
     Yields
     ------
     Path
-        The folder.
+        The new folder.
 
     Examples
     --------
@@ -96,7 +93,7 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock of a folder if possible, and yield whether it is held."""
+    """Lock a folder if possible, and yield whether the lock is held."""
     with ExitStack() as stack:
         try:
             import fcntl  # not on Windows

@@ -1,4 +1,4 @@
-"""export and load_learner: a trained model in one file that predicts elsewhere."""
+"""export and load_learner: a trained model in one file, for predictions in other programs."""
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ KIND, FILE = "learner", "export.safetensors"
 def export(learn: Learner, file: str | Path = FILE) -> None:
     """Write all that predictions need to ``<learn.path>/<file>``: fastai v1's ``learn.export``.
 
-    These are the weights under torch's names, the model, the loss and how new rows are read. There
-    are no training rows, and no pickle: the file is a safetensors file with JSON as metadata.
+    These are the weights under torch's names, the model, the loss and how new rows are encoded. The
+    file has no training rows and no pickle: it is a safetensors file with JSON as metadata.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
     Raises
     ------
     NotExportableError
-        If the data are of a class, or have labels, that a file cannot hold. It is a TypeError.
+        If the class of the data or their labels cannot be exported. It is a TypeError.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    A model or a loss with parts that are not minifast's is left out, by name: ``load_learner``
-    then needs it as an argument.
+    For a model or a loss with parts that are not minifast's, only the name is saved, and
+    ``load_learner`` needs it as an argument.
 
     Examples
     --------
@@ -69,10 +69,11 @@ def _described(thing: Any) -> dict[str, Any]:
 
 def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
                  model: Module | None = None, loss_func: Any = None) -> Any:
-    """Return a learner that predicts, from a file of ``learn.export``: fastai v1's function.
+    """Return a learner for predictions from a file of ``learn.export``: fastai v1's function.
 
     ``learn.predict(row)`` predicts one row; ``learn.data.add_test(df)`` and
-    ``learn.get_preds(DatasetType.Test)`` predict the rows of a frame. There are no training rows.
+    ``learn.get_preds(DatasetType.Test)`` predict the rows of a frame. The learner has no training
+    rows.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If it is damaged or no exported learner, or if the model or the loss has to be given.
+        If the file is damaged or not an exported learner, or if the model or the loss must be
+        given.
     """
     place = Path(path, file)
     arrays, content = read_container(place, KIND)
@@ -117,14 +119,14 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
 
 
 def _made(described: dict[str, Any], given: Any, argument: str, arrays: Any) -> Any:
-    """Return what was given, else what the file describes."""
+    """Return ``given``, or else the object that the file describes."""
     if given is not None:
         return given
     if "known" not in described:
-        raise ValueError(f"it holds no {described['name']}, because {described['why']}; make one "
-                         f"and give it: load_learner(..., {argument}=...)")
+        raise ValueError(f"it holds no {described['name']}, because {described['why']}; create it "
+                         f"and pass it: load_learner(..., {argument}=...)")
     return from_object_json(described["known"], arrays, ())
 
 
-setattr(Learner, "export", export)  # noqa: B010  (a method that this room adds, as fastai's)
+setattr(Learner, "export", export)  # noqa: B010  (this room adds a method of fastai's)
 setattr(DataBunch, "add_test", add_test)  # noqa: B010

@@ -1,4 +1,4 @@
-"""The state of a fit as arrays and JSON: all that decides how it goes on, and its history."""
+"""The state of a fit as arrays and JSON: everything that it needs to continue, and its history."""
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -17,9 +17,9 @@ from .random_state import check_random_state, generators, set_random_state
 KIND = "fit"
 LISTS = ("lrs", "moms", "group_lrs")
 HISTORY = ("val_losses", "metrics", "nb_batches")
-"""Lists of a recorder that are kept as arrays, and those that are kept as JSON."""
+"""LISTS of a recorder are saved as arrays, its HISTORY as JSON."""
 PLACE = ("epoch", "iteration", "num_batch", "passes", "ended")
-"""Where a fit is."""
+"""The position of a fit."""
 
 
 # ---------------------------------------------------------------- out
@@ -40,7 +40,7 @@ def save_fit(path: Path, learn: Any, callbacks: Iterable[Any], smoothener: Any,
     smoothener : SmoothenValue
         The smoothed loss.
     content : mapping
-        Position, random states and what else is to be kept, for JSON.
+        Position, random states and other values to save, of JSON types.
     """
     arrays = {f"model.{name}": array for name, array in learn.model.state_dict().items()}
     arrays |= {f"opt.{name}": array for name, array in learn.optimizer.state_dict().items()}
@@ -63,9 +63,9 @@ def _as_tensor(loss: Any) -> Tensor:
 
 
 def plain_values(callback: Any) -> dict[str, Any]:
-    """Return the attributes of a callback that are numbers, texts, or lists of these.
+    """Return the attributes of a callback that are numbers, strings, or lists of these.
 
-    Those of a Recorder and a ProgressBar are left out.
+    The result is empty for a Recorder and a ProgressBar.
 
     Examples
     --------
@@ -88,14 +88,14 @@ def _is_plain(value: Any) -> bool:
 
 
 def description(learn: Any, n_epochs: int, callbacks: Iterable[Any]) -> dict[str, Any]:
-    """Return what must be the same when a fit goes on, as JSON.
+    """Return what must be the same when a fit is resumed, as JSON types.
 
     Parameters
     ----------
     learn : Learner
-        The learner, when the fit begins.
+        The learner at the beginning of the fit.
     n_epochs : int
-        The epochs of the fit.
+        The number of epochs.
     callbacks : iterable of Callback
         Its callbacks.
 
@@ -125,7 +125,7 @@ def _text_digest(labels: Iterable[Any]) -> str:
 
 
 class SavedFit:
-    """The state of a fit as it was read from a file and checked; ``restore`` writes it.
+    """The state of a fit, read from a file and checked; ``restore`` copies it into the learner.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class SavedFit:
     Raises
     ------
     CheckpointError
-        If the file is damaged, or of another fit. Nothing has changed then.
+        If the file is damaged or belongs to another fit. In this case nothing changes.
     """
 
     def __init__(self, path: Path, learn: Any, callbacks: Iterable[Any],
@@ -154,7 +154,7 @@ class SavedFit:
         differing = list(_differences(self.content.get("fit"), expected))
         if differing:
             raise CheckpointError(f"{path} is of another fit: {'; '.join(differing)}. Repeat the "
-                                  "call that was stopped, or give this fit another name=")
+                                  "call that was stopped, or name this fit, as in resume='second'")
         self.generators = generators(learn, self.callbacks)
         self._check(path)
 
@@ -173,7 +173,7 @@ class SavedFit:
             raise CheckpointError(f"{path} does not fit this learner: {error}") from error
 
     def _check_kinds(self) -> None:
-        """Raise ValueError if what JSON holds is of another kind than `save_fit` writes."""
+        """Raise ValueError if the JSON has other types than `save_fit` writes."""
         counts = [self.content["n_smooth"], *(self.content["place"][name] for name in PLACE)]
         whole = all(isinstance(n, int) and n >= 0 for n in counts)
         known = len(self.values) == len(self.callbacks) and all(
@@ -185,7 +185,7 @@ class SavedFit:
             raise ValueError("a part of its description is missing or of another kind")
 
     def restore(self, smoothener: Any) -> None:
-        """Put the learner, its callbacks and the generators into the saved state.
+        """Restore the saved state of the learner, its callbacks and the random generators.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class SavedFit:
         set_random_state(self.generators, self.content["random"])
 
     def _show_rows(self) -> None:
-        """Show the rows of the epochs that are done."""
+        """Show the table rows of the completed epochs."""
         if self.content["rows"]:
             recorder = self.learn.recorder
             recorder.table = GrowingTable(recorder.names, self.learn.silent_table)
@@ -219,4 +219,4 @@ def _differences(saved: Any, now: Mapping[str, Any]) -> Iterator[str]:
     for topic, value in now.items():
         there = saved.get(topic) if isinstance(saved, dict) else None
         if there != value:
-            yield f"{topic} {there} there, {value} here"
+            yield f"{topic}: {there} in the file, {value} here"

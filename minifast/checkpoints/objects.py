@@ -1,7 +1,7 @@
 """Models, losses and processors as JSON and arrays, without pickle.
 
-Only classes and functions of minifast are written and read, by their names. Reading runs nothing
-that the file names: an object gets its attributes back, as ``copy`` does it.
+Only classes and functions of minifast are written and read, by their names. Reading calls nothing
+that the file names: the attributes of an object are restored directly, as ``copy`` does.
 """
 from collections.abc import Iterable
 from importlib import import_module
@@ -16,20 +16,20 @@ from .container import from_json, to_json
 
 
 class NotExportableError(TypeError):
-    """Something that is not minifast's own, so that a file cannot hold it."""
+    """A part of a learner that a file cannot hold, because it is not minifast's."""
 
 
 def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
-    """Return an object in what JSON knows; parameters and buffers by the names of their arrays.
+    """Return an object as JSON types, with parameters and buffers as the names of their arrays.
 
     Parameters
     ----------
     value : object
-        A model, a loss, a processor, or what one of these has as an attribute.
+        A model, a loss, a processor, or an attribute of one of these.
     place : str
-        Where it is, for names of arrays and errors; empty for the model.
+        Its path, for the names of arrays and for errors; empty for the model.
     kinds : iterable of type
-        Classes whose objects may occur, besides layers and losses.
+        Classes that may occur, besides layers and losses.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
     Raises
     ------
     NotExportableError
-        If a part is of a class, or a function, that is not minifast's.
+        If a part is a function, or an instance of a class, that is not minifast's.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
 
 
 def _leaf(value: Any, place: str) -> dict[str, Any]:
-    """Return the JSON of what has no objects inside."""
+    """Return the JSON of a value that contains no other objects."""
     if isinstance(value, (Parameter, Buffer)):
         return {"tensor": place, "no_wd": getattr(value, "no_wd", None)}
     if isinstance(value, Categories):
@@ -83,7 +83,7 @@ def _leaf(value: Any, place: str) -> dict[str, Any]:
 def _name_of(thing: Any, place: str) -> str:
     name = f"{thing.__module__}.{thing.__qualname__}"
     if not name.startswith("minifast.") or "<" in name:
-        raise NotExportableError(f"{place or 'the model'} is {name}, which is not of minifast")
+        raise NotExportableError(f"{place or 'the model'} is {name}, which is not part of minifast")
     return name
 
 
@@ -91,31 +91,31 @@ def _labels(index: Any, name: Any) -> list[Any]:
     labels: list[Any] = index.tolist()
     if odd := [label for label in labels if not isinstance(label, (str, bool, int, float))]:
         raise NotExportableError(f"a label of {name!r} is {odd[0]!r}, a {type(odd[0]).__name__}; "
-                                 "numbers and texts can be exported")
+                                 "only numbers and strings can be exported")
     return labels
 
 
 def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
-    """Return the object that `to_object_json` was given.
+    """Return the object that `to_object_json` converted.
 
     Parameters
     ----------
     value : object
-        What it has returned.
+        The result of `to_object_json`.
     arrays : dict of str to array
-        Arrays like the weights and buffers, which are made of zeros.
+        The saved arrays. Weights and buffers get their shapes and types, and zeros.
     kinds : iterable of type
-        Classes whose objects may occur, besides layers and losses.
+        Classes that may occur, besides layers and losses.
 
     Returns
     -------
     object
-        The object. Its random generators are new ones.
+        The object, with new random generators.
 
     Raises
     ------
     ValueError
-        If a class is not one of these.
+        If another class occurs.
     """
     def back(value: Any) -> Any:
         return from_object_json(value, arrays, kinds)
@@ -131,7 +131,7 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
 
 
 def _leaf_back(value: Any, arrays: Arrays) -> Any:
-    """Return what `_leaf` was given."""
+    """Return the value that `_leaf` converted."""
     if "tensor" in value:
         array = np.zeros_like(arrays[value["tensor"]])
         return Buffer(array) if value["no_wd"] is None else Parameter(array, value["no_wd"])
@@ -146,13 +146,13 @@ def _leaf_back(value: Any, arrays: Arrays) -> Any:
 
 
 def _find(name: str) -> Any:
-    """Return what has this name in minifast."""
+    """Return the class or function of minifast with this name."""
     module, _, rest = name.rpartition(".")
     if not name.startswith("minifast."):
-        raise ValueError(f"{name} is not of minifast")
+        raise ValueError(f"{name} is not part of minifast")
     try:
         return getattr(import_module(module), rest)
-    except ImportError:  # a method: the class is before the last point
+    except ImportError:  # a method: the class is before the last dot
         module, _, cls = module.rpartition(".")
         return getattr(getattr(import_module(module), cls), rest)
 
@@ -160,5 +160,5 @@ def _find(name: str) -> Any:
 def _class(name: str, kinds: tuple[type, ...]) -> type:
     found = _find(name)
     if not (isinstance(found, type) and issubclass(found, kinds)):
-        raise ValueError(f"{name} is no class of layers, losses or processors")
+        raise ValueError(f"{name} is not a class of layers, losses or processors")
     return found

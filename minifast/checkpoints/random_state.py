@@ -1,4 +1,4 @@
-"""All random generators that a fit draws from: their states, in and out."""
+"""The states of all random generators that a fit uses: reading and setting them."""
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from .container import from_json, to_json
 
 
 def generators(learn: Any, callbacks: Iterable[Any] = ()) -> dict[str, np.random.Generator]:
-    """Return the generators of a fit, by where they are.
+    """Return the random generators of a fit by their paths.
 
     They are found as attributes of layers, loaders, their data sets, callbacks and the loss.
 
@@ -58,7 +58,7 @@ def random_state(found: Mapping[str, np.random.Generator]) -> dict[str, Any]:
 
 
 def set_random_state(found: Mapping[str, np.random.Generator], states: Mapping[str, Any]) -> None:
-    """Set all generators to what `random_state` has returned.
+    """Set all generators to states that `random_state` returned.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def set_random_state(found: Mapping[str, np.random.Generator], states: Mapping[s
 
 
 def check_random_state(found: Mapping[str, np.random.Generator], states: Mapping[str, Any]) -> None:
-    """Raise an error if `set_random_state` would.
+    """Raise an error if `set_random_state` would raise one.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def check_random_state(found: Mapping[str, np.random.Generator], states: Mapping
     Raises
     ------
     ValueError
-        If there are other generators. A state that a generator does not take raises its errors.
+        If the generators differ. An invalid state raises the error of the generator.
     """
     if others := {*found, "numpy", "python"} ^ {*states}:
         raise ValueError(f"random generators differ: {', '.join(sorted(others))}")

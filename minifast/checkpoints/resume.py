@@ -1,4 +1,4 @@
-"""CheckpointCallback: saves a fit while it runs, and goes on where it was stopped."""
+"""CheckpointCallback: saves a fit while it runs, and resumes it where it was stopped."""
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -11,41 +11,41 @@ from .random_state import generators, random_state, set_random_state
 
 
 class CheckpointCallback(LearnerCallback):
-    """Save a fit every few epochs or batches, so that it can go on after it was stopped.
+    """Save a fit every few epochs or batches, so that it can be resumed.
 
-    A checkpoint holds weights, the optimizer's state, the place in the schedule, all random
-    generators and the history of the recorder. With ``resume=True`` the same call of ``fit`` or
-    ``fit_one_cycle``, on a learner that was made in the same way, goes on after the last
-    checkpoint, and ends with the same bytes as if it had not been stopped. Without a checkpoint
-    it begins at the beginning; after a fit that came to its end, it loads what that has left.
-    ``learn.validate`` and ``learn.lr_find`` neither read nor write it.
+    A checkpoint holds the weights, the optimizer's state, the position in the schedule, all random
+    generators and the history of the recorder. With ``resume=True``, the same call of ``fit`` or
+    ``fit_one_cycle``, on a learner that was created in the same way, continues after the last
+    checkpoint, and ends with the same bytes as if it had not been stopped. Without a checkpoint,
+    the fit starts from the beginning; if the fit is already complete, the call loads its result.
+    ``learn.validate`` and ``learn.lr_find`` neither read nor write checkpoints.
 
     Parameters
     ----------
     learn : Learner
         The learner that is trained.
     every : int
-        How often to save: after as many epochs or batches. The end of the fit is always saved.
+        The number of epochs or batches between saves. The end of the fit is always saved.
     unit : {'epoch', 'batch'}
-        What ``every`` counts.
+        The unit of ``every``.
     name : str or Path
         Name of the checkpoint, as for ``learn.save``. Each fit of a program needs another name.
     resume : bool
-        Whether to go on from the checkpoint, if there is one.
+        Whether to continue from the checkpoint, if there is one.
 
     Raises
     ------
     ValueError
-        If ``every`` is no whole number from 1 on, or ``unit`` is something else; when a fit
-        begins, if this learner has come to the end of a fit of this name before.
+        If ``every`` is not a positive integer, or ``unit`` is something else; when a fit begins,
+        if this learner has already completed a fit of this name.
     CheckpointError
-        When a fit begins, if the checkpoint is damaged or is one of another fit. Nothing has
-        changed then.
+        When a fit begins, if the checkpoint is damaged or belongs to another fit. In this case
+        nothing changes.
 
     Notes
     -----
-    On the fast path, the state of embeddings is brought up to date whenever a checkpoint is
-    written. This rounds, so results depend on ``every`` in the last digits.
+    On the fast path, deferred embeddings are materialized whenever a checkpoint is written. This
+    rounds, so the last digits of results depend on ``every``.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class CheckpointCallback(LearnerCallback):
     >>> often = partial(CheckpointCallback, every=500, unit="batch")  # for callback_fns=[...]
     """
 
-    _order = 1000  # after all others, so that a checkpoint holds what they have done
+    _order = 1000  # after all others, so that a checkpoint includes their changes
 
     def __init__(self, learn: Any, every: int = 1, unit: str = "epoch", name: Any = "fit",
                  resume: bool = False) -> None:
@@ -79,8 +79,8 @@ class CheckpointCallback(LearnerCallback):
         self.generators = generators(self.learn, self.callbacks)
         self.fit = description(self.learn, n_epochs, self.callbacks)
         if self.resume and self.path in self.ended:
-            raise ValueError(f"this learner has come to the end of the fit {self.name!r}; give the "
-                             "next one another name=, or resume=False to train again")
+            raise ValueError(f"this learner has already completed the fit {self.name!r}; give the "
+                             "next one another name, or pass resume=False to train again")
         if self.resume and self.path.is_file():
             return self._go_on(SavedFit(self.path, self.learn, self.callbacks, self.fit))
         return None
@@ -121,7 +121,7 @@ class CheckpointCallback(LearnerCallback):
             self._save(epoch + 1, iteration, 0, ended)
         if ended:
             self.ended.add(self.path)
-        return {"stop_training": ended}  # a fit that goes on makes fewer passes
+        return {"stop_training": ended}  # a resumed fit needs fewer passes
 
     def on_train_end(self) -> None:
         if isinstance(rest := self.learn.data.train_dl, RestOfEpoch):
@@ -136,23 +136,23 @@ class CheckpointCallback(LearnerCallback):
         self._restart()
 
     def _restart(self) -> None:
-        """Let the fast path begin anew, so that it takes the same way after a save and a load."""
+        """Restart the fast path, so that it computes the same after a save as after a load."""
         restart = getattr(self.learn.optimizer, "restart", None)
         if restart is not None:
             restart()
 
 
 class RestOfEpoch:
-    """A training loader in the middle of its epoch; it puts the loader back when it is passed over.
+    """A training loader in the middle of an epoch; iterating restores the original loader.
 
     Parameters
     ----------
     data : DataBunch
-        The data, whose training loader it stands for.
+        The data, whose training loader it replaces.
     found : dict of str to Generator
         The random generators.
     n : int
-        How many batches were done.
+        The number of completed batches.
     at_epoch, now : dict
         The states of the generators when the epoch began, and after the n batches.
     """
@@ -178,7 +178,7 @@ class RestOfEpoch:
 
 
 def resuming(learn: Any, callbacks: Sequence[Any], resume: bool | str) -> list[CheckpointCallback]:
-    """Let the CheckpointCallback among ``callbacks`` resume, or return a new one that does.
+    """Set ``resume`` of the CheckpointCallback in ``callbacks``, or return a new one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an exported learner keeps of its data: how to read new rows, and no row."""
+"""The data of an exported learner: how to encode new rows, without any training rows."""
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from .objects import NotExportableError, from_object_json, to_object_json
 
 
 def _tabular() -> Any:
-    """Return the class of tables, whose room may have been removed."""
+    """Return TabularDataBunch, or an empty tuple if its room was removed."""
     try:
         from ..tabular import TabularDataBunch
     except ImportError:
@@ -22,14 +22,14 @@ def _tabular() -> Any:
 
 
 def _kinds() -> tuple[type, ...]:
-    """Return the classes of the parts that a TabularDataBunch is made of."""
+    """Return the classes of the parts of a TabularDataBunch."""
     from ..tabular.processors import TabularProc, TabularProcessor
     from ..tabular.targets import CategoryList, FloatList
     return TabularProc, TabularProcessor, FloatList, CategoryList
 
 
 def data_to_json(data: DataBunch) -> dict[str, Any]:
-    """Return how new rows become batches, for JSON.
+    """Return a description of how new rows become batches, as JSON types.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     Raises
     ------
     NotExportableError
-        If a class is not known here.
+        If the data are of another class.
     """
     if type(data) is CollabDataBunch:
         return {"kind": "collab", "rating_name": data.rating_name, "categories": [
@@ -56,12 +56,12 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     if type(data) is DataBunch:
         return {"kind": "arrays", "c": data.c, "classes": None if data.classes is None else
                 to_json(list(data.classes))}
-    raise NotExportableError(f"the data are a {type(data).__name__}; export knows CollabDataBunch, "
-                             "TabularDataBunch and DataBunch")
+    raise NotExportableError(f"the data are a {type(data).__name__}; export needs CollabDataBunch, "
+                             "TabularDataBunch or DataBunch")
 
 
 def data_from_json(content: dict[str, Any], path: Path) -> Any:
-    """Return data without rows from what `data_to_json` has returned.
+    """Return data without rows from the result of `data_to_json`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
     Returns
     -------
     DataBunch
-        The data; ``add_test`` gives them rows to predict.
+        The data; ``add_test`` adds rows to predict.
     """
     if content["kind"] == "arrays":
         return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
@@ -111,7 +111,7 @@ def _table(content: dict[str, Any], path: Path) -> Any:
 
 
 def add_test(data: Any, test: Any, bs: int = 64) -> Any:
-    """Make the test loader of rows to predict: fastai v1's ``data.add_test``.
+    """Add a test loader with rows to predict: fastai v1's ``data.add_test``.
 
     ``learn.get_preds(DatasetType.Test)`` returns the predictions.
 
@@ -120,8 +120,8 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
     data : CollabDataBunch or TabularDataBunch
         The data.
     test : pandas.DataFrame (n, ...)
-        The rows, with the columns of the inputs. Labels that are not in the training rows are read
-        as missing.
+        The rows, with the columns of the inputs. Labels that are not in the training rows count as
+        missing.
     bs : int
         Rows in a batch.
 
@@ -143,8 +143,8 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
     elif isinstance(data, _tabular()):
         x, dtype = data.processor.apply(test), data.train_dl.dataset.y.dtype
     else:
-        raise TypeError(f"rows of a frame are for data of ratings or tables, not for a "
-                        f"{type(data).__name__}; give it test_dl= when it is made")
+        raise TypeError(f"add_test() needs data of ratings or tables, not a "
+                        f"{type(data).__name__}; pass test_dl= when you create the data")
     rows = ArrayDataset(x, np.zeros(len(test), dtype)).to(data.device)
     data.test_dl = DataLoader(rows, bs, seed=0)
     return data

@@ -168,12 +168,12 @@ class DataBunch:
         Raises
         ------
         ValueError
-            If there is none, such as no test set.
+            If there is no such loader, for example no test set.
         """
         found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
             raise ValueError(f"this bunch has no {ds_type.name} set: {ds_type.name.lower()}_dl is "
-                             "None; give the rows when you make it, a test set with test=")
+                             "None; pass the rows when you create it, a test set as test=")
         return found
 
     def batches(self, dl: Batches) -> Iterator[Batch]:

@@ -52,10 +52,10 @@ class CollabDataBunch(DataBunch):
         user_name, item_name, rating_name : str, optional
             The columns; by default the first, second and third.
         test : pandas.DataFrame, optional
-            Users and items to predict ratings for. Its ratings, if it has them, are the targets of
-            `test_dl`; without them targets are NaN.
+            Users and items to predict ratings for. Its ratings, if there are any, are the targets
+            of `test_dl`; otherwise the targets are NaN.
         seed : int, optional
-            Seed of the split, see `random_split`, and of the order of training rows.
+            Seed of the split (see `random_split`) and of the order of training rows.
         path : str or Path
             Folder for checkpoints.
         bs, val_bs : int
@@ -63,7 +63,7 @@ class CollabDataBunch(DataBunch):
         device : str, optional
             Where the batches are; by default the current device.
         valid_idx : iterable of int, optional
-            Positions of the rows to validate on, for a given split instead of a random one.
+            Positions of the validation rows, if the split is given instead of random.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class CollabDataBunch(DataBunch):
         train, valid : ArrayDataset
             Inputs [users, items] and targets, all (n,).
         test : pandas.DataFrame, optional
-            Users and items to predict ratings for, perhaps with their ratings.
+            Users and items to predict ratings for, with or without their ratings.
         **kwargs
             Arguments of `DataBunch.create`.
 
@@ -245,8 +245,8 @@ def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: st
              for name, default in zip(wanted, columns, strict=False)]
     check_columns(columns, names, where)
     if twice := [name for name in names if [*names, *columns].count(name) > 2]:
-        raise ValueError(f"{where}column {twice[0]!r} is named twice: user, item and rating are "
-                         f"{names}, of the columns {columns}; give each a name of its own")
+        raise ValueError(f"{where}column {twice[0]!r} occurs twice: user, item and rating are "
+                         f"{names}, of the columns {columns}; give each a different name")
     return names
 
 

@@ -18,7 +18,7 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
     valid_pct : float
         Share of the rows to validate on, in [0, 1).
     seed : int, optional
-        Seed of the draw; without it, NumPy's global generator goes on from its state.
+        Seed of the split; without it, the rows are drawn from NumPy's global generator.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
     Notes
     -----
     The same seed draws the same rows as fastai v1's ``split_by_rand_pct``, which seeds NumPy's
-    global generator. Here that one is left alone, so that splits in several threads do not meet.
+    global generator. Here a seed does not change that generator, so splits in several threads do
+    not affect each other.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def random_split(n: int, valid_pct: float = .2, seed: int | None = None) -> tupl
 
 
 def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
-    """Split ``n`` rows into training and validation rows, of which the latter are given.
+    """Split ``n`` rows into training rows and the given validation rows.
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     Raises
     ------
     TypeError
-        If positions are not whole numbers.
+        If positions are not integers.
     ValueError
-        If one is out of range or comes twice, or no row is left to train on.
+        If a position is out of range or occurs twice, or if no row is left to train on.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def split_by_idx(n: int, valid_idx: Iterable[int]) -> tuple[Rows, Rows]:
     """
     valid = np.asarray(list(valid_idx))
     if len(valid) and valid.dtype.kind not in "iu":
-        raise TypeError(f"valid_idx are positions of rows, got {valid.tolist()[0]!r}; turn a mask "
+        raise TypeError(f"valid_idx must be positions, got {valid.tolist()[0]!r}; turn a mask "
                         "into positions with np.flatnonzero(mask)")
     if len(wrong := valid[(valid < 0) | (valid >= n)]):
         raise ValueError(f"valid_idx has {wrong[0]}; positions go from 0 to {n - 1}")

@@ -50,7 +50,7 @@ def csv_chunks(file: Any, rows: int = CHUNK, **kwargs: Any) -> "Generator[pd.Dat
 
 
 def _next(reader: Any) -> "pd.DataFrame | None":
-    """Return the next chunk. A warning that fields of long rows are lost is an error."""
+    """Return the next chunk; raise an error where pandas would drop fields of long rows."""
     from pandas.errors import ParserWarning
     with catch_warnings():
         simplefilter("error", ParserWarning)
@@ -106,28 +106,28 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
 
 @contextmanager
 def named_errors(file: Any, hint: str, *more: type[Exception]) -> Iterator[None]:
-    """Within this, an error in reading becomes a ValueError that names the file.
+    """Turn errors of readers within this context into a ValueError that names the file.
 
     Parameters
     ----------
     file : path or file object
         The file.
     hint : str
-        What to do.
+        Advice for the user.
     *more : type
         Other errors that only a damaged file can cause.
 
     Raises
     ------
     ValueError
-        If a reader finds that the file is damaged. FileNotFoundError stays what it is.
+        If a reader finds that the file is damaged. A FileNotFoundError is not changed.
 
     Examples
     --------
-    >>> with named_errors("ratings.csv.gz", "get it anew"):
+    >>> with named_errors("ratings.csv.gz", "get it again"):
     ...     raise EOFError("the end is missing")
     Traceback (most recent call last):
-    ValueError: ratings.csv.gz cannot be read (the end is missing); get it anew
+    ValueError: ratings.csv.gz cannot be read (the end is missing); get it again
     """
     try:
         yield
@@ -139,7 +139,7 @@ def named_errors(file: Any, hint: str, *more: type[Exception]) -> Iterator[None]
 
 
 def _readers_errors() -> tuple[type[Exception], ...]:
-    """Return what pandas, pyarrow and decompressors raise for damaged files."""
+    """Return the errors of pandas, pyarrow and decompressors for damaged files."""
     from lzma import LZMAError
     from tarfile import TarError
     from zipfile import BadZipFile

@@ -44,7 +44,7 @@ class _Archive(NamedTuple):
     folder: str
     files: tuple[str, ...]
     most: int
-    """The most bytes that it may unpack to."""
+    """The maximum size in bytes of the unpacked files."""
 
 
 N_RATINGS = 100_000
@@ -135,8 +135,8 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     Raises
     ------
     ValueError
-        If `row_order` is neither of the two; if a file is damaged or cut short, or has another
-        form; if a movie has no title, or two; without `path`, if there are not 100 000 ratings.
+        If `row_order` is neither of the two; if a file is damaged, truncated or of another form;
+        if a movie has no title or two titles; without `path`, if there are not 100 000 ratings.
     DataNotFoundError
         If a file is missing. It is a FileNotFoundError.
 
@@ -173,22 +173,22 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     return ratings.merge(movies, on="movieId")
 
 
-AGAIN = "remove the folder and call untar_data(URLs.ML_100k), which gets it anew, or read files " \
+AGAIN = "remove the folder and call untar_data(URLs.ML_100k) to get it again, or read files " \
         "of another form with pandas.read_csv"
 
 
 def _table(file: Path, columns: dict[str, str], **kwargs: Any) -> pd.DataFrame:
-    """Read a file of MovieLens, whose columns have these names and types."""
+    """Read a file of MovieLens with columns of these names and types."""
     import pandas as pd
     types = dict(enumerate(columns.values()))
-    with named_errors(file, AGAIN), np.errstate(invalid="ignore"):  # pandas finds inf by itself
+    with named_errors(file, AGAIN), np.errstate(invalid="ignore"):  # pandas reports inf itself
         content = file.read_bytes()
         if not content.endswith((b"\n", b"\r")):
-            raise ValueError("its last line is cut short")
+            raise ValueError("its last line is truncated")
         table: pd.DataFrame = pd.read_csv(BytesIO(content), header=None, dtype=types,
                                           quoting=QUOTE_NONE, keep_default_na=False, **kwargs)
         if table.shape[1] != len(columns) or (table.isna() | table.isin([""])).to_numpy().any():
-            raise ValueError(f"a line has not the fields {', '.join(columns)}")
+            raise ValueError(f"a line does not have the fields {', '.join(columns)}")
     table.columns = pd.Index(columns)
     return table
 

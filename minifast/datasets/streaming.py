@@ -151,7 +151,7 @@ class LabelColumn:
         Raises
         ------
         ValueError
-            If there are floats so large that not every whole number is one.
+            If there are floats above 2^53, which do not represent every integer.
         """
         codes = take(np.asarray(self._codes), order)
         del self._codes[:]

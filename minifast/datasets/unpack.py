@@ -1,4 +1,4 @@
-"""Zip archives that are checked before anything of them is written."""
+"""Unpacking zip archives that are checked before anything is written."""
 import stat
 import struct
 import zlib
@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 ENTRY = 46
-"""The fewest bytes of a member in an archive's directory."""
+"""The smallest size in bytes of a member's entry in the archive's directory."""
 LONGEST = 100
-"""The most characters of a name, with its folders; some systems have 260 for a whole path."""
+"""The maximum length of a name with its folders; some systems limit whole paths to 260."""
 BROKEN = (ValueError, RuntimeError, EOFError, KeyError, IndexError, OverflowError, struct.error,
           zlib.error)
-"""What zipfile raises for broken archives, besides BadZipFile."""
+"""The errors that zipfile raises for broken archives, besides BadZipFile."""
 
 
 def unpack(file: Path, into: Path, folder: str, most: int) -> None:
@@ -25,11 +25,11 @@ def unpack(file: Path, into: Path, folder: str, most: int) -> None:
     file : Path
         The archive.
     into : Path
-        Where the folder is to be.
+        The place for the folder.
     folder : str
         The name of the folder.
     most : int
-        The most bytes that the archive may unpack to.
+        The maximum size in bytes of the unpacked files.
 
     Raises
     ------
@@ -59,16 +59,16 @@ def unpack(file: Path, into: Path, folder: str, most: int) -> None:
 
 
 def fault(members: Sequence[ZipInfo], folder: str, most: int) -> str:
-    """Return why an archive with these members is not unpacked; an empty string if it is.
+    """Return why an archive with these members is refused; an empty string if it is not.
 
     Parameters
     ----------
     members : sequence of ZipInfo
-        What the archive holds.
+        The members of the archive.
     folder : str
-        The folder in which all of it should be.
+        The folder that must contain all of them.
     most : int
-        The most bytes that it may unpack to.
+        The maximum size in bytes of the unpacked files.
 
     Returns
     -------
@@ -94,15 +94,15 @@ def fault(members: Sequence[ZipInfo], folder: str, most: int) -> str:
 
 
 def _fault(member: ZipInfo, folder: str) -> str:
-    """Return what is wrong with a member by itself."""
+    """Return what is wrong with one member."""
     name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
     if name != member.orig_filename or len(name) > LONGEST or set(name) & set("\\:"):
-        return f"{member.orig_filename!r} is a name that not all systems have"
+        return f"{member.orig_filename!r} is a name that not all systems allow"
     if name.rstrip("/").split("/") != [*PurePosixPath(name).parts] or ".." in name.split("/") \
             or not name.startswith(f"{folder}/"):
         return f"{name!r} lies outside of {folder!r}"
     if kind not in (0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG):
         return f"{name!r} is neither a file nor a folder"
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        return f"{name!r} is compressed in another way than deflate"
+        return f"{name!r} is compressed by another method than deflate"
     return f"{name!r} is encrypted" if member.flag_bits & 1 else ""

@@ -84,7 +84,7 @@ class Accelerator:
             raise
 
     def restart(self) -> None:
-        """Leave and enter again. What follows depends on weights and state alone."""
+        """Leave and enter again, so that what follows depends only on weights and state."""
         self.ctrl_c.busy += 1
         try:
             self.leave()
@@ -132,7 +132,7 @@ class Accelerator:
             layer.__class__ = type(layer).__bases__[1]  # Borrowed is the first
             del vars(layer)["owner"]
         for flats in self.flats:
-            while flats:  # after an error it goes on where it was
+            while flats:  # a call after an error continues where the last one stopped
                 flats[-1][0].release(self.states)
                 flats.pop()
         self.active, self.flats = False, []
@@ -140,9 +140,10 @@ class Accelerator:
             self.wait = PATIENCE
 
     def step(self) -> None:
-        """Make the optimizer's step, in fast form unless somebody has just asked for the state.
+        """Make the optimizer's step, in fast form unless the state was read recently.
 
-        After an error everything is in ordinary form; each weight is as before or after the step.
+        After an error, everything is in ordinary arrays, and each weight has its value from before
+        or after the step.
         """
         self.ctrl_c.busy += 1
         try:
@@ -159,7 +160,7 @@ class Accelerator:
             self.wait = 0
         if not self.active and self.wait:
             self.wait -= 1
-            self.opt.interrupted = False  # the plain step takes care of that
+            self.opt.interrupted = False  # the plain step sets it
             self.plain.step(self.opt)
             return
         if not self.active:
@@ -192,7 +193,7 @@ class AcceleratedOptimizer(Optimizer):
     def step(self) -> None:
         """Update all trainable parameters from their gradients.
 
-        In a loop without a learner, Ctrl-C is taken here.
+        In a loop without a learner, this raises the KeyboardInterrupt of a Ctrl-C.
         """
         if self.interrupted:
             self.check_complete()
@@ -207,7 +208,7 @@ class AcceleratedOptimizer(Optimizer):
         self.accelerator.zero_grad()
 
     def restart(self) -> None:
-        """Go on as after the beginning of a fit, to the bit."""
+        """Continue as at the beginning of a fit, with the same bits."""
         self.accelerator.restart()
 
     @property
@@ -251,8 +252,8 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
     are updated at these rows only (docs/lazy.md). Reading ``p.data``, ``p.grad`` or the
     optimizer's state gives the true values at any time. An array that is kept across steps may
     hold other numbers in between, so read it anew. At the end, also after an error or Ctrl-C,
-    everything is in ordinary arrays, as of the last complete step. In a loop without a learner
-    the first Ctrl-C is taken at the end of the next ``step``, a second one at once.
+    everything is in ordinary arrays, as of the last complete step. In a loop without a learner,
+    the first Ctrl-C takes effect at the end of the next ``step``, a second one at once.
 
     Optimizers with steps of their own, and subclasses that step in their own way, run as they
     are.

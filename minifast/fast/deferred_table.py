@@ -40,9 +40,9 @@ SMALL = 1e-28
 class DeferredTable:
     """The deferred form of a store; in use while ``store.deferred`` is this object.
 
-    z, u and r are kept in the arrays of w, m and v. Whatever error interrupts a method, the
-    weights can still be materialized: chunks change as a whole, those in deferred form are known,
-    and a step keeps what it changes until it is complete.
+    z, u and r are kept in the arrays of w, m and v. After an error in any method, the weights can
+    still be materialized: each chunk is converted completely or not at all, the chunks in
+    deferred form are known, and a step keeps the old values until it is complete.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class DeferredTable:
 
     def _throughout(self, parts: Iterable[tuple[int, int]], work: Callable[..., None],
                     deferred: bool) -> None:
-        """Change chunks of z, u, r with ``work``, each as a whole, to or from the deferred form."""
+        """Convert chunks with ``work`` to or from the deferred form, each completely or not."""
         flat = [a.reshape(-1) for a in self.arrays]
         done, undone = self.in_form.add, self.in_form.discard
         if not deferred:
@@ -121,7 +121,7 @@ class DeferredTable:
     def materialize(self) -> None:
         """Change to the dense form: weights and state as the dense optimizer has them.
 
-        After an error in a step, weights are those before the step.
+        After an error in a step, the weights are those from before the step.
         """
         finish()
         if self.undo is not None:
@@ -327,7 +327,7 @@ class DeferredTable:
         self.touched = None if c else rows
 
     def _renormalize(self) -> None:
-        """Multiply products that have become small into the arrays, each in one statement."""
+        """Multiply products that have become small into the arrays, one statement for each."""
         if self.a < .001:
             self.arrays[0][...], self.a = self.arrays[0] * self.a, 1.
         if self.c < SMALL:

@@ -40,7 +40,7 @@ class Chunk(dict[str, Array]):
         return part
 
     def step(self, steps: Sequence[Step], hypers: Mapping[str, float]) -> None:
-        """Apply the optimizer's steps to this chunk, all of them or, after an error, none.
+        """Apply all steps of the optimizer to this chunk, or none if one of them fails.
 
         Parameters
         ----------

@@ -70,7 +70,7 @@ def fewest(weights: Array, nodes: Array, error: float, most: int) -> Array:
     Returns
     -------
     array (rows,)
-        Between 1 and ``most``; ``most + 1`` where that many are not accurate enough.
+        From 1 to ``most``; ``most + 1`` where ``most`` nodes are not accurate enough.
 
     Examples
     --------

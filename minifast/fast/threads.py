@@ -91,10 +91,10 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], most: int = 1 
 
 
 def finish() -> None:
-    """Wait for the threads that work for the last ``for_each`` of this thread.
+    """Wait for the helper threads of the last ``for_each`` in this thread.
 
-    An error or Ctrl-C between two lines of ``for_each`` may have left them behind, so whoever puts
-    things right after an error calls this first.
+    An error or Ctrl-C within ``for_each`` may leave them running, so call this before you restore
+    anything after an error.
 
     Examples
     --------

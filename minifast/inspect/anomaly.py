@@ -18,23 +18,23 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class AnomalyError(FloatingPointError):
-    """An operation or a derivative rule that turned finite numbers into NaN or infinity."""
+    """An operation or a derivative rule that produced NaN or infinity from finite numbers."""
 
 
 class detect_anomaly:  # noqa: N801  (torch's name)
-    """Context manager that examines every recorded operation; slow, for looking for a fault.
+    """Context manager that examines every recorded operation. It is slow; use it for debugging.
 
-    The error names the operation and the line of your code that ran it if
+    An error names the operation and the line of your code that ran it if
 
-    - an operation, or its derivative rule, makes a NaN or an infinity of finite numbers, or
-    - an array that a derivative rule reads was changed in place between the forward and the
-      backward pass, in whatever way. The two lines between which it happened are named too.
+    - an operation or its derivative rule produces NaN or infinity from finite numbers, or
+    - an array that a derivative rule reads was changed in place, by any means, between the forward
+      and the backward pass. The error also names the two lines between which this happened.
 
     Notes
     -----
-    The counterpart of ``torch.autograd.detect_anomaly``. Copies of all saved arrays are kept, and
-    compared at every operation. Operations that are not recorded (``no_grad``, constants) are not
-    examined.
+    The counterpart of ``torch.autograd.detect_anomaly``. It keeps copies of all saved arrays and
+    compares them at every operation. Operations that are not recorded (``no_grad``, constants)
+    are not examined.
 
     Examples
     --------
@@ -79,12 +79,12 @@ class _ExaminedNode(Node):
         if not _finite(self.output):
             wrong = [i for i, a in enumerate(self.arrays) if not _finite(a)]
             if not wrong:
-                raise AnomalyError(f"'{self.op.name}' made the first NaN or infinity of finite "
-                                   f"inputs at {self.line}")
+                raise AnomalyError(f"'{self.op.name}' made the first NaN or infinity from "
+                                   f"finite inputs at {self.line}")
             if _has_nan(self.output):
                 raise AnomalyError(f"'{self.op.name}' got NaN or infinity as input {wrong[0]} at "
-                                   f"{self.line}; nothing recorded made it, so look at where this "
-                                   "input comes from")
+                                   f"{self.line}; no recorded operation produced it, so find out "
+                                   "where this input comes from")
 
     def look(self, where: str) -> None:
         """Mark the arrays that have changed since the last look, unless they are marked already."""
@@ -97,13 +97,13 @@ class _ExaminedNode(Node):
                 self.where = where
 
     def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
-        """As every node, after a comparison of all arrays with their copies."""
+        """Compare all arrays with their copies, then do as every node does."""
         self.anomaly.look()
         try:
             for x, dx in super().gradients(g, create_graph):
                 if not _finite(dx) and _finite(g):
                     raise AnomalyError(f"the derivative rule of '{self.op.name}' made the first "
-                                       "NaN or infinity of a finite gradient; the operation ran "
+                                       "NaN or infinity from a finite gradient; the operation ran "
                                        f"at {self.line}")
                 yield x, dx
         except ChangedArrayError as error:
@@ -114,7 +114,7 @@ class _ExaminedNode(Node):
 
 
 def user_line() -> str:
-    """Return the line of the caller's code that led here, the last one outside of minifast.
+    """Return the innermost line of code outside minifast that led here.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def _is_array(x: Any) -> bool:
 
 
 def _values(x: Any) -> Any:
-    """The numbers of a tensor, of a sparse gradient or of an array, on the host."""
+    """Return the numbers of a tensor, a sparse gradient or an array on the host."""
     x = x.data if isinstance(x, Tensor) else getattr(x, "values", x)
     return transfer(x, "cpu") if _is_array(x) and not isinstance(x, np.generic) else x
 
@@ -150,6 +150,6 @@ def _has_nan(x: Any) -> bool:
 
 
 def _equal(array: Array, copy: Array) -> bool:
-    """Whether two arrays hold the same bytes; NaN is equal to itself."""
+    """Return whether two arrays hold the same bytes, so that NaN equals NaN."""
     here, there = (np.ascontiguousarray(_values(a)) for a in (array, copy))
     return here.tobytes() == there.tobytes()

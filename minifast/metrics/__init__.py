@@ -1,4 +1,4 @@
-"""Metrics: numbers for the table of a fit, for predicted values and for classes."""
+"""Metrics of regression and classification, for the table of a fit."""
 from .classification import accuracy as accuracy
 from .classification import accuracy_thresh as accuracy_thresh
 from .classification import error_rate as error_rate

@@ -1,4 +1,4 @@
-"""Metrics of predicted classes."""
+"""Metrics of classification."""
 from ..autograd import Tensor
 from .regression import flat_pair
 

@@ -1,4 +1,4 @@
-"""Metrics of predicted numbers."""
+"""Metrics of regression."""
 from collections.abc import Callable
 
 from ..autograd import ShapeError, Tensor, cat
@@ -7,7 +7,7 @@ from ..train import Metric
 
 
 def flat_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return predictions and targets as two axes of one length.
+    """Return predictions and targets, flattened to the same length.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def flat_pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     ShapeError
-        If there are more of one than of the other.
+        If their numbers of elements differ.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from .init import Seed, normal_, trunc_normal_
 from .module import Module, Parameter
 
 checking: ContextVar[bool] = ContextVar("checking", default=False)
-"""Whether ids are checked on a GPU too, which has to be waited for."""
+"""Whether ids are also checked on a GPU, which requires a synchronization."""
 
 
 class Embedding(Module):

@@ -32,7 +32,7 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
 
 
 def as_floats(x: Tensor) -> Tensor:
-    """Return a tensor of whole numbers as float32; the difference of two uint8 would overflow.
+    """Convert integers to float32, because the difference of two uint8 would overflow.
 
     Examples
     --------

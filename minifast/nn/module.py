@@ -131,13 +131,13 @@ class Module:
                     self._warn_of_hidden(f"{type(module).__name__}.{name}", value)
 
     def _warn_of_hidden(self, name: str, held: Any) -> None:
-        """Warn of modules and parameters in a list or dict, where nothing finds them."""
+        """Warn about modules and parameters that are hidden in a list or dict."""
         items = held.values() if isinstance(held, dict) else held
         if hidden := [x for x in items if isinstance(x, (Module, Parameter))]:
             known = {id(x) for m in self.modules() for x in (m, *vars(m).values())}
             if any(id(x) not in known for x in hidden):
                 warn(f"{name}, a {type(held).__name__}, hides {type(hidden[0]).__name__}: it is "
-                     "not trained, saved or moved. Use ModuleList, Sequential or an attribute "
+                     "not trained, saved or moved. Use ModuleList, Sequential or one attribute "
                      "for each", stacklevel=4)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -271,7 +271,7 @@ class Module:
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True
                         ) -> tuple[list[str], list[str]]:
-        """Copy weights into this module, after all of them were checked.
+        """Check all weights, then copy them into this module.
 
         Parameters
         ----------
@@ -288,7 +288,7 @@ class Module:
         Raises
         ------
         StateDictError
-            See ``check_state_dict``. No weight changes.
+            As in ``check_state_dict``. In this case no weight changes.
         """
         new, missing, unexpected = self.check_state_dict(state, strict)
         own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
@@ -308,7 +308,7 @@ class Module:
         Returns
         -------
         new : dict of str to ndarray
-            The weights that both sides have, in the types of this module.
+            The weights that both have, converted to the types of this module.
         missing, unexpected : list of str
             Names that ``state`` lacks, and names that this module lacks.
 
@@ -354,7 +354,7 @@ class Module:
 
 
 def _note_layer(error: Exception, module: Module) -> None:
-    """Keep a note at an error that names the layer in which it was raised: its path in `module`."""
+    """Add a note to an error that names the layer that raised it, by its path in `module`."""
     below, path = vars(error).get("raised_in", (None, ""))
     if below is None:
         path = f" ({type(module).__name__}({module.extra_repr()}))"

@@ -55,7 +55,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 
 
 def _of_batch(g: Array, x: Array, mean: Array, var: Array, own: bool) -> tuple[Array, Array]:
-    """Return mean and variance; as functions of x where a gradient is to be differentiated."""
+    """Return mean and variance; if gradients are tensors, compute them from x again."""
     return batch_statistics(x) if own and isinstance(g, Tensor) else (mean, var)
 
 
@@ -110,8 +110,8 @@ class BatchNorm(Module):
     eps : float
         Added to the variance.
     momentum : float, optional
-        How far a batch moves the running statistics, from 0 to 1. With None they are the means
-        over all batches.
+        The share of the new batch in the running statistics, from 0 to 1. With None, they are
+        the averages over all batches.
     """
 
     shapes: tuple[str, ...] = ()

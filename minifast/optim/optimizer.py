@@ -78,8 +78,9 @@ class Optimizer:
     A parameter that does not require a gradient is left alone, to the bit, and its state is
     forgotten. A parameter without a gradient is updated as if its gradient were zero.
 
-    If an error ends a step, each weight is as before or as after that step. The optimizer then
-    refuses to go on until ``clear``, ``load_state_dict`` or ``opt.interrupted = False``.
+    If a step ends in an error, each weight has its value from before or after that step. The
+    optimizer then refuses further steps until you call ``clear`` or ``load_state_dict``, or set
+    ``opt.interrupted = False``.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ class Optimizer:
     state : dict
         The State of each parameter that was updated.
     interrupted : bool
-        Whether an error has ended the last step.
+        Whether the last step ended in an error.
 
     Raises
     ------
@@ -160,7 +161,7 @@ class Optimizer:
         Raises
         ------
         InterruptedStepError
-            If an error has ended the step before.
+            If the previous step ended in an error.
         """
         if self.interrupted:
             self.check_complete()
@@ -175,23 +176,23 @@ class Optimizer:
         self.interrupted = False
 
     def check_complete(self) -> None:
-        """Check that no error has ended the last step.
+        """Check that the last step did not end in an error.
 
         Raises
         ------
         InterruptedStepError
-            If one has.
+            If it did.
         """
         if self.interrupted:
             raise InterruptedStepError(
-                "the last step of this optimizer ended in an error, so weights and state may be of "
-                "two steps; load a checkpoint, forget the state with opt.clear(), or go on with it "
-                "after opt.interrupted = False")
+                "the last step of this optimizer ended in an error, so some weights and state may "
+                "not be updated; load a checkpoint, discard the state with opt.clear(), or keep it "
+                "as it is with opt.interrupted = False")
 
     def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
-        """Apply the steps to one parameter, whose gradient is afterwards as it was.
+        """Apply the steps to one parameter and leave its gradient unchanged.
 
-        If a step fails, the parameter is as before.
+        If a step fails, the parameter is restored.
 
         Parameters
         ----------
@@ -292,13 +293,13 @@ class Optimizer:
         Returns
         -------
         dict of str to ndarray
-            The same names.
+            The arrays, under the same names.
 
         Raises
         ------
         ValueError
             If it belongs to other groups or other trainable parameters, if an array does not hold
-            real numbers, or if a count is not a whole number from 0 on.
+            real numbers, or if a count is not a non-negative integer.
         """
         if misfit := self.misfit(state):
             raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
@@ -332,26 +333,25 @@ class Optimizer:
 
 def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mapping[str, float]
                 ) -> None:
-    """Apply steps to a parameter, all of them or, after an error, none.
+    """Apply all steps to a parameter, or none if one of them fails.
 
-    An array that a step has put in the place of the parameter's (``p.data = ...``) is copied
-    into it.
+    If a step assigns a new array (``p.data = ...``), it is copied into the parameter's own array.
 
     Parameters
     ----------
     steps : sequence of callable
         The steps.
     target : Parameter, or anything with arrays ``data`` and ``grad``
-        What they change.
+        The parameter to update.
     state : dict of str to array
-        What the optimizer keeps for it.
+        The optimizer's state of this parameter.
     hypers : mapping of str to float
         The hyper-parameters.
 
     Raises
     ------
     ShapeError, DeviceError
-        If a step has put an array of another shape, or on another device, there.
+        If a step assigns an array of another shape or on another device.
     """
     data = target.data
     before = data.copy()

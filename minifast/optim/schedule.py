@@ -81,7 +81,7 @@ class Phase:
     Raises
     ------
     ValueError
-        If a value is not finite, or ``annealing_exp`` would have to start or end at 0.
+        If a value is not finite; for ``annealing_exp``, also if one is 0 or the signs differ.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Phase:
                  annealer: Annealer = annealing_linear) -> None:
         if not isfinite(start + end) or (annealer is annealing_exp and start * end <= 0):
             raise ValueError(f"no schedule leads from {start} to {end}; both must be finite, and "
-                             "above 0 for annealing_exp, which goes in equal ratios")
+                             "above 0 for annealing_exp, which interpolates in equal ratios")
         self.length, self.start, self.end, self.annealer = max(1, length), start, end, annealer
 
     def __call__(self, step: int) -> float:
@@ -150,7 +150,7 @@ def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85
     Raises
     ------
     ValueError
-        If a divisor is not above 0, or a rate or momentum is not finite.
+        If a divisor is not positive, or a rate or momentum is not finite.
 
     References
     ----------
@@ -167,7 +167,7 @@ def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85
     last_div = div_factor * 1e4 if final_div is None else final_div
     if not (div_factor > 0 and last_div > 0):
         raise ValueError("the first and the last rate are lr_max / div_factor and lr_max / "
-                         f"final_div; both are above 0, got {div_factor} and {last_div}")
+                         f"final_div; both must be above 0, got {div_factor} and {last_div}")
     rates = [Phase(up, lr_max / div_factor, lr_max, annealing_cos),
              Phase(down, lr_max, lr_max / last_div, annealing_cos)]
     momenta = [Phase(up, *moms, annealing_cos), Phase(down, *moms[::-1], annealing_cos)]

@@ -1,9 +1,9 @@
-"""One BLAS thread: products of matrices are then rounded in the same way for any number of cores.
+"""One BLAS thread, so that matrix products are rounded in the same way for any number of cores.
 
-BLAS divides a large product among its threads, and the shape of a part decides in which order its
-numbers are added. The number of threads mostly belongs to the process, not to a Python thread or a
-learner. So all that ask for one thread share one limit: the first to enter sets it, the last to
-leave restores the number of before, whichever threads these are.
+BLAS divides a large product among its threads, and the order in which the numbers of a part are
+added depends on its shape. Most libraries have one number of threads for the whole process, not
+one for each Python thread or learner. Therefore all contexts share one limit: the first to be
+entered sets it, and the last to be left restores the previous number, in whichever threads.
 """
 import warnings
 from collections.abc import Iterator
@@ -12,21 +12,20 @@ from threading import Lock
 from typing import Any
 
 Numbers = dict[str, tuple[Any, int]]
-"""By file, a BLAS library in this process and a number of threads."""
+"""BLAS libraries of this process with numbers of threads, by file."""
 _lock = Lock()
 _inside: set[object] = set()
-"""One object for each ``one_blas_thread`` that is entered, in any thread."""
+"""One object for each active ``one_blas_thread`` in any thread."""
 _before: Numbers = {}
-"""The numbers of threads when the first of them was entered."""
+"""The numbers of threads when the first of these was entered."""
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Compute products of matrices on one thread, until the end of the ``with`` block.
+    """Compute matrix products on one thread within a ``with`` block.
 
     Afterwards BLAS has as many threads as before, also after an error. Blocks may be nested, and
-    may overlap in several Python threads. Meanwhile the products of the whole process take one
-    thread.
+    may overlap in several Python threads. Until the last one ends, the whole process is limited.
 
     Warns
     -----
@@ -71,20 +70,20 @@ def libraries() -> list[Any]:
 
 
 def _is_per_thread(lib: Any) -> bool:
-    """Whether each Python thread has a number of its own: OpenBLAS where it uses OpenMP."""
+    """Return whether each Python thread has its own number, as in OpenBLAS with OpenMP."""
     return bool(lib.internal_api == "openblas" and lib.threading_layer == "openmp")
 
 
 def _set(lib: Any, n: int) -> None:
-    """Set a number of threads, even if another Python thread has set one before."""
+    """Set the number of threads, even if another Python thread has set it before."""
     _clear_owner(lib)
     lib.set_num_threads(n)
 
 
 def _clear_owner(lib: Any) -> None:
-    """Let any Python thread set the number.
+    """Allow any Python thread to set the number.
 
-    threadpoolctl 3.8 takes it from the first thread only, and ignores the others without a word.
+    threadpoolctl 3.8 accepts it only from the first thread and silently ignores the others.
     """
     if hasattr(lib, "clear_controlling_thread"):
         lib.clear_controlling_thread(force=True)

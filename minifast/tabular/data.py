@@ -70,7 +70,8 @@ class TabularDataBunch(DataBunch):
         classes : iterable, optional
             All classes of the targets.
         test_df : DataFrame, optional
-            Rows to predict. Without their targets, ``test_dl`` has NaN, or -1 for a class.
+            Rows to predict. If they have no targets, those of ``test_dl`` are NaN, or -1 for
+            classes.
         label_cls : {FloatList, CategoryList}, optional
             What targets are; see ``make_targets``.
         **kwargs

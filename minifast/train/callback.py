@@ -53,7 +53,7 @@ class Callback:
                                         f"run; {hint}The events are {', '.join(known)}")
 
     def on_train_begin(self, *args: Any, **state: Any) -> Changes:
-        """Run before the first epoch; can set its ``epoch``, or ``stop_training`` to train none."""
+        """Run before the first epoch; can set its ``epoch``, or ``stop_training`` to skip all."""
 
     def on_epoch_begin(self, *args: Any, **state: Any) -> Changes:
         """Run before the first batch of an epoch."""
@@ -86,8 +86,8 @@ class LearnerCallback(Callback):
     """A callback with access to its learner; fastai v1's ``LearnerCallback``.
 
     The learner keeps it as an attribute with the name of the class in snake case: the Recorder
-    of the last fit is ``learn.recorder``. The callback itself keeps a weak reference only, so a
-    learner that is deleted is free at once.
+    of the last fit is ``learn.recorder``. The callback keeps only a weak reference to the learner,
+    so the memory of a deleted learner is freed immediately.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class LearnerCallback(Callback):
     Raises
     ------
     ValueError
-        If the learner has something else under this name, such as ``learn.save``.
+        If the learner has another attribute of this name, such as ``learn.save``.
     """
 
     def __init__(self, learn: Any) -> None:
@@ -115,7 +115,7 @@ class LearnerCallback(Callback):
         Raises
         ------
         ReferenceError
-            If it was deleted.
+            If the learner was deleted.
         """
         if (learn := self._learn()) is None:
             raise ReferenceError(f"the learner of this {type(self).__name__} was deleted; keep it "
@@ -156,13 +156,13 @@ def listify(x: Any) -> list[Any]:
 
 
 class Metric(Callback):
-    """Base class of metrics that see a whole epoch: ``add`` batches, then return the ``value``.
+    """Base class of metrics over a whole epoch: ``add`` batches, then return the ``value``.
 
-    The title of its column is its attribute ``name``, or else the name of the class.
+    The title of its column is the attribute ``name`` or, without it, the name of the class.
     """
 
     def reset(self) -> None:
-        """Forget the batches of the last epoch."""
+        """Forget the batches of the previous epoch."""
         raise NotImplementedError
 
     def add(self, pred: Tensor, target: Tensor) -> None:
@@ -194,7 +194,8 @@ class Metric(Callback):
 class AverageMetric(Metric):
     """The average of a function of each batch, weighted by rows.
 
-    The average of roots is not the root of an average: that takes an `EpochMetric`.
+    The average of roots is not the root of an average. For such functions, use
+    ``minifast.metrics.EpochMetric``.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ POSITIVE, FRACTION = (0., np.inf), (0., np.nextafter(1, 0))
 BUFFERS = {"running_var": POSITIVE}
 STATE = {"square": POSITIVE, "lr": POSITIVE, "wd": POSITIVE, "eps": POSITIVE, "mom": FRACTION,
          "beta": FRACTION}
-"""The lowest and the highest number that training leaves, by the last part of an array's name."""
+"""The lowest and highest numbers that training can produce, by the last part of a name."""
 
 
 class CheckpointError(StateDictError):
@@ -30,8 +30,9 @@ class CheckpointError(StateDictError):
 def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str, **metadata: str) -> None:
     """Write named arrays; an old file stays until the new one is complete.
 
-    A link stays a link: the file that it leads to is replaced. ``minifast.checkpoints`` waits until
-    the file is on the disk, and removes what killed processes have left beside it.
+    If ``path`` is a symbolic link, the file that it points to is replaced. With
+    ``minifast.checkpoints``, the file is flushed to disk, and leftovers of killed processes are
+    removed.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str, **metadata: st
     kind : str
         The class of the model, kept as metadata.
     **metadata : str
-        More metadata.
+        Additional metadata.
 
     Raises
     ------
@@ -103,7 +104,8 @@ def load_arrays(path: Path) -> Arrays:
 def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
     """Split the arrays of a checkpoint into the model's and the optimizer's, which can be None.
 
-    Names without the prefixes ``model.``, ``opt.`` and ``fit.`` are all taken for a model's.
+    If any name has none of the prefixes ``model.``, ``opt.`` and ``fit.``, all arrays are the
+    model's.
 
     Examples
     --------
@@ -122,7 +124,7 @@ def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
 
 def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, opt: Any = None,
                 state: Arrays | None = None) -> None:
-    """Check all that a checkpoint holds, and change nothing.
+    """Check the contents of a checkpoint without changing anything.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, op
     weights : dict of str to array
         Its new weights and buffers.
     strict : bool
-        Whether there must be exactly the names of the model.
+        Whether the names must be exactly those of the model.
     opt : Optimizer, optional
         The optimizer.
     state : dict of str to array, optional
@@ -142,7 +144,7 @@ def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, op
     Raises
     ------
     CheckpointError
-        If something does not fit, is not finite, or out of range.
+        If something does not fit, is not finite, or is out of range.
     """
     try:
         new, *_ = model.check_state_dict(weights, strict)
@@ -155,9 +157,9 @@ def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, op
 
 def _check_numbers(path: Path, saved: Arrays, new: Arrays, own: Arrays,
                    ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Raise CheckpointError if arrays, or their new types, hold what training cannot leave.
+    """Raise CheckpointError if training cannot produce the arrays, also as converted to ``new``.
 
-    Where the array that is replaced is infinite, as in a mask, the new one may be the same.
+    Where the present array is infinite, as in a mask, the new one may have the same infinity.
     """
     wrong = []
     for name, array in new.items():
@@ -168,7 +170,7 @@ def _check_numbers(path: Path, saved: Arrays, new: Arrays, own: Arrays,
         elif saved[name].dtype.kind != array.dtype.kind:
             wrong.append(f"{name} is of type {saved[name].dtype}")
     if wrong:
-        raise CheckpointError(f"{path} holds what training cannot go on with: {', '.join(wrong)}. "
+        raise CheckpointError(f"training cannot continue from {path}: {', '.join(wrong)}. "
                               "Training had diverged when it was saved, or the file is damaged; "
                               "load an earlier checkpoint")
 
@@ -177,7 +179,7 @@ def _check_numbers(path: Path, saved: Arrays, new: Arrays, own: Arrays,
 
 
 def path_of(learn: Any, file: str | Path) -> Path:
-    """Return where ``save`` and ``load`` have the checkpoint of this name.
+    """Return the path of the checkpoint that ``save`` and ``load`` use for a name.
 
     Parameters
     ----------
@@ -208,8 +210,8 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
          ) -> Path | None:
     """Write a checkpoint to ``<learn.path>/<learn.model_dir>/<file>.safetensors``.
 
-    The old file stays until the new one is complete and on the disk. A model that has diverged can
-    be saved, but `load` refuses it.
+    The old file stays until the new one is complete and on disk. A model that has diverged can be
+    saved, but ``load`` refuses it.
 
     Parameters
     ----------
@@ -245,7 +247,7 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
 def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | None = None) -> Any:
     """Read a checkpoint that ``save`` wrote, or weights in any safetensors file.
 
-    Everything is checked before anything is written, so nothing changes if an error is raised.
+    Everything is checked before anything changes, so an error leaves the learner as it was.
 
     Parameters
     ----------
@@ -269,9 +271,9 @@ def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | Non
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If the file is not a complete checkpoint, does not fit the model, or holds numbers with
-        which training cannot go on, such as NaN; with ``with_opt=True`` also if there is no
-        optimizer state, or it does not fit. It is a StateDictError and a ValueError.
+        If the file is not a complete checkpoint, does not fit the model, or holds numbers from
+        which training cannot continue, such as NaN. With ``with_opt=True``, also if there is no
+        optimizer state or it does not fit. It is a StateDictError and a ValueError.
     ValueError
         If a name such as ``'../x'`` leads out of the model folder.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C during training: taken at the end of a batch, so that no update is half done."""
+"""Ctrl-C during training: delayed until the end of a batch, so that no update is half done."""
 import signal
 import threading
 from types import FrameType
@@ -6,24 +6,24 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """A handler of Ctrl-C for the time of a ``with`` block; use it through ``interrupts``.
+    """A handler of Ctrl-C for the duration of a ``with`` block, which ``interrupts`` returns.
 
-    The first Ctrl-C waits until ``check``, or until the end of the block. A second one raises
+    The first Ctrl-C is delayed until ``check`` or the end of the block. A second one raises
     KeyboardInterrupt at once.
 
     Parameters
     ----------
     install : bool
-        Whether the block installs it. If not, Ctrl-C does what it did before.
+        Whether the block installs the handler. If not, Ctrl-C has its usual effect.
 
     Attributes
     ----------
     waiting : bool
-        Whether a Ctrl-C came since the last check.
+        Whether Ctrl-C was pressed after the last check.
     depth : int
-        How many blocks it serves, one within the other.
+        The number of nested blocks that use the handler.
     busy : int
-        While this is not 0, a second Ctrl-C waits too.
+        While this is not 0, a second Ctrl-C is delayed too.
     """
 
     def __init__(self, install: bool) -> None:
@@ -35,12 +35,12 @@ class Interrupts:
         self.waiting = True
 
     def check(self) -> None:
-        """Take a Ctrl-C that has come since the last check.
+        """Raise the KeyboardInterrupt of a delayed Ctrl-C.
 
         Raises
         ------
         KeyboardInterrupt
-            If there is one.
+            If Ctrl-C was pressed after the last check.
         """
         if self.waiting:
             self.waiting = False
@@ -60,15 +60,15 @@ class Interrupts:
 
 
 def interrupts() -> Interrupts:
-    """Return the handler of Ctrl-C that serves the present thread.
+    """Return the handler of Ctrl-C for the current thread.
 
-    It is the one of the block around, if there is one. In a thread other than the main one, and
-    where the user has installed a handler, it is one that installs nothing.
+    Within another block, this is the handler of that block. Outside the main thread, and where
+    the user has installed a handler, it is one that installs nothing.
 
     Returns
     -------
     Interrupts
-        For a ``with`` statement.
+        A context manager.
 
     Examples
     --------

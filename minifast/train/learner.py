@@ -22,15 +22,15 @@ from .scheduler import OneCycleScheduler
 
 @dataclass(eq=False, kw_only=True)
 class Computing:
-    """How a learner computes, beside v1's fifteen fields.
+    """Fields of a learner that v1 does not have.
 
     Parameters
     ----------
     fast : bool
-        Whether training takes the fast path, see `minifast.fast`; by default ``defaults.fast``.
+        Whether training uses the fast path, see `minifast.fast`; by default ``defaults.fast``.
     reproducible : bool
-        Whether products of matrices use one thread while the learner works, so that results do
-        not depend on how many threads BLAS has; see ``reproducibly``.
+        Whether BLAS uses one thread while the learner works, so that results do not depend on
+        the number of threads; see ``reproducibly``.
     """
 
     fast: bool = field(default_factory=lambda: defaults.fast)
@@ -75,7 +75,7 @@ class Learner(Computing):
     add_time : bool
         Whether the table of a fit has a column for the time.
     fast, reproducible : bool
-        See `Computing`; by keyword only.
+        See `Computing`; keyword-only.
 
     Raises
     ------
@@ -146,16 +146,16 @@ class Learner(Computing):
         callbacks : Callback or list of Callback, optional
             Callbacks of this fit.
         resume : bool or str
-            Whether to save this fit after each epoch, and to go on where the same fit was stopped
-            before; see ``minifast.checkpoints.CheckpointCallback``. A text is the name of the
-            checkpoint.
+            Whether to save this fit after each epoch, and to continue where the same fit was
+            stopped before; see ``minifast.checkpoints.CheckpointCallback``. A string is the name
+            of the checkpoint.
 
         Raises
         ------
         ValueError
             If the training data are less than a batch.
         InterruptedStepError
-            If an error has ended the optimizer's last step.
+            If the optimizer's last step ended in an error.
         """
         rates: Any = self.lr_range(lr)
         decay: Any = self.wd if wd is None else wd
@@ -182,7 +182,7 @@ class Learner(Computing):
         return import_module("minifast.fast").accelerate(self.model, self.optimizer, callbacks)
 
     def reproducibly(self) -> Any:
-        """Return the context in which the learner works: one BLAS thread if it is reproducible."""
+        """Return a context manager: BLAS uses one thread within it if ``reproducible`` is set."""
         return import_module("minifast.reproducible").one_blas_thread() if self.reproducible \
             else nullcontext()
 
@@ -245,10 +245,10 @@ class Learner(Computing):
         tot_epochs : int, optional
             Epochs of the whole cycle, if this fit is a part of it; by default ``cyc_len``.
         start_epoch : int, optional
-            The epoch of the cycle with which this fit begins, counted from 0. The fit ends with
-            the cycle.
+            The epoch of the cycle with which this fit begins, counted from 0. The fit ends when
+            the cycle ends.
         resume : bool or str
-            Whether to go on where this fit was stopped before, see ``fit``.
+            Whether to continue where this fit was stopped before; see ``fit``.
 
         References
         ----------
@@ -338,7 +338,7 @@ class Learner(Computing):
 
     @contextmanager
     def no_bar(self, silent_table: bool = False) -> Iterator[None]:
-        """Show no progress bar within this context, and no table either if ``silent_table``."""
+        """Show no progress bar within this context and, if ``silent_table``, no table."""
         before = self.silent_bar, self.silent_table
         self.silent_bar, self.silent_table = True, silent_table or self.silent_table
         try:

@@ -27,7 +27,7 @@ FLAGS = dict.fromkeys(("stop_epoch", "skip_step", "skip_zero", "skip_bwd"), Fals
 def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
     """Train a learner's model and call ``callbacks`` at each event.
 
-    The first Ctrl-C ends the fit after the batch at hand, a second one at once.
+    The first Ctrl-C ends the fit after the current batch, a second one at once.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _training(on: CallbackHandler, epochs: int, metrics: Sequence[Callback]) -> 
         raise
     finally:
         on("train_end", True, exception=exception)
-        exception = on.state["exception"] = False  # its traceback would keep the learner alive
+        exception = on.state["exception"] = False  # its traceback refers to the learner
 
 
 def forward(model: Module, xb: Any) -> Any:
@@ -333,13 +333,13 @@ class DeviceMemoryError(DeviceError):
 
 @contextmanager
 def on_device(learn: Any) -> Iterator[None]:
-    """Check ids that the device cannot check, explain errors of a full memory, clear gradients.
+    """Check ids if the device does not; after an error, clear gradients and explain full memory.
 
     Parameters
     ----------
     learn : Learner
-        The learner that is trained. After an error or Ctrl-C it can be used again: gradients are
-        cleared, weights and optimizer are those of the last complete step.
+        The learner that is trained. It can be used again after an error or Ctrl-C: gradients are
+        cleared. See ``Optimizer`` for an error within a step.
 
     Raises
     ------
@@ -367,8 +367,8 @@ def on_device(learn: Any) -> Iterator[None]:
 def check_all_ids(learn: Any) -> None:
     """Raise IndexError if an id of the data is out of range for the Embedding that looks it up.
 
-    A GPU does not check ids, it wraps them. So the rows with the smallest and the largest ids of
-    each column pass through the model once for each data set, and wait for the checks.
+    A GPU wraps invalid ids instead of checking them. So the rows with the smallest and the largest
+    ids of each column pass through the model, once for each data set, and each lookup is checked.
     """
     model = learn.model
     token = checking.set(True)

@@ -11,8 +11,8 @@ from .scheduler import Curves, Scheduler, make_phases
 class Snapshot:
     """A copy of everything that training changes.
 
-    These are weights, buffers, optimizer state, random generators, and which modules are in
-    training mode.
+    It holds weights, buffers, optimizer state, random generators, and the mode of each module
+    (training or evaluation).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Snapshot:
         self.global_state = np.random.get_state()
 
     def restore(self, learn: Any) -> None:
-        """Put everything in a learner back as it was."""
+        """Restore everything in a learner."""
         learn.model.load_state_dict(self.weights)
         learn.model.zero_grad()
         learn.opt = self.opt

@@ -17,8 +17,8 @@ Curves = dict[str, list[Curve]]
 class Scheduler(LearnerCallback):
     """Base class of schedules; a subclass says in ``schedule`` what they are.
 
-    Each batch is trained with the values of its step. After the last step training stops; a fit
-    that begins after it trains nothing.
+    Each batch is trained with the values of its step. Training stops after the last step. A fit
+    that begins after the last step trains nothing.
 
     Parameters
     ----------
