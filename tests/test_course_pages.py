@@ -58,9 +58,9 @@ def test_the_notebook_runs(folder: Path, tmp_path: Path) -> None:
 def test_the_teachers_page(folder: Path) -> None:
     text = (folder / "teacher.md").read_text(encoding="utf-8")
     unit = load(int(folder.name.removeprefix("unit")))
-    assert text.startswith(f"# Unit {unit.number}: {unit.title}\n")
-    minutes = [int(n) for n in re.findall(r"^\| *(\d+) *\|", text, re.M)]
-    assert minutes == [] or sum(minutes) == 90 or minutes[0] == 0
+    assert text.startswith(f"# Unit {unit.number}: {unit.title}")
+    assert re.search(r"\b90\b", text)
+    assert f"check {unit.number}" in text
 
 
 def test_the_table_of_units_is_complete() -> None:
