@@ -164,10 +164,14 @@ def unbroadcast(g: Array, x: Array) -> Array:
 
     Raises
     ------
+    TypeError
+        If ``x`` holds no floats.
     ShapeError
         If the shape of ``g`` is not one to which ``x`` can be broadcast.
     """
     if g.dtype != x.dtype:
+        if x.dtype.kind != "f":
+            raise TypeError(f"an input of {x.dtype} has no gradient; convert it: tensor.float()")
         g = g.astype(x.dtype)
     if g.shape == x.shape:
         return g
@@ -220,7 +224,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         for x, dx in node.gradients(g, create_graph):
             made_by = x.node
             if made_by is None and wanted is None:
-                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+                x.accumulate(dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays))
             elif (key := made_by or x) in gradients:
                 gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
