@@ -5,7 +5,7 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from inspect import isgeneratorfunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count, zip_longest
 from typing import Any, Protocol, TypeVar
 
@@ -328,10 +328,9 @@ class no_grad(ContextDecorator):  # noqa: N801  (torch's name)
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: F) -> F:
-        if isgeneratorfunction(func):
-            raise TypeError(f"{func.__name__} is a generator, whose body would run after no_grad "
-                            "has ended; write `with no_grad():` around what it computes")
-
+        if isgeneratorfunction(func) or iscoroutinefunction(func) or isasyncgenfunction(func):
+            raise TypeError(f"{func.__name__} is a generator or a coroutine, whose body would run "
+                            "after no_grad has ended; write `with no_grad():` within it")
         return super().__call__(func)
 
     def _recreate_cm(self) -> "no_grad":  # one for each call, because threads may share a function
