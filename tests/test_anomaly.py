@@ -91,6 +91,15 @@ def test_the_lines_between_which_it_happened_are_named() -> None:
     assert "(y = w * x  # the operation)" in message
 
 
+def test_the_lines_are_named_if_two_operations_have_read_it() -> None:
+    w = leaf(1., 2.)
+    with detect_anomaly():
+        total = (w.exp() * w).sum()  # read twice
+        w.data[0] = 9
+        with pytest.raises(ChangedArrayError, match=r"changed in place between .*# read twice"):
+            total.backward()
+
+
 @pytest.mark.parametrize("change", [lambda w: w.data.fill(7), lambda w: w.data.__setitem__(0, 7)])
 def test_what_no_rule_reads_may_change(change: Callable[[Tensor], None]) -> None:
     w, x = leaf(1., 2.), leaf(3., 4.)

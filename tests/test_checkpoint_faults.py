@@ -162,6 +162,12 @@ def test_a_name_does_not_leave_the_model_folder(name: str, learn: Learner) -> No
     assert sorted(Path(learn.path).rglob("*")) == files
 
 
+def test_a_detour_within_the_model_folder_is_found_again(learn: Learner) -> None:
+    path = learn.save("nowhere/../x", return_path=True)
+    assert path == Path(learn.path, learn.model_dir, "x.safetensors")
+    learn.load("nowhere/../x")
+
+
 def test_an_absolute_path_goes_where_it_says(learn: Learner, tmp_path: Path) -> None:
     path = learn.save(tmp_path / "else" / "where", return_path=True)
     assert path == tmp_path / "else" / "where.safetensors"

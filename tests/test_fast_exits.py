@@ -607,3 +607,40 @@ def test_leaving_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None
         train()
     assert_plain(model, opt)
     assert [state.count for state in opt.state.values()] == [3] * 4
+
+
+# ------------------------------------------------------- leaving between forward and backward pass
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+@both
+def test_no_gradient_is_lost_if_the_fast_form_ends_before_backward(
+        name: str, fused: bool, inside: bool) -> None:
+    """The state is read between forward and backward pass, as by a save, or the block ends."""
+    ids, ratings = tensor([[0, 1], [1, 1], [2, 0], [0, 0]]), tensor([1., 2., 3., 4.])
+
+    def trained(fast: bool) -> list[Array]:
+        np.random.seed(0)
+        model = EmbeddingDotBias(3, 4, 5, y_range=(0, 5.5))
+        model.u_bias.weight.requires_grad = fused  # a frozen table is not read by the fused form
+        opt = MAKERS[name](model.parameters(), lr=.1)
+
+        def loss() -> Tensor:
+            return MSELossFlat()(model(ids[:, 0], ids[:, 1]), ratings)
+        with accelerate(model, opt) if fast else nullcontext():
+            loss().backward()
+            opt.step()
+            opt.zero_grad()
+            last = loss()
+            if inside:
+                opt.state_dict()
+                last.backward()
+                opt.step()
+        if not inside:
+            last.backward()
+            opt.step()
+        return [host(array) for p in model.parameters() if p.requires_grad
+                for array in (p.data, p.grad)]
+
+    for fast, plain in zip(trained(True), trained(False), strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-6)

@@ -98,8 +98,12 @@ def test_a_primitive_can_be_called() -> None:
 
 # --------------------------------------------------------------------------------------- generators
 
-def test_no_grad_refuses_a_generator() -> None:
+def test_no_grad_refuses_a_generator_and_a_coroutine() -> None:
     """Its body would run after the decorator's context has ended."""
+    with pytest.raises(TypeError, match="doubled_later is a generator or a coroutine"):
+        @no_grad()
+        async def doubled_later(x: Tensor) -> Tensor:
+            return x * 2
     with pytest.raises(TypeError, match=r"doubled is a generator.*with no_grad\(\):"):
         @no_grad()
         def doubled(x: Tensor) -> Generator[Tensor, None, None]:
@@ -188,7 +192,8 @@ class Hiding(Module):
 
 
 @pytest.mark.parametrize("held", [
-    lambda m: [m], lambda m: (ReLU(), m), lambda m: {"a": m}, lambda m: [m.weight]])
+    lambda m: [m], lambda m: (ReLU(), m), lambda m: {"a": m}, lambda m: [m.weight],
+    lambda m: [[m, ReLU()]], lambda m: {"a": (1, m)}])
 @pytest.mark.parametrize("ask", [
     lambda m: m.parameters(), lambda m: list(m.named_parameters()), lambda m: m.state_dict(),
     lambda m: m.to("cpu"), lambda m: Learner(line_learner().data, m, loss_func=mse_loss)])
@@ -248,7 +253,8 @@ def test_a_layer_without_a_place_is_a_question_mark() -> None:
 
 # ---------------------------------------------------------------------------------------- schedules
 
-@pytest.mark.parametrize("wrong", [{"final_div": 0}, {"div_factor": 0}, {"final_div": -1.},
+@pytest.mark.parametrize("wrong", [{"pct_start": 2}, {"pct_start": -.1}, {"pct_start": nan},
+                                   {"final_div": 0}, {"div_factor": 0}, {"final_div": -1.},
                                    {"div_factor": 0, "final_div": 9.}, {"div_factor": nan},
                                    {"lr_max": nan}, {"lr_max": inf}, {"moms": (nan, .8)}])
 def test_one_cycle_refuses_what_gives_no_rates(wrong: dict[str, Any]) -> None:

@@ -271,3 +271,17 @@ def test_rates_in_equal_ratios_are_v1s() -> None:
     for start, stop, n in [(1e-5, 1e-3, 3), (1e-6, 3e-3, 5), (.1, .1, 2)]:
         step = (stop / start) ** (1 / (n - 1))
         assert lr_range(slice(start, stop), n) == [start * step ** i for i in range(n)]
+
+
+def test_spread_by_numpys_function() -> None:
+    x = tensor(np.arange(6.).reshape(2, 3), requires_grad=True)
+    for keys in ({}, {"axis": -1}, {"axis": 0, "keepdims": True}):
+        expected = np.std(host(x.data), **keys)  # type: ignore[call-overload]
+        np.testing.assert_allclose(host(np.std(x, **keys).data), expected)  # type: ignore[call-overload]
+
+
+def test_a_flag_makes_no_gradient_of_whole_numbers() -> None:
+    x = tensor([1, 2])
+    x.requires_grad = True
+    with pytest.raises(TypeError, match=r"tensor\.float"):
+        (x * 1.5).sum().backward()

@@ -262,3 +262,27 @@ def test_a_validation_and_a_learning_rate_finder_are_no_fits(tmp_path: Path) -> 
         learn.validate()
         learn.lr_find(num_it=5)
     assert path.read_bytes() == content
+
+
+@pytest.mark.cpu_only("bytes of the CPU; the device's follow the same code")
+@pytest.mark.parametrize("make", [groups, dot])
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_same_learner_begins_again_if_it_was_stopped_before_a_save(
+        fast: bool, make: Make, tmp_path: Path) -> None:
+    """As in a notebook: Ctrl-C in the first epoch, then the same cell again."""
+    ends = []
+    for stops in ([3], []):
+        learn = make(tmp_path / str(len(stops)))
+        learn.fast = fast
+
+        def stop(event: str, state: dict[str, Any], stops: list[int] = stops) -> None:
+            if stops and event == "batch_end" and state["iteration"] == stops[0]:
+                stops.pop()
+                raise KeyboardInterrupt
+        with learn.no_logging():
+            if stops:
+                with pytest.raises(KeyboardInterrupt):
+                    learn.fit_one_cycle(2, 1e-2, callbacks=[Spy(stop)], resume=True)
+            learn.fit_one_cycle(2, 1e-2, callbacks=[Spy(stop)], resume=True)
+        ends.append(all_of(learn))
+    assert ends[0] == ends[1]

@@ -1,5 +1,6 @@
 """Gradients of gradients: torch's numbers, finite differences, and what is refused."""
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_autograd_ops import CASES, Case
 
-from minifast import GraphReleasedError, Tensor, apply, cat, grad, gradcheck, tensor, where
+from minifast import GraphReleasedError, Tensor, apply, cat, grad, gradcheck, no_grad, tensor, where
 from minifast.autograd import ops, primitive
+from minifast.fast import accelerate
 from minifast.nn import BatchNorm1d, Embedding, Linear, Sequential, losses, norm
 from minifast.optim import SGD, Adam
 from minifast.vision import ops as windows
@@ -333,3 +335,51 @@ def test_steps_have_derivative_zero() -> None:
     for f in (np.sign, np.floor, np.ceil, np.rint, np.trunc):
         dx, = grad((f(x) * x).sum(), x)
         np.testing.assert_array_equal(host(dx), f(np.array([-1.5, 2.5])))
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_create_graph_in_an_accelerated_loop(always: bool) -> None:
+    """Dense gradients are taken as on the plain path; those of an Embedding say what to do."""
+    def trained(fast: bool) -> list[Array]:
+        model = Sequential(Linear(2, 3, seed=0), Linear(3, 1, seed=1))
+        opt = Adam(model.parameters(), lr=.1)
+        with accelerate(model, opt, always=always) if fast else nullcontext():
+            for _ in range(3):
+                (model(tensor([[1., 2.]])) ** 2).sum().backward(create_graph=True)
+                opt.step()
+                opt.zero_grad()
+        return [host(p.data) for p in model.parameters()]
+
+    for fast, plain in zip(trained(True), trained(False), strict=True):
+        assert (fast == plain).all()
+    emb = Embedding(3, 2, seed=0)
+    with accelerate(emb, SGD(emb.parameters()), always=always), \
+            pytest.raises(TypeError, match=r"learn\.fast = False"):
+        (emb(tensor([1, 1])) ** 2).sum().backward(create_graph=True)
+
+
+def test_gradients_with_a_graph_are_not_shared() -> None:
+    x, z = leaf(1., 2.), leaf(3., 4.)
+    dx, dz = grad((x + z).sum(), [x, z], create_graph=True)
+    dx.data[...] = 9
+    assert dz.tolist() == [1, 1]
+    (x + z).sum().backward(create_graph=True)
+    x.grad.data[...] = 9  # type: ignore[union-attr]
+    assert z.grad.tolist() == [1, 1]  # type: ignore[union-attr]
+
+
+def test_create_graph_within_no_grad_is_refused() -> None:
+    x = leaf(1., 2.)
+    y = (x ** 3).sum()
+    with no_grad():
+        for call in (lambda: grad(y, x, create_graph=True), lambda: y.backward(create_graph=True)):
+            with pytest.raises(RuntimeError, match="outside of no_grad"):
+                call()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(("loss", "inputs"), [
+    (3., leaf(1.)), (leaf(1.).sum(), np.ones(1)), (leaf(1.).sum(), [1.])])
+def test_grad_takes_tensors(loss: Any, inputs: Any) -> None:
+    with pytest.raises(TypeError, match="takes tensors"):
+        grad(loss, inputs)

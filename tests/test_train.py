@@ -561,6 +561,21 @@ def test_the_finder_puts_everything_back(warm: bool) -> None:
     assert len(learn.recorder.losses) == 25
 
 
+@pytest.mark.parametrize("event", ["train_begin", "batch_end", "train_end"])
+def test_the_finder_puts_everything_back_after_an_error(event: str) -> None:
+    learn = three_groups(drop=.3)
+    fit(learn, 1, slice(1e-4, 1e-2))
+
+    def fail(now: str, state: dict[str, Any]) -> None:
+        if now == event:
+            raise ValueError("my own")
+    learn.callbacks.append(Spy(fail))
+    before = everything(learn)
+    with learn.no_logging(), pytest.raises(ValueError, match="my own"):
+        learn.lr_find(num_it=25)
+    assert everything(learn) == before
+
+
 def test_training_after_the_finder_is_as_if_it_had_not_been() -> None:
     results = []
     for find in (True, False):

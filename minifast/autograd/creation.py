@@ -125,7 +125,8 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
 
 ops.FUNCTIONS |= {"where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max,
                   "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
-                  "amin": Tensor.min, "var": partial(Tensor.var, correction=0)} | {
+                  "amin": Tensor.min, "var": partial(Tensor.var, correction=0),
+                  "std": partial(Tensor.std, correction=0)} | {
     name: getattr(Tensor, name) for name in (
         "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
         "argmax", "argmin", "argsort", "any", "all")}

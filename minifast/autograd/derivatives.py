@@ -58,6 +58,8 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
     (tensor([ 6., 12.], dtype=float64),)
     """
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not all(isinstance(x, Tensor) for x in (loss, *wanted)):
+        raise TypeError("grad(loss, inputs) takes tensors; make them with tensor(...)")
     keys = [x.node or x for x in wanted]
     found = walk_back(loss, loss._start(gradient, create_graph), retain_graph or create_graph,
                       create_graph, set(keys))
@@ -65,7 +67,7 @@ def grad(loss: Tensor, inputs: Tensor | Sequence[Tensor], create_graph: bool = F
         if key not in found:
             raise RuntimeError(f"the tensor does not depend on input {i}, {x.shape}; leave it out. "
                                "For a table in an accelerated fit set learn.fast = False")
-    return tuple(found[key] if create_graph else Tensor(found[key].copy()) for key in keys)
+    return tuple(found[key].clone() if create_graph else Tensor(found[key].copy()) for key in keys)
 
 
 class GradientError(ArithmeticError):

@@ -5,7 +5,7 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from inspect import isgeneratorfunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count, zip_longest
 from typing import Any, Protocol, TypeVar
 
@@ -164,10 +164,14 @@ def unbroadcast(g: Array, x: Array) -> Array:
 
     Raises
     ------
+    TypeError
+        If ``x`` holds no floats.
     ShapeError
         If the shape of ``g`` is not one to which ``x`` can be broadcast.
     """
     if g.dtype != x.dtype:
+        if x.dtype.kind != "f":
+            raise TypeError(f"an input of {x.dtype} has no gradient; convert it: tensor.float()")
         g = g.astype(x.dtype)
     if g.shape == x.shape:
         return g
@@ -220,7 +224,7 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
         for x, dx in node.gradients(g, create_graph):
             made_by = x.node
             if made_by is None and wanted is None:
-                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+                x.accumulate(dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays))
             elif (key := made_by or x) in gradients:
                 gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
@@ -324,10 +328,9 @@ class no_grad(ContextDecorator):  # noqa: N801  (torch's name)
         recording.reset(self._tokens.pop())
 
     def __call__(self, func: F) -> F:
-        if isgeneratorfunction(func):
-            raise TypeError(f"{func.__name__} is a generator, whose body would run after no_grad "
-                            "has ended; write `with no_grad():` around what it computes")
-
+        if isgeneratorfunction(func) or iscoroutinefunction(func) or isasyncgenfunction(func):
+            raise TypeError(f"{func.__name__} is a generator or a coroutine, whose body would run "
+                            "after no_grad has ended; write `with no_grad():` within it")
         return super().__call__(func)
 
     def _recreate_cm(self) -> "no_grad":  # one for each call, because threads may share a function

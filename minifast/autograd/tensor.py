@@ -296,6 +296,8 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
+        if create_graph and not recording.get():
+            raise RuntimeError("create_graph=True records a graph; call it outside of no_grad")
         if gradient is None:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "

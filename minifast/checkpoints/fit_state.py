@@ -198,7 +198,8 @@ class SavedFit:
         for name, p in learn.model.named_parameters():
             grad = self.arrays.get(f"grad.{name}")
             p.grad = None if grad is None else from_host(np.array(grad))
-        smoothener.n, smoothener.average = self.content["n_smooth"], from_host(self.average)
+        if self.content["n_smooth"]:  # before the first loss it has no number type
+            smoothener.n, smoothener.average = self.content["n_smooth"], from_host(self.average)
         for callback, values in zip(self.callbacks, self.values, strict=True):
             vars(callback).update(values)
         vars(learn.recorder).update(self.history, **self.lists)

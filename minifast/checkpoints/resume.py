@@ -25,7 +25,8 @@ class CheckpointCallback(LearnerCallback):
     learn : Learner
         The learner that is trained.
     every : int
-        The number of epochs or batches between saves. The end of the fit is always saved.
+        The number of epochs or batches between saves. The end of the fit is always saved, and
+        with ``resume`` also its beginning.
     unit : {'epoch', 'batch'}
         The unit of ``every``.
     name : str or Path
@@ -67,7 +68,8 @@ class CheckpointCallback(LearnerCallback):
         self.active, self.passes = False, 0
         self.rest: RestOfEpoch | None = None
 
-    def on_train_begin(self, callbacks: Sequence[Any], n_epochs: int, smoothener: Any) -> Changes:
+    def on_train_begin(self, callbacks: Sequence[Any], n_epochs: int, epoch: int, smoothener: Any
+                       ) -> Changes:
         recorded, searching = (any(isinstance(callback, kind) for callback in callbacks)
                                for kind in (Recorder, LRFinder))
         self.active = recorded and not searching  # a validation has no recorder
@@ -83,6 +85,9 @@ class CheckpointCallback(LearnerCallback):
                              "next one another name, or pass resume=False to train again")
         if self.resume and self.path.is_file():
             return self._go_on(SavedFit(self.path, self.learn, self.callbacks, self.fit))
+        if self.resume:  # so that this learner can begin again if it is stopped before a save
+            self.random_at_epoch = random_state(self.generators)
+            self._save(epoch, 0, 0)
         return None
 
     def _go_on(self, saved: SavedFit) -> Changes:

@@ -12,7 +12,7 @@ from .deferred_table import CHUNK
 from .deferred_updates import KINDS, DeferredUpdates
 from .future import Future
 from .layout import lay_out
-from .parameters import EmbeddingWeight, FlatParameter, copy_in
+from .parameters import EmbeddingWeight, FlatParameter, array_of, copy_in
 from .store import EmbeddingStore, TableLeaf
 from .threads import for_each, n_threads
 
@@ -111,7 +111,7 @@ class FlatParameters:
             for table in store.tables:
                 place = self.places[table]
                 table.data = view = place(self.data)
-                leaf = TableLeaf(table, len(store.data))
+                leaf = TableLeaf(table, len(store.data), store.first_row(table))
                 vars(table).update(owner=owner, grad_view=place(self.grad), store=store, view=view,
                                    sparse=[], leaf=leaf)
                 table.__class__ = EmbeddingWeight
@@ -132,6 +132,8 @@ class FlatParameters:
             states[p] = state = State(p)
             state.count, state.kind = self.count, (type(data), data.shape)
             state |= {name: self.places[p](flat).copy() for name, flat in self.state.items()}
+        for store in self.stores:
+            store.released = True
         # nothing is left to give back, and no cycle, so all arrays are free at once
         self.dense, self.stores, self.chunks, self.runs, self.deferred = [], [], [], [], None
 
@@ -231,7 +233,7 @@ class FlatParameters:
                 copy_in(p.data, data)
                 p.data = data
             if p.grad is not grad:
-                grad[...] = 0 if p.grad is None else p.grad
+                grad[...] = 0 if p.grad is None else array_of(p.grad)
         for store in self.stores:
             if store not in self.left_out:
                 self._move_in(store)

@@ -12,7 +12,14 @@ from .sparse_grad import SparseGrad
 from .store import EmbeddingStore, TableLeaf
 
 
-@primitive(lambda g, y, leaf, values, rows: SparseGrad(rows, g, leaf.shape))
+def _sparse(rows: Array, values: Any, shape: tuple[int, ...], scale: Any = None) -> SparseGrad:
+    if isinstance(values, Tensor):
+        raise TypeError("gradients of gradients of an Embedding need the plain path: set "
+                        "learn.fast = False, or leave `with accelerate(...)`")
+    return SparseGrad(rows, values, shape, scale)
+
+
+@primitive(lambda g, y, leaf, values, rows: _sparse(rows, g, leaf.shape))
 def sparse_lookup(leaf: TableLeaf, values: Array, rows: Array) -> Array:
     """Return ``values`` (n, width), which were read at ``rows`` (n,) of the leaf's store."""
     return values
@@ -24,6 +31,8 @@ def _partners(g: Array, y: Array, store: EmbeddingStore, found: Array, rows: Arr
     These are the rows that were read, each in the place of its partner, scaled by g.
     """
     width = store.width
+    if isinstance(g, Tensor):
+        return _sparse(rows, g, store.shape)
     values = found.reshape(2, -1, width)[::-1].copy().reshape(-1, width)
     values[:, -1] = 1
     return SparseGrad(rows, values, store.shape, np.concatenate((g, g)))

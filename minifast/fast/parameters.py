@@ -40,8 +40,10 @@ class FlatParameter(Borrowed, Parameter):
     grad_view: Array
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to the gradient, in its place."""
-        if self.grad is None:
+        """Add to the gradient, in its place; a tensor of ``create_graph=True`` is kept as it is."""
+        if isinstance(gradient, Tensor):
+            super().accumulate(gradient)
+        elif self.grad is None:
             self.grad_view[...] = gradient
             self.grad = self.grad_view
         else:
@@ -89,7 +91,7 @@ class EmbeddingWeight(FlatParameter):
             if _grad.__get__(self) is None:
                 self.grad_view[...] = 0
                 _grad.__set__(self, self.grad_view)
-            self.store.add_part(self, part, _grad.__get__(self))
+            self.store.add_part(self, part, array_of(_grad.__get__(self)))
         self.sparse.clear()
         return _grad.__get__(self)
 
@@ -135,6 +137,11 @@ class EmbeddingWeight(FlatParameter):
     def numel(self) -> int:
         """Return the number of elements."""
         return int(_data.__get__(self).size)
+
+
+def array_of(gradient: Any) -> Array:
+    """Return a gradient's array; after ``backward(create_graph=True)`` it is a tensor."""
+    return gradient.data if isinstance(gradient, Tensor) else gradient
 
 
 def copy_in(data: Array, place: Array) -> None:

@@ -56,6 +56,23 @@ class SparseGrad(NamedTuple):
         self.add_to(table)
         return table
 
+    def of_table(self, first: int, shape: tuple[int, ...]) -> Array:
+        """Return the gradient of one table of a store, as an array.
+
+        Parameters
+        ----------
+        first : int
+            The store's row that is the table's first one.
+        shape : tuple of int
+            The table's shape.
+
+        Returns
+        -------
+        array
+            The gradient, in this shape.
+        """
+        return self._replace(rows=self.rows - first, shape=shape).dense()
+
     def unscaled(self) -> "SparseGrad":
         """Return the same gradient without a ``scale``."""
         values = self.values if self.scale is None else scaled(self.values, self.scale)

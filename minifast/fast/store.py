@@ -12,7 +12,7 @@ from ..backend import Array, backend_of
 from ..nn import Parameter
 from ..nn.embedding import check_ids
 from .layout import ColumnGroup, Place
-from .parameters import EmbeddingWeight
+from .parameters import EmbeddingWeight, array_of
 from .sparse_grad import SparseGrad
 
 
@@ -41,16 +41,24 @@ class TableLeaf:
         The table.
     n_rows : int
         Rows of the whole store, by which the gradients are numbered.
+    first : int
+        The store's row that is the table's first one.
     """
 
     node = None
 
-    def __init__(self, weight: EmbeddingWeight, n_rows: int) -> None:
+    def __init__(self, weight: EmbeddingWeight, n_rows: int, first: int) -> None:
         self.weight, self.shape, self.dtype = weight, (n_rows, weight.shape[1]), weight.dtype
-        self.requires_grad = True
+        self.requires_grad, self.first = True, first
 
     def accumulate(self, gradient: SparseGrad) -> None:
-        """Keep a gradient whose rows are those of the store."""
+        """Keep a gradient whose rows are those of the store.
+
+        If the store was released since the forward pass, the table gets an ordinary gradient.
+        """
+        if vars(self.weight).get("leaf") is not self:
+            self.weight.accumulate(gradient.of_table(self.first, self.weight.shape))
+            return
         self.weight.sparse.append(gradient)
         self.weight.store.only_pending = False
 
@@ -78,6 +86,8 @@ class EmbeddingStore:
         Whether no table's array was replaced by another one.
     only_pending : bool
         Whether all gradients there are lie in ``pending``.
+    released : bool
+        Whether the tables have arrays of their own again.
     """
 
     node = None
@@ -92,7 +102,7 @@ class EmbeddingStore:
         self.shape, self.dtype = self.data.shape, self.data.dtype
         self.deferred: Any = None
         self.pending: list[SparseGrad] = []
-        self.intact, self.only_pending = True, False
+        self.intact, self.only_pending, self.released = True, False, False
         ends = np.cumsum([0, *(group[0].shape[0] for group in groups)]).tolist()
         self.ranges = [RowRange(start, stop - start, group)
                        for group, start, stop in zip(groups, ends, ends[1:], strict=False)]
@@ -100,6 +110,10 @@ class EmbeddingStore:
         self._range = {table: found for found in self.ranges for table in found.tables}
         self.columns = {table: places[table].columns for table in self.tables}
         self.last_reads: dict[int, tuple[Array, Array]] = {}  # by range, until the next step
+
+    def first_row(self, table: Parameter) -> int:
+        """Return the row of the store that is a table's first one."""
+        return self._range[table].first
 
     def matrix(self, flat: Array) -> Array:
         """Return the store's part (rows, width) of an array of the flat storage."""
@@ -162,18 +176,24 @@ class EmbeddingStore:
     def accumulate(self, gradient: SparseGrad) -> None:
         """Keep the gradient of a lookup in all tables at once."""
         self.pending.append(gradient)
+        if self.released:
+            self.distribute()
 
     def distribute(self) -> None:
         """Give each table its part of the pending gradients."""
         pending, self.pending = self.pending, []
-        for rows, values, _, _ in (part.unscaled() for part in pending):
+        for rows, together, _, _ in (part.unscaled() for part in pending):
             self.only_pending = False
             for found, some, its in zip(self.ranges, rows.reshape(len(self.ranges), -1),
-                                        values.reshape(len(self.ranges), -1, self.width),
+                                        together.reshape(len(self.ranges), -1, self.width),
                                         strict=True):
                 for table in found.tables:
-                    part = its[:, self.columns[table]].copy()
-                    table.sparse.append(SparseGrad(some, part, (len(self.data), part.shape[1])))
+                    values = its[:, self.columns[table]].copy()
+                    part = SparseGrad(some, values, (len(self.data), values.shape[1]))
+                    if self.released:
+                        table.accumulate(part.of_table(found.first, table.shape))
+                    else:
+                        table.sparse.append(part)
 
     def add_part(self, table: Parameter, part: SparseGrad, grad: Array) -> None:
         """Add the gradient of a table's lookups to its gradient as an array.
@@ -187,9 +207,7 @@ class EmbeddingStore:
         grad : array
             In the shape of the table, changed in place.
         """
-        found = self._range[table]
-        whole = part._replace(rows=part.rows - found.first, shape=table.shape).dense()
-        grad += whole
+        grad += part.of_table(self.first_row(table), table.shape)
 
     def is_sparse(self) -> bool:
         """Return whether no table has a gradient as an array."""
@@ -246,4 +264,4 @@ class EmbeddingStore:
             return
         for table in self.tables:
             if (grad := table.grad) is not table.grad_view:
-                table.grad_view[...] = 0 if grad is None else grad
+                table.grad_view[...] = 0 if grad is None else array_of(grad)

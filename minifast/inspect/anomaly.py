@@ -73,7 +73,7 @@ class _ExaminedNode(Node):
 
     def __init__(self, anomaly: detect_anomaly, *args: Any) -> None:
         super().__init__(*args)
-        self.anomaly, self.line, self.where = anomaly, anomaly.look(), ""
+        self.anomaly, self.line, self.where = anomaly, anomaly.look(), dict[str, str]()
         self.copies = [a.copy() if _is_array(a) else None for a in (self.output, *self.arrays)]
         anomaly.nodes.add(self)
         if not _finite(self.output):
@@ -87,14 +87,16 @@ class _ExaminedNode(Node):
                                    "where this input comes from")
 
     def look(self, where: str) -> None:
-        """Mark the arrays that have changed since the last look, unless they are marked already."""
+        """Mark the arrays that have changed since the last look, and keep where it was."""
         if self.inputs is None:  # released
             self.copies = []
-        for copy, array in zip(self.copies, (self.output, *self.arrays), strict=False):
-            last = changed.get(owner(array), (-1,))[0]
-            if copy is not None and last < self.position and not _equal(array, copy):
-                changed.mark([array], depth=0)
-                self.where = where
+        for i, (copy, array) in enumerate(zip(self.copies, (self.output, *self.arrays),
+                                              strict=False)):
+            if copy is not None and not _equal(array, copy):
+                if changed.get(owner(array), (-1,))[0] < self.position:
+                    changed.mark([array], depth=0)
+                self.where[f"input {i - 1}" if i else "the output"] = where
+                self.copies[i] = None  # found
 
     def gradients(self, g: Any, create_graph: bool = False) -> Iterator[tuple[Variable, Any]]:
         """Compare all arrays with their copies, then do as every node does."""
@@ -108,7 +110,8 @@ class _ExaminedNode(Node):
                 yield x, dx
         except ChangedArrayError as error:
             found_here = rf"by {re.escape(__file__)}:\d+ in look"
-            seen = ChangedArrayError(re.sub(found_here, lambda _: self.where, str(error)))
+            where = self.where.get(str(error).partition(" of ")[0], "")
+            seen = ChangedArrayError(re.sub(found_here, lambda _: where, str(error)))
             seen.add_note(f"the operation ran at {self.line}")
             raise seen from None
 

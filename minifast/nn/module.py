@@ -133,7 +133,8 @@ class Module:
     def _warn_of_hidden(self, name: str, held: Any) -> None:
         """Warn about modules and parameters that are hidden in a list or dict."""
         items = held.values() if isinstance(held, dict) else held
-        if hidden := [x for x in items if isinstance(x, (Module, Parameter))]:
+        if hidden := [x for item in items for x in (item if type(item) in (list, tuple) else [item])
+                      if isinstance(x, (Module, Parameter))]:
             known = {id(x) for m in self.modules() for x in (m, *vars(m).values())}
             if any(id(x) not in known for x in hidden):
                 warn(f"{name}, a {type(held).__name__}, hides {type(hidden[0]).__name__}: it is "

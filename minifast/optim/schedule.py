@@ -162,12 +162,12 @@ def one_cycle(n_steps: int, lr_max: float, moms: tuple[float, float] = (.95, .85
     >>> round(lr(0), 9), lr(3), mom(3)
     (0.04, 1.0, 0.85)
     """
+    last_div = div_factor * 1e4 if final_div is None else final_div
+    if not (div_factor > 0 and last_div > 0 and 0 <= pct_start <= 1):
+        raise ValueError(f"div_factor and final_div are above 0 and pct_start is in [0, 1], got "
+                         f"{div_factor}, {last_div} and {pct_start}")
     up = int(n_steps * pct_start)
     down = n_steps - up
-    last_div = div_factor * 1e4 if final_div is None else final_div
-    if not (div_factor > 0 and last_div > 0):
-        raise ValueError("the first and the last rate are lr_max / div_factor and lr_max / "
-                         f"final_div; both must be above 0, got {div_factor} and {last_div}")
     rates = [Phase(up, lr_max / div_factor, lr_max, annealing_cos),
              Phase(down, lr_max, lr_max / last_div, annealing_cos)]
     momenta = [Phase(up, *moms, annealing_cos), Phase(down, *moms[::-1], annealing_cos)]

@@ -202,7 +202,7 @@ def path_of(learn: Any, file: str | Path) -> Path:
     if inside.partition(os.sep)[0] in (".", ".."):
         raise ValueError(f"{str(file)!r} names no file in the model folder {folder}; give a name "
                          "such as 'stage-1', or an absolute path to go elsewhere")
-    path = folder / file
+    path = folder / inside
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 

@@ -277,19 +277,20 @@ class Learner(Computing):
         wd : float or list of float, optional
             Weight decay, by default the learner's.
         """
-        start, end = self.lr_range(start_lr), self.lr_range(end_lr)
-        finder = LRFinder(self, start, end, num_it, stop_div)
-        self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start, wd, [finder])
+        finder = LRFinder(self, self.lr_range(start_lr), self.lr_range(end_lr), num_it, stop_div)
+        try:
+            self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start_lr, wd, [finder])
+        finally:  # an error in another callback's on_train_end would keep the finder from it
+            finder.snapshot.restore(self)
 
     def to(self, device: str) -> Self:
         """Move data, model and optimizer to a device; training continues there."""
-        state: Any = self.opt and self.opt.state_dict()
+        before: Any = self.opt and (self.opt.state_dict(), self.opt.interrupted)
         self.data.to(device)
         self.model.to(device)
         if self.opt is not None:
-            interrupted = self.opt.interrupted
-            self.opt.load_state_dict(state)
-            self.opt.interrupted = interrupted
+            self.opt.load_state_dict(before[0])
+            self.opt.interrupted = before[1]
         return self
 
     # ---- layer groups

@@ -23,7 +23,7 @@ class Snapshot:
     def __init__(self, learn: Any) -> None:
         self.weights, self.opt = learn.model.state_dict(), learn.opt
         self.modes = [(module, module.training) for module in learn.model.modules()]
-        self.opt_state = learn.opt and learn.opt.state_dict()
+        self.opt_state = learn.opt and (learn.opt.state_dict(), learn.opt.interrupted)
         owners = [*learn.model.modules(), learn.data.train_dl, learn.data.valid_dl]
         found = [getattr(owner, "rng", None) for owner in owners]
         self.generators = [(rng, rng.bit_generator.state) for rng in found
@@ -38,7 +38,8 @@ class Snapshot:
         for module, training in self.modes:
             module.training = training
         if self.opt is not None:
-            self.opt.load_state_dict(self.opt_state)
+            self.opt.load_state_dict(self.opt_state[0])
+            self.opt.interrupted = self.opt_state[1]
         for rng, state in self.generators:
             rng.bit_generator.state = state
         np.random.set_state(self.global_state)
@@ -78,9 +79,8 @@ class LRFinder(Scheduler):
 
     def on_batch_end(self, train: bool, smooth_loss: Any = None) -> Changes:
         super().on_batch_end(train)
-        loss = float(smooth_loss)
-        self.best = min(self.best, loss)
-        diverged = self.stop_div and not loss <= 4 * self.best
+        self.best = min(self.best, float(smooth_loss))
+        diverged = self.stop_div and not float(smooth_loss) <= 4 * self.best
         stop = diverged or self.position >= self.num_it
         return {"stop_epoch": True, "stop_training": True} if stop else None
 
