@@ -61,11 +61,9 @@ def _float_style(sizes: HostArray) -> Writer:
     if sizes.size and (sizes.max() > 1e8 or sizes.max() / sizes.min() > 1000
                        or (not whole and sizes.min() < 1e-4)):
         return "{:.4e}".format
-    return _whole if whole else "{:.4f}".format
-
-
-def _whole(x: float) -> str:
-    return f"{x:.0f}." if np.isfinite(x) else str(float(x))
+    if whole:
+        return lambda x: f"{x:.0f}." if np.isfinite(x) else str(float(x))
+    return "{:.4f}".format
 
 
 def _block(array: HostArray, write: Writer, width: int, indent: int, short: bool) -> str:

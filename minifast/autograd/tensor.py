@@ -672,16 +672,13 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         output = op.forward(*arrays, **options)
     except (TypeError, ValueError, IndexError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype == _FLOAT64 and "dtype" not in options:
+    if output.dtype.char == "d" and "dtype" not in options:
         output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
         result.node = make_node(op, inputs, arrays, output, options)
     return result
-
-
-_FLOAT64 = np.dtype(np.float64)
 
 
 def _narrow(output: Array, arrays: list[Any]) -> Array:

@@ -26,9 +26,6 @@ class ParameterModule(Module):
     def __init__(self, parameter: Parameter) -> None:
         self.weight = parameter
 
-    def forward(self, x: Any) -> Any:
-        return x
-
 
 def flatten_model(model: Module) -> list[Module]:
     """Return the leaves of a model, depth first; fastai v1's ``flatten_model``.
