@@ -39,7 +39,7 @@ UNARY: tuple[Callable[[], Primitive], ...] = (
     lambda: ops.exp, lambda: ops.tanh, lambda: ops.softplus)
 
 
-def results(op: Primitive, rng: np.random.Generator, *arrays: Any) -> list[Any]:
+def _results(op: Primitive, rng: np.random.Generator, *arrays: Any) -> list[Any]:
     """Return the output of an operation and the gradients of its inputs, for a random ``g``."""
     inputs = [Tensor(np.array(a), True) for a in arrays]
     y = op(*inputs)
@@ -53,8 +53,8 @@ def results(op: Primitive, rng: np.random.Generator, *arrays: Any) -> list[Any]:
                "arrived from above, by the derivative of the product by its own input.")
 def product(rng: np.random.Generator) -> list[Any]:
     """Return products and gradients."""
-    return [*results(ops.mul, rng, *rng.normal(size=(2, 3, 4))),
-            *results(ops.mul, rng, rng.normal(size=(3, 1)), rng.normal(size=4))]
+    return [*_results(ops.mul, rng, *rng.normal(size=(2, 3, 4))),
+            *_results(ops.mul, rng, rng.normal(size=(3, 1)), rng.normal(size=4))]
 
 
 @UNIT.property("mul works with a number, and with the same tensor twice.",
@@ -76,8 +76,8 @@ def product_of_one(rng: np.random.Generator) -> list[Any]:
 def quotient(rng: np.random.Generator) -> list[Any]:
     """Return quotients and gradients; divisors are not near 0."""
     b = rng.uniform(.5, 2, size=(3, 4)) * rng.choice([-1, 1], size=(3, 4))
-    return [*results(ops.div, rng, rng.normal(size=(3, 4)), b),
-            *results(ops.div, rng, rng.normal(size=4), b[:, :1])]
+    return [*_results(ops.div, rng, rng.normal(size=(3, 4)), b),
+            *_results(ops.div, rng, rng.normal(size=4), b[:, :1])]
 
 
 @UNIT.property("exp has the right values and gradients.",
@@ -85,8 +85,8 @@ def quotient(rng: np.random.Generator) -> list[Any]:
                "The rule has y, which is exp(a) already; and g comes from above.")
 def exponential(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients, far from 0 as well."""
-    return [*results(ops.exp, rng, rng.normal(size=(3, 4))),
-            *results(ops.exp, rng, np.array([0., -1000., 700.]))]
+    return [*_results(ops.exp, rng, rng.normal(size=(3, 4))),
+            *_results(ops.exp, rng, np.array([0., -1000., 700.]))]
 
 
 @UNIT.property("tanh has the right values and gradients, also where it is flat.",
@@ -94,8 +94,8 @@ def exponential(rng: np.random.Generator) -> list[Any]:
                "cosh(a)**2 - sinh(a)**2 is 1, so that the derivative can be written with y alone.")
 def hyperbolic(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients, far from 0 as well."""
-    return [*results(ops.tanh, rng, rng.normal(size=(3, 4))),
-            *results(ops.tanh, rng, np.array([0., -800., 800.]))]
+    return [*_results(ops.tanh, rng, rng.normal(size=(3, 4))),
+            *_results(ops.tanh, rng, np.array([0., -800., 800.]))]
 
 
 @UNIT.property("softplus has the right values and gradients between -3 and 3.",
@@ -103,8 +103,8 @@ def hyperbolic(rng: np.random.Generator) -> list[Any]:
                "The derivative is exp(a) / (1 + exp(a)), which has a name and is in this file.")
 def soft(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients."""
-    return [*results(ops.softplus, rng, rng.uniform(-3, 3, size=(3, 4))),
-            *results(ops.softplus, rng, np.zeros(1))]
+    return [*_results(ops.softplus, rng, rng.uniform(-3, 3, size=(3, 4))),
+            *_results(ops.softplus, rng, np.zeros(1))]
 
 
 @UNIT.property("softplus and its gradient are finite for large numbers, in float32 too.",
@@ -114,8 +114,8 @@ def soft(rng: np.random.Generator) -> list[Any]:
 def large(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients for large inputs."""
     far = np.array([-1e4, -800., -100., 100., 800., 1e4]) * rng.uniform(.9, 1)
-    return [*results(ops.softplus, rng, far),
-            *results(ops.softplus, rng, far.astype(np.float32))]
+    return [*_results(ops.softplus, rng, far),
+            *_results(ops.softplus, rng, far.astype(np.float32))]
 
 
 @UNIT.property("softplus keeps its digits for very negative numbers.",
@@ -133,8 +133,8 @@ def number_types(rng: np.random.Generator) -> list[Any]:
     whole, half = rng.integers(0, 4, 5).astype(np.uint8), rng.uniform(.5, 1, 5).astype(np.float32)
     found = [op()(Tensor(a)) for op in UNARY for a in (whole, whole > 1)]
     for op in UNARY:
-        found += results(op(), rng, half)
-    return [*found, *results(ops.mul, rng, half, half), *results(ops.div, rng, half, half[::-1])]
+        found += _results(op(), rng, half)
+    return [*found, *_results(ops.mul, rng, half, half), *_results(ops.div, rng, half, half[::-1])]
 
 
 @UNIT.property("All of them take any shape: one number, no numbers, four axes.",
@@ -145,8 +145,8 @@ def shapes(rng: np.random.Generator) -> list[Any]:
     for shape in ((), (0, 3), (2, 1, 2, 1)):
         a, b = rng.uniform(.5, 1, size=(2, *shape))
         for op in UNARY:
-            found += results(op(), rng, a)
-        found += [*results(ops.mul, rng, a, b), *results(ops.div, rng, a, b)]
+            found += _results(op(), rng, a)
+        found += [*_results(ops.mul, rng, a, b), *_results(ops.div, rng, a, b)]
     return found
 
 
@@ -230,13 +230,22 @@ def learns(rng: np.random.Generator) -> list[Any]:
                "The model multiplies rows of factors, then adds up. What else does it multiply?",
                "All the properties above must hold first.")
 def recommender(rng: np.random.Generator) -> list[Any]:
-    """Return the losses of one epoch on planted ratings, in the type they are computed in."""
+    """Return the losses of one epoch."""
+    return recommender_losses(rng)
+
+
+def recommender_losses(rng: np.random.Generator) -> list[Any]:
+    """Return the losses of a recommender after an epoch, in the type they are computed in."""
+    from pandas import DataFrame
+
     from ...collab import collab_learner
     from ...data import CollabDataBunch
-    from ...datasets import planted_ratings
+    users, items = rng.integers(0, 40, 800), rng.integers(0, 30, 800)
+    stars = np.clip(np.round(3 + .1 * (users % 10) - .1 * (items % 7) + rng.normal(size=800)), 1, 5)
     seed = int(rng.integers(1000))
-    ratings = planted_ratings(60, 40, 800, seed=seed).ratings
-    data = CollabDataBunch.from_df(ratings, seed=seed, valid_pct=.1, bs=64, device="cpu")
+    data = CollabDataBunch.from_df(
+        DataFrame({"user": users, "item": items, "rating": stars.astype(np.float32)}),
+        seed=seed, valid_pct=.1, bs=64, device="cpu")
     learn = collab_learner(data, n_factors=5, y_range=[0, 5.5], seed=seed)
     learn.fast = False
     with learn.no_logging():
