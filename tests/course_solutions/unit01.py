@@ -66,7 +66,7 @@ def softplus(a: Array) -> Array:
 @primitive(lambda g, y, a: sigmoid(a) * g)
 def softplus(a: Array) -> Array:
     a = floats(a)
-    return np.where(a > 0, a + np.log1p(np.exp(-abs(a))), np.log1p(np.exp(-abs(a))))
+    return np.where(a > 0, a + np.log1p(np.exp(-a)), np.log1p(np.exp(a)))
 """),
 }
 
