@@ -12,7 +12,7 @@ BODY = """\
         for x, dx in node.gradients(g, create_graph):
             made_by = x.node
             if made_by is None and wanted is None:
-                x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))
+                x.accumulate(dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays))
             elif (key := made_by or x) in gradients:
                 gradients[key] = gradients[key] + dx  # not in place: dx may be shared
             else:
@@ -28,7 +28,7 @@ VISIT = """\
         for x, dx in node.gradients(g, create_graph):
             key = x.node or x
             if x.node is None and wanted is None:
-                x.accumulate(dx if create_graph else dx.copy())
+                x.accumulate(dx.clone() if create_graph else dx.copy())
             elif key in gradients:
                 gradients[key] = gradients[key] + dx
             else:
@@ -135,12 +135,12 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
             continue
 """ + VISIT),
     "leaves accumulate at the end": edited(
-        ("if made_by is None and wanted is None:\n                x.accumulate(dx if create_graph "
+        ("if made_by is None and wanted is None:\n                x.accumulate(dx.clone() if create_graph "
          "else _own(dx, g, node.output, *node.arrays))\n            elif", "if"),
         ("    if root.node is None and wanted is None:\n        root.accumulate(g)\n", ""),
         ("    return gradients", "    for x in [] if wanted is not None else list(gradients):\n"
          "        if not isinstance(x, Node):\n            d = gradients.pop(x)\n"
-         "            x.accumulate(d if create_graph else d.copy())\n    return gradients")),
+         "            x.accumulate(d.clone() if create_graph else d.copy())\n    return gradients")),
 }
 
 WRONG: dict[str, tuple[str, str, str]] = {
@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
             if x.node is not None:
                 visit(x.node, dx)
             elif wanted is None:
-                x.accumulate(dx if create_graph else dx.copy())
+                x.accumulate(dx.clone() if create_graph else dx.copy())
             else:
                 gradients[x] = gradients[x] + dx if x in gradients else dx
     gradients.clear()
@@ -181,7 +181,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
          "                    heappush(heap, (-made_by.position, made_by))")),
     "starts with ones": edited(("{root.node or root: g}", "{root.node or root: g * 0 + 1}")),
     "gradients of leaves are shared": edited(
-        ("dx if create_graph else _own(dx, g, node.output, *node.arrays)", "dx")),
+        ("dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays)", "dx")),
     "only views are copied": edited((", g, node.output, *node.arrays)", ")")),
     "grad replaced": edited(("x.accumulate(dx", "x.grad = np_copy(dx"),
                             ("    gradients: dict", "    np_copy = lambda d: d * 1\n    "
@@ -203,7 +203,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "all gradients kept": edited(("gradients[node] if wanted and node in wanted else "
                                   "gradients.pop(node)", "gradients[node]")),
     "create_graph forgotten": edited(("gradients(g, create_graph)", "gradients(g)")),
-    "tensors copied": edited(("dx if create_graph else _own(dx, g, node.output, *node.arrays)",
+    "tensors copied": edited(("dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays)",
                               "dx.copy()")),
     "a root always has a node": edited(("root.node or root", "root.node"), (
         "    if root.node is None and wanted is None:\n        root.accumulate(g)\n", "")),

@@ -26,7 +26,7 @@ UNIT = Unit(2, "The walk back", {TAPE: ("walk_back",)}, bugs=(
     Bug("released the wrong time", TAPE, "if not retain_graph:", "if retain_graph:",
         "backward(retain_graph=True) works once."),
     Bug("shared by two leaves", TAPE,
-        "x.accumulate(dx if create_graph else _own(dx, g, node.output, *node.arrays))",
+        "x.accumulate(dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays))",
         "x.accumulate(dx)", "Clipping the gradient of one bias changes that of another one."),
     Bug("gradient replaced", TENSOR, "            self.grad += gradient",
         "            self.grad = gradient",
