@@ -18,13 +18,13 @@ UNIT = Unit(4, "Modules, initial weights", {
     LAYERS: ("Linear.__init__", "Linear.forward")}, bugs=(
     Bug("two levels only", MODULE, 'yield from child.named_modules(f"{prefix}.{name}" if prefix '
         'else name)', 'yield f"{prefix}.{name}" if prefix else name, child',
-        "The layers of a block inside of a block keep their first weights for ever."),
+        "An optimizer made from model.parameters() never moves the layers of a block in a block."),
     Bug("prefix lost", MODULE, 'child.named_modules(f"{prefix}.{name}" if prefix else name)',
         "child.named_modules(name)",
         "The saved weights of a deep model hold fewer arrays than the model has parameters."),
     Bug("shared twice", MODULE, "list({id(p): p for _, p in self.named_parameters()}.values())",
         "[p for _, p in self.named_parameters()]",
-        "A weight that two layers share is counted twice, and each step moves it twice."),
+        "len(model.parameters()) is too large for a model in which two layers share a weight."),
     Bug("buffers trained", MODULE, "if isinstance(value, kinds):", "if isinstance(value, Tensor):",
         "The optimizer is given the running means of batch norm as well."),
     Bug("mode of the root only", MODULE, "for module in self.modules():\n            "
@@ -44,7 +44,7 @@ UNIT = Unit(4, "Modules, initial weights", {
         "Wide networks learn nothing at first: their outputs are almost the same for all inputs."),
     Bug("positive biases", LAYERS, "no_wd=True), -bound, bound, rng)",
         "no_wd=True), 0., bound, rng)",
-        "Activations drift upwards with depth, although the inputs have mean zero."),
+        "The outputs of a new layer have a mean above zero, although its inputs have mean 0."),
     Bug("one seed used twice", LAYERS, "np.float32)), sqrt(5), rng)", "np.float32)), sqrt(5), "
         "seed)", "The biases of a layer with a seed are the same numbers as its first weights."),
     Bug("decayed biases", LAYERS, "np.float32), no_wd=True)", "np.float32))",
