@@ -66,6 +66,10 @@ def binary_cross_entropy("""),
     low = x - x.max(axis, keepdims=True).detach()
     return (low - low.exp().sum(axis, keepdims=True).log()).exp()
 """),
+    "softmax with the gradient of the maximum": (LOSSES, SOFTMAX, """
+    e = (x - x.max(axis, keepdims=True)).exp()
+    return e / e.sum(axis=axis, keepdims=True)
+"""),
 }
 
 WRONG = {
