@@ -66,20 +66,23 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
         return lambda step: first(min(step, first.length))
     later = in_turn(rest)
     return lambda step: first(step) if step <= first.length else later(step - first.length)'''),
-    "cycle: a function": (SCHEDULE, CURVES, '''    def both(a: float, b: float, c: float) -> Callable[[int], float]:
+    "cycle: a function": (SCHEDULE, CURVES, '''\
+    def both(a: float, b: float, c: float) -> Callable[[int], float]:
         return in_turn([Phase(up, a, b, annealing_cos), Phase(down, b, c, annealing_cos)])
     return (both(lr_max / div_factor, lr_max, lr_max / last_div),
             both(moms[0], moms[1], moms[0]))'''),
     "cycle: the check last": (SCHEDULE, CHECK + CURVES, '''    if div_factor <= 0 or last_div <= 0:
         raise ValueError("divisors are above 0")
 ''' + CURVES),
-    "call: a loop over the keys": (CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
+    "call: a loop over the keys": (CALLBACK, CALL, '''\
+        for handler, names in self._handlers[event, measure]:
             given = state if names is None else {k: v for k, v in state.items() if k in names}
             changes = handler(**given) or {}
             if not changes.keys() <= state.keys():
                 raise ValueError(f"unknown keys in {list(changes)}")
             self.state.update(changes)'''),
-    "call: one by one": (CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
+    "call: one by one": (CALLBACK, CALL, '''\
+        for handler, names in self._handlers[event, measure]:
             arguments = {}
             for key in state:
                 if names is None or key in names:
@@ -112,8 +115,9 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
     state["last_loss"] = state["last_loss"].detach()
     on("batch_end")
     state.update(iteration=state["iteration"] + 1, num_batch=state["num_batch"] + 1)'''),
-    "batch: a skipped step by itself": (LOOP, "    if not state[\"skip_step\"]:\n        opt.step()",
-                                        "    None if state[\"skip_step\"] else opt.step()"),
+    "batch: a condition in one line": (
+        LOOP, '    if not state["skip_step"]:\n        opt.step()',
+        '    None if state["skip_step"] else opt.step()'),
 }
 
 WRONG: dict[str, tuple[str, str, str]] = {
@@ -123,14 +127,16 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "cosine: a quarter": (SCHEDULE, COSINE, "    return end + (start - end) * cos(pi / 2 * pct)"),
     "cosine: a line": (SCHEDULE, COSINE, "    return start + pct * (end - start)"),
     "phase: return None": (SCHEDULE, PHASE, "        return None"),
-    "phase: the step": (SCHEDULE, PHASE, "        return self.annealer(self.start, self.end, step)"),
+    "phase: the step": (SCHEDULE, PHASE,
+                        "        return self.annealer(self.start, self.end, step)"),
     "phase: the last step is the end": (SCHEDULE, PHASE, '''        last = max(self.length - 1, 1)
         return self.annealer(self.start, self.end, step / last)'''),
     "phase: always a line": (SCHEDULE, PHASE, '''        pct = step / self.length
         return self.start + pct * (self.end - self.start)'''),
-    "phase: whole numbers": (SCHEDULE, PHASE,
-                             "        return self.annealer(self.start, self.end, step // self.length)"),
-    "phase: changes itself": (SCHEDULE, PHASE, '''        value = self.annealer(self.start, self.end, step / self.length)
+    "phase: whole numbers": (
+        SCHEDULE, PHASE, "        return self.annealer(self.start, self.end, step // self.length)"),
+    "phase: changes itself": (SCHEDULE, PHASE, '''\
+        value = self.annealer(self.start, self.end, step / self.length)
         self.start = value
         return value'''),
     "turns: return None": (SCHEDULE, TURN, "    return None"),
@@ -143,7 +149,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
             step -= phase.length
         return 0.
     return value'''),
-    "turns: an iterator": (SCHEDULE, TURN, '''    values = iter([phase(i) for phase in phases for i in range(phase.length)])
+    "turns: an iterator": (SCHEDULE, TURN, '''\
+    values = iter([phase(i) for phase in phases for i in range(phase.length)])
     return lambda step: next(values, phases[-1].end)'''),
     "turns: the list is used up": (SCHEDULE, TURN, '''    left, begin = list(phases), [0]
 
@@ -156,7 +163,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "cycle: the rate alone": (SCHEDULE, "return in_turn(rates), in_turn(momenta)",
                               "return in_turn(rates), lambda step: moms[1]"),
     "cycle: no check": (SCHEDULE, CHECK, ""),
-    "cycle: a KeyError": (SCHEDULE, 'raise ValueError("the first and', 'raise KeyError("the first and'),
+    "cycle: a KeyError": (SCHEDULE,
+                          'raise ValueError("the first and', 'raise KeyError("the first and'),
     "cycle: lines": (SCHEDULE, CURVES, CURVES.replace("annealing_cos", "annealing_linear")),
     "cycle: falls to nothing": (SCHEDULE, "lr_max / last_div, annealing_cos", "0., annealing_cos"),
     "cycle: falls to the beginning": (SCHEDULE, "div_factor * 1e4 if", "div_factor if"),
@@ -165,7 +173,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "cycle: fixed momenta": (SCHEDULE, "Phase(up, *moms, annealing_cos), Phase(down, *moms[::-1]",
                              "Phase(up, .95, .85, annealing_cos), Phase(down, .85, .95"),
     "call: return None": (CALLBACK, CALL, "        return None"),
-    "call: everything to everyone": (CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
+    "call: everything to everyone": (CALLBACK, CALL, '''\
+        for handler, names in self._handlers[event, measure]:
             state.update(handler(**state) or {})'''),
     "call: changes at the end": (CALLBACK, CALL, '''        found = {}
         for handler, names in self._handlers[event, measure]:
@@ -174,7 +183,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
         if found.keys() - state.keys():
             raise ValueError("unknown keys")
         state.update(found)'''),
-    "call: new keys are taken": (CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
+    "call: new keys are taken": (CALLBACK, CALL, '''\
+        for handler, names in self._handlers[event, measure]:
             given = state if names is None else {k: state[k] for k in names if k in state}
             state.update(handler(**given) or {})'''),
     "call: metrics always": (CALLBACK, "in self._handlers[event, measure]:",
@@ -192,7 +202,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
         CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
             given = state if names is None else {k: state[k] for k in names if k in state}
             state.update({k: v for k, v in (handler(**given) or {}).items() if k in state})'''),
-    "call: half of the changes": (CALLBACK, CALL, '''        for handler, names in self._handlers[event, measure]:
+    "call: half of the changes": (CALLBACK, CALL, '''\
+        for handler, names in self._handlers[event, measure]:
             given = state if names is None else {k: state[k] for k in names if k in state}
             for key, new in (handler(**given) or {}).items():
                 if key not in state:

@@ -164,9 +164,16 @@ def refused(rng: np.random.Generator) -> list[Any]:
 # ---------------------------------------------------------------- events
 
 
-def _watch(log: list[Any], order: int = 0, **handlers: Any) -> Any:
-    """Return a callback with these handlers; ``log`` is there for its creator."""
-    return type("Watch", (callback.Callback,), {"_order": order, "log": log, **handlers})()
+def _watch(order: int = 0, /, **handlers: Any) -> Any:
+    """Return a callback with these handlers."""
+    return type("Watch", (callback.Callback,), {"_order": order, **handlers})()
+
+
+def _watch_all(handler: Any) -> Any:
+    """Return a callback that calls ``handler(event, state)`` at every event."""
+    return _watch(**{f"on_{event}": lambda self, event=event, **state: handler(event, state)
+                     for event in callback.EVENTS})
+
 
 
 @UNIT.property("Handlers of an event run in ascending _order, metrics first if the event asks for "
@@ -179,10 +186,10 @@ def handlers_in_order(rng: np.random.Generator) -> list[Any]:
 
     def handler(name: str) -> Any:
         return lambda self: log.append(name)
-    others = [_watch(log, int(order), on_epoch_end=handler(f"callback {order}"))
+    others = [_watch(int(order), on_epoch_end=handler(f"callback {order}"))
               for order in rng.permutation(5)]
-    metric = _watch(log, 9, on_epoch_end=handler("metric"), on_step_end=handler("metric's step"))
-    on = callback.CallbackHandler([*others, _watch(log, on_step_end=handler("step"))], [metric])
+    metric = _watch(9, on_epoch_end=handler("metric"), on_step_end=handler("metric's step"))
+    on = callback.CallbackHandler([*others, _watch(on_step_end=handler("step"))], [metric])
     for event, measure in (("epoch_end", True), ("epoch_end", False), ("step_end", False),
                            ("train_end", True)):
         log.append(event)
@@ -199,10 +206,10 @@ def arguments(rng: np.random.Generator) -> list[Any]:
     log: list[Any] = []
     x = rng.normal(size=3)
     on = callback.CallbackHandler([
-        _watch(log, 0, on_batch_begin=lambda self, last_input: log.append(last_input)),
-        _watch(log, 1, on_batch_begin=lambda self: log.append("nothing")),
-        _watch(log, 2, on_batch_begin=lambda self, epoch, other=5: log.extend((epoch, other))),
-        _watch(log, 3, on_batch_begin=lambda self, epoch, **state: log.extend(
+        _watch(0, on_batch_begin=lambda self, last_input: log.append(last_input)),
+        _watch(1, on_batch_begin=lambda self: log.append("nothing")),
+        _watch(2, on_batch_begin=lambda self, epoch, other=5: log.extend((epoch, other))),
+        _watch(3, on_batch_begin=lambda self, epoch, **state: log.extend(
             (epoch, "epoch" in state, *(name in state for name in ("iteration", "last_input",
                                                                    "smoothener")))))])
     on("batch_begin", last_input=x)
@@ -221,9 +228,9 @@ def changes(rng: np.random.Generator) -> list[Any]:
         log.append(last_loss)
         return {"last_loss": last_loss + self._order, "epoch": self._order}
     on = callback.CallbackHandler([
-        _watch(log, 3, on_backward_begin=add), _watch(log, 1, on_backward_begin=add),
-        _watch(log, 2, on_backward_begin=lambda self, epoch: log.append(epoch)),
-        _watch(log, 4, on_backward_begin=lambda self: {})])
+        _watch(3, on_backward_begin=add), _watch(1, on_backward_begin=add),
+        _watch(2, on_backward_begin=lambda self, epoch: log.append(epoch)),
+        _watch(4, on_backward_begin=lambda self: {})])
     on("backward_begin", last_loss=rng.normal())
     on("backward_end", last_target=4)
     return [*log, *(on.state[name] for name in ("last_loss", "epoch", "last_target"))]
@@ -235,7 +242,7 @@ def changes(rng: np.random.Generator) -> list[Any]:
                "Look at all keys before you update the state.")
 def unknown_keys(rng: np.random.Generator) -> list[Any]:
     """Return the name of the error, whether it names the key, and the state after it."""
-    on = callback.CallbackHandler([_watch([], on_step_end=lambda self: {"epoch": 9, "epok": 1})])
+    on = callback.CallbackHandler([_watch(on_step_end=lambda self: {"epoch": 9, "epok": 1})])
     try:
         on("step_end")
     except ValueError as error:
@@ -283,11 +290,10 @@ def order_of_events(rng: np.random.Generator) -> list[Any]:
     """Return for each event its name, the weights and whether there are gradients."""
     log: list[Any] = []
 
-    def handler(event: str) -> Any:
-        return lambda self, **state: log.extend((
-            event, bench.model.weight.data.copy(), bench.model.weight.grad is None))
-    bench = _Bench(rng, _watch(log, **{f"on_{event}": handler(event)
-                                       for event in callback.EVENTS}))
+    def handler(event: str, state: Any) -> None:
+        weight = bench.model.weight
+        log.extend((event, weight.data.copy(), weight.grad is None))
+    bench = _Bench(rng, _watch_all(handler))
     bench.train(2)
     return log
 
@@ -302,9 +308,9 @@ def entries(rng: np.random.Generator) -> list[Any]:
     flags = ("train", "stop_epoch", "skip_step", "skip_zero", "skip_bwd", "iteration", "num_batch")
     tensors = ("last_input", "last_target", "last_output", "last_loss", "smooth_loss")
 
-    def handler(self: Any, **state: Any) -> None:
+    def handler(event: str, state: Any) -> None:
         log.extend(state.get(name, "missing") for name in (*flags, *tensors))
-    bench = _Bench(rng, _watch(log, **{f"on_{event}": handler for event in callback.EVENTS}))
+    bench = _Bench(rng, _watch_all(handler))
     bench.on.state["num_batch"] = 0
     bench.train(2)
     return [*log, bench.on.state["iteration"], bench.on.state["num_batch"]]
@@ -321,7 +327,7 @@ def replaced(rng: np.random.Generator) -> list[Any]:
             {"on_batch_begin": lambda self, last_target: {"last_target": last_target + 1}},
             {"on_loss_begin": lambda self, last_output: {"last_output": last_output * 3}},
             {"on_backward_begin": lambda self, last_loss: {"last_loss": last_loss * .5}}):
-        bench = _Bench(rng, _watch([], **changed))
+        bench = _Bench(rng, _watch(**changed))
         found += [*bench.train(2), bench.on.state["last_loss"]]
     return found
 
@@ -336,7 +342,7 @@ def skipped(rng: np.random.Generator) -> list[Any]:
                         ("step_end", "skip_zero")):
         def handler(self: Any, iteration: int, flag: str = flag) -> dict[str, Any]:
             return {flag: iteration == 1} if iteration < 2 else {}
-        bench = _Bench(rng, _watch([], **{f"on_{event}": handler}))
+        bench = _Bench(rng, _watch(**{f"on_{event}": handler}))
         found += bench.train(4)
     return found
 
@@ -347,7 +353,7 @@ def skipped(rng: np.random.Generator) -> list[Any]:
 def no_graph(rng: np.random.Generator) -> list[Any]:
     """Return whether the loss is a part of a graph, at backward_begin and at the end."""
     log: list[Any] = []
-    bench = _Bench(rng, _watch(log, on_backward_begin=lambda self, last_loss: log.append(
+    bench = _Bench(rng, _watch(on_backward_begin=lambda self, last_loss: log.append(
         last_loss.requires_grad), on_batch_end=lambda self, last_loss: log.append(
             last_loss.requires_grad)))
     bench.train()
@@ -364,8 +370,10 @@ def several_inputs(rng: np.random.Generator) -> list[Any]:
 
     def loss(output: Any, first: Any, second: Any) -> Any:
         return ((output - first) ** 2 + (output - second).abs()).mean()
-    bench.model.forward = lambda p, q: (  # type: ignore[method-assign, assignment]
-        nn.Linear.forward(bench.model, p * q))
+
+    def product(p: Any, q: Any) -> Any:
+        return nn.Linear.forward(bench.model, p * q)
+    bench.model.forward = product  # type: ignore[method-assign, assignment]
     loop.train_batch(bench.model, [a, b], [c, d], loss, bench.opt, bench.on)
     return [bench.model.weight, bench.on.state["last_loss"]]
 
@@ -378,7 +386,7 @@ def several_inputs(rng: np.random.Generator) -> list[Any]:
                "Skipping the step must not forget the gradients: two flags.")
 def accumulated(rng: np.random.Generator) -> list[Any]:
     """Return the weights after each batch, with gradients that accumulate."""
-    bench = _Bench(rng, _watch([], on_backward_end=lambda self, iteration: {
+    bench = _Bench(rng, _watch(on_backward_end=lambda self, iteration: {
         "skip_step": (iteration + 1) % 4 != 0}, on_step_end=lambda self, skip_step: {
             "skip_zero": skip_step}))
     return bench.train(8)
@@ -400,7 +408,7 @@ def whole_fit(rng: np.random.Generator) -> list[Any]:
         learn = learner.Learner(bunch, model, loss_func=nn.MSELossFlat(), fast=False,
                                 metrics=[lambda output, target: (output - target).abs().mean()])
         with learn.no_logging():
-            learn.fit(4, .01, callbacks=_watch([], on_epoch_end=lambda self, epoch: {
+            learn.fit(4, .01, callbacks=_watch(on_epoch_end=lambda self, epoch: {
                 "stop_training": epoch == 1}))
         found += [*learn.recorder.losses, *learn.recorder.val_losses, *learn.validate(),
                   *learn.validate(), *(x for row in learn.recorder.metrics for x in row)]
