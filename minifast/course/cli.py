@@ -16,6 +16,7 @@ from .unit import Unit, load, numbers
 EPILOG = """Examples:
   python -m minifast.course start 3             write the files of unit 3 to ./course/unit03
   python -m minifast.course check 3 --hint 1    check them, with a hint where something is wrong
+  python -m minifast.course train 6             train the recommender with your functions
   python -m minifast.course bugs 3 my_test.py   which faults does your test find?"""
 
 
@@ -218,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", "show which units are done", unit=False)
     made = command("bugs", "list the faults of a unit, or run your tests against them")
     made.add_argument("test", type=Path, nargs="?", help="a file of tests for pytest")
+    command("train", "train the recommender with your functions in the library")
     made = command("run", "run a script with your functions, or with a fault, in the library")
     made.add_argument("--bug", help="the name of a fault, see `bugs`")
     made.add_argument("script", nargs="+", help="the script and its arguments, options after --")
@@ -244,6 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(not run_check(unit, options))
         elif options.command == "bugs":
             sys.exit(not bugs(unit, options.test))
+        elif options.command == "train":
+            sys.exit(run_script(unit, options.folder, ["minifast.course.train"], None))
         else:
             sys.exit(run_script(unit, options.folder, options.script, options.bug))
     except (ValueError, OSError) as error:
