@@ -30,38 +30,44 @@ RECOMMEND = """        if n < 0:
         best = np.argsort(-scores, kind="stable")[:n]
         best = best[np.isfinite(scores[best])]
 """
-FRAME = '        return pd.DataFrame({items.name: items.classes[best], "prediction": scores[best]})\n'
+FRAME = '        return pd.DataFrame({items.name: items.classes[best], "prediction": scores[best]})'
 
 SOLUTIONS: dict[str, tuple[str, str, str]] = {
     "fancy indexing": (OPS, LOOKUP, "    return table[ids]\n"),
     "take": (OPS, LOOKUP, "    return np.take(table, ids, axis=0)\n"),
-    "a loop over ids": (OPS, LOOKUP, """    found = np.empty((*ids.shape, *table.shape[1:]), table.dtype)
+    "a loop over ids": (OPS, LOOKUP, """\
+    found = np.empty((*ids.shape, *table.shape[1:]), table.dtype)
     for place in np.ndindex(ids.shape):
         found[place] = table[ids[place]]
     return found
 """),
-    "add.at": (OPS, ADD, """    total = np.zeros_like(a)
+    "add.at": (OPS, ADD, """\
+    total = np.zeros_like(a)
     np.add.at(total, index, g)
     return total
 """),
-    "bincount": (OPS, ADD, """    places = np.arange(a.size).reshape(a.shape)[index]
+    "bincount": (OPS, ADD, """\
+    places = np.arange(a.size).reshape(a.shape)[index]
     total = np.bincount(places.ravel(), np.ravel(g), a.size)
     return total.reshape(a.shape).astype(a.dtype)
 """),
-    "a loop over places": (OPS, ADD, """    places = np.arange(a.size).reshape(a.shape)[index]
+    "a loop over places": (OPS, ADD, """\
+    places = np.arange(a.size).reshape(a.shape)[index]
     total = np.zeros(a.size, a.dtype)
     for place, value in zip(places.ravel(), np.asarray(g).ravel()):
         total[place] += value
     return total.reshape(a.shape)
 """),
-    "tables in another order": (COLLAB, INIT, """        self.y_range = check_y_range(y_range)
+    "tables in another order": (COLLAB, INIT, """\
+        self.y_range = check_y_range(y_range)
         rng = generator(seed)
         self.i_bias = embedding(n_items, 1, rng)
         self.u_bias = embedding(n_users, 1, rng)
         self.i_weight = embedding(n_items, n_factors, rng)
         self.u_weight = embedding(n_users, n_factors, rng)
 """),
-    "matrix product": (COLLAB, FORWARD, """        u, i = self.u_weight(users), self.i_weight(items)
+    "matrix product": (COLLAB, FORWARD, """\
+        u, i = self.u_weight(users), self.i_weight(items)
         res: Tensor = (u.unsqueeze(1) @ i.unsqueeze(2)).reshape(-1)
         res = res + (self.u_bias(users) + self.i_bias(items)).reshape(-1)
         if self.y_range is None:
@@ -69,12 +75,14 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
         low, high = self.y_range
         return res.sigmoid() * (high - low) + low
 """),
-    "biases first": (COLLAB, FORWARD, """        res: Tensor = self.u_bias(users) + self.i_bias(items)
+    "biases first": (COLLAB, FORWARD, """\
+        res: Tensor = self.u_bias(users) + self.i_bias(items)
         res += (self.u_weight(users) * self.i_weight(items)).sum(-1, keepdims=True)
         res = res[:, 0]
         return sigmoid_range(res, *self.y_range) if self.y_range is not None else res
 """),
-    "a set of rated items": (COLLAB, RECOMMEND + FRAME, """        if n < 0:
+    "a set of rated items": (COLLAB, RECOMMEND + FRAME, """\
+        if n < 0:
             raise ValueError("n is negative")
         users, items = self.data.categories
         number, rated = users.index(user), {0}
@@ -98,40 +106,48 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "one-hot product": (OPS, LOOKUP,
                         "    return (ids[..., None] == np.arange(len(table))).astype(table.dtype)"
                         " @ table\n"),
-    "view of the table": (OPS, LOOKUP, """    if ids.ndim == 1 and (ids == np.arange(len(ids))).all():
+    "view of the table": (OPS, LOOKUP, """\
+    if ids.ndim == 1 and (ids == np.arange(len(ids))).all():
         return table[:len(ids)]
     return table[ids]
 """),
-    "changes the ids": (OPS, LOOKUP, """    found = table[ids]
+    "changes the ids": (OPS, LOOKUP, """\
+    found = table[ids]
     ids[...] = 0
     return found
 """),
     "add returns None": (OPS, ADD, "    return None\n"),
     "add returns g": (OPS, ADD, "    return g\n"),
-    "into the table": (OPS, ADD, """    np.add.at(a, index, g)
+    "into the table": (OPS, ADD, """\
+    np.add.at(a, index, g)
     return a
 """),
-    "buffered +=": (OPS, ADD, """    total = np.zeros_like(a)
+    "buffered +=": (OPS, ADD, """\
+    total = np.zeros_like(a)
     total[index] += g
     return total
 """),
-    "type of g": (OPS, ADD, """    total = np.zeros(a.shape, g.dtype)
+    "type of g": (OPS, ADD, """\
+    total = np.zeros(a.shape, g.dtype)
     np.add.at(total, index, g)
     return total
 """),
-    "rows only": (OPS, ADD, """    total = np.zeros_like(a)
+    "rows only": (OPS, ADD, """\
+    total = np.zeros_like(a)
     for row, value in zip(np.ravel(index), g.reshape(-1, a.shape[1])):
         total[row] += value
     return total
 """),
-    "one-hot gradient": (OPS, ADD, """    if not isinstance(index, np.ndarray) or index.dtype == bool:
+    "one-hot gradient": (OPS, ADD, """\
+    if not isinstance(index, np.ndarray) or index.dtype == bool:
         total = np.zeros_like(a)
         np.add.at(total, index, g)
         return total
     one_hot = (index.reshape(-1, 1) == np.arange(len(a))).astype(a.dtype)
     return (one_hot.T @ g.reshape(-1, a.shape[1])).astype(a.dtype)
 """),
-    "g sorted in place": (OPS, ADD, """    total = np.zeros_like(a)
+    "g sorted in place": (OPS, ADD, """\
+    total = np.zeros_like(a)
     np.add.at(total, index, g)
     g *= 0
     return total
@@ -139,7 +155,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "rule of the rule is g": (OPS, RULE, RULE.replace("g[index]", "g")),
     "rule of the rule doubled": (OPS, RULE, RULE.replace("g[index]", "2 * g[index]")),
     "init does nothing": (COLLAB, INIT, "        return None\n"),
-    "no biases": (COLLAB, INIT, """        rng = generator(seed)
+    "no biases": (COLLAB, INIT, """\
+        rng = generator(seed)
         self.y_range = check_y_range(y_range)
         self.u_weight = embedding(n_users, n_factors, rng)
         self.i_weight = embedding(n_items, n_factors, rng)
@@ -156,7 +173,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "sum over the batch": (COLLAB, FORWARD, FORWARD.replace(".sum(1)", ".sum(0)")),
     "sum over all": (COLLAB, FORWARD, FORWARD.replace(".sum(1)", ".sum()")),
     "biases not squeezed": (COLLAB, FORWARD, FORWARD.replace(".squeeze(-1)", "")),
-    "sigmoid before the biases": (COLLAB, FORWARD, """        res = (self.u_weight(users) * self.i_weight(items)).sum(1)
+    "sigmoid before the biases": (COLLAB, FORWARD, """\
+        res = (self.u_weight(users) * self.i_weight(items)).sum(1)
         if self.y_range is not None:
             res = sigmoid_range(res, *self.y_range)
         return res + self.u_bias(users).squeeze(-1) + self.i_bias(items).squeeze(-1)

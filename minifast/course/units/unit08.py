@@ -21,8 +21,9 @@ UNIT = Unit(8, "Embeddings", {OPS: ("lookup", "_add_at"), COLLAB: (
         "A film that occurs three times in a batch learns from one of these ratings alone."),
     Bug("repeats averaged", OPS, "    backend_of(total).scatter_add(total, index, g)\n",
         "    backend_of(total).scatter_add(total, index, g)\n    count = np.zeros(a.shape)\n"
-        "    np.add.at(count, index, 1.)\n    total = (total / np.maximum(count, 1)).astype(a.dtype)"
-        "\n", "Popular films learn as slowly as rare ones; gradcheck of a lookup fails."),
+        "    np.add.at(count, index, 1.)\n"
+        "    total = (total / np.maximum(count, 1)).astype(a.dtype)\n",
+        "Popular films learn as slowly as rare ones; gradcheck of a lookup fails."),
     Bug("no item bias", COLLAB, " + self.i_bias(items).squeeze(-1)", "",
         "learn.bias(titles) does not tell good films from bad ones."),
     Bug("mean of factors", COLLAB, "self.i_weight(items)).sum(1)", "self.i_weight(items)).mean(1)",
@@ -70,7 +71,8 @@ def copied(rng: np.random.Generator) -> list[Any]:
     return [table - before, ids]
 
 
-@UNIT.property("The gradient of a row that was looked up several times is the sum of the gradients.",
+@UNIT.property("The gradient of a row that was looked up several times is the sum of all its "
+               "gradients.",
                "Look at `total[[2, 2]] += 1`: what is in total[2] then?",
                "NumPy has an addition that counts an index as often as it occurs; the backend has "
                "it as well, see scatter_add in backend.py.")
@@ -133,9 +135,9 @@ def memory(rng: np.random.Generator) -> list[Any]:
     """Return whether memory stays below a twentieth of the one-hot matrix."""
     table, ids, g = rng.normal(size=(3000, 2)), rng.permutation(3000), rng.normal(size=(3000, 2))
     found = []
-    for work in (lambda: ops.lookup(table, ids), lambda: ops._add_at(g, None, table, ids)):
+    for work, inputs in ((ops.lookup, (table, ids)), (ops._add_at, (g, None, table, ids))):
         tracemalloc.start()
-        work()
+        work(*inputs)
         found.append(tracemalloc.get_traced_memory()[1] < 3000 * 3000 * 8 // 20)
         tracemalloc.stop()
     return found
@@ -174,14 +176,14 @@ def refused_ids(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors, and a row that exists."""
     layer = Embedding(4, 2, seed=0)
     layer.weight.data = rng.normal(size=(4, 2))
-    found = [_error(lambda: layer(np.array(ids))) for ids in ([-1], [4], [0, -5], [.5])]
+    found = [_error(layer, np.array(ids)) for ids in ([-1], [4], [0, -5], [.5])]
     return [*found, layer(np.array([3]))]
 
 
-def _error(call: Callable[[], Any]) -> str:
+def _error(call: Callable[..., Any], *arguments: Any) -> str:
     """Return the name of the error that a call ends in."""
     try:
-        call()
+        call(*arguments)
     except Exception as error:
         return type(error).__name__
     return "no error"
@@ -206,16 +208,16 @@ def _filled(rng: np.random.Generator, n_factors: int = 3, n_users: int = 5, n_it
                "A bias is an embedding of width 1.")
 def tables(rng: np.random.Generator) -> list[Any]:
     """Return the names and the shapes of the weights."""
-    sizes = rng.integers(2, 9, 3)
-    model = collab.EmbeddingDotBias(*map(int, sizes), [0, 5.5], seed=0)
+    n_factors, n_users, n_items = map(int, rng.integers(2, 9, 3))
+    model = collab.EmbeddingDotBias(n_factors, n_users, n_items, [0, 5.5], seed=0)
     weights = dict(model.named_parameters())
     return [", ".join(sorted(weights)), *(weights[name].shape for name in sorted(weights))]
 
 
 @UNIT.property("Initial weights are small, differ between the tables, and follow from the seed.",
                "Use `embedding` from minifast.nn, and one random generator for all four.",
-               "generator(seed) turns a number into a generator; handing on the number itself would "
-               "begin anew for each table.")
+               "generator(seed) turns a number into a generator; handing on the number itself "
+               "would begin anew for each table.")
 def initial_weights(rng: np.random.Generator) -> list[Any]:
     """Return statements about initial weights that do not depend on the order of drawing."""
     seed = int(rng.integers(1000))
@@ -259,7 +261,7 @@ def in_range(rng: np.random.Generator) -> list[Any]:
 def refused_range(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors."""
     ranges: list[Any] = [[5.5, 0], [1, 1], 5.5, [0, 1, 2], [0, 5]]
-    return [_error(lambda: collab.EmbeddingDotBias(2, 3, 3, r, seed=0)) for r in ranges]
+    return [_error(collab.EmbeddingDotBias, 2, 3, 3, y_range) for y_range in ranges]
 
 
 @UNIT.property("All four tables learn: each gets its gradient.",
@@ -279,12 +281,13 @@ def _learner(rng: np.random.Generator, n_ratings: int = 300) -> Any:
     """Return a learner of planted ratings, with weights that do not depend on the solution."""
     planted = planted_ratings(n_users=24, n_items=30, n_ratings=n_ratings,
                               seed=int(rng.integers(1000)))
-    data = CollabDataBunch.from_df(planted.ratings[["userId", "movieId", "rating"]], seed=0, bs=32)
-    learn = collab.CollabLearner(data, collab.EmbeddingDotBias(
-        4, *map(len, data.categories), (0, 5.5), seed=0), wd=.1)
+    data = CollabDataBunch.from_df(planted.ratings[["userId", "title", "rating"]], seed=0, bs=32)
+    n_users, n_items = map(len, data.categories)
+    model: Any = collab.EmbeddingDotBias(4, n_users, n_items, (0, 5.5), seed=0)
+    learn = collab.CollabLearner(data, model, wd=.1)
     learn.fast = False
     for name in TABLES:
-        weight = getattr(learn.model, name).weight
+        weight = getattr(model, name).weight
         weight.data = rng.normal(size=weight.shape) / 4
     return learn
 
@@ -366,8 +369,7 @@ def refused_requests(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors."""
     learn = _learner(rng)
     user = learn.data.categories[0].classes[1]
-    return [_error(lambda: learn.recommend(user, -1)), _error(lambda: learn.recommend("nobody")),
-            _error(lambda: learn.recommend(user, 2))]
+    return [_error(learn.recommend, *request) for request in ((user, -1), ("nobody",), (user, 2))]
 
 
 @UNIT.property("Asking for recommendations changes nothing: weights, mode and ratings stay.",
