@@ -199,7 +199,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "rows - centred", "rows + centred")),
     "gradient in place": (NORM, GRADIENT, GRADIENT.replace(
         "        rows = rows - centred", "        rows -= centred")),
-    "rules are means": (NORM, RULES, RULES.replace("column_sums(as_rows(g)))", "as_rows(g).mean(0))")),
+    "rules are means": (NORM, RULES, RULES.replace(
+        "column_sums(as_rows(g)))", "as_rows(g).mean(0))")),
     "rule of weight is that of bias": (NORM, RULES, RULES.replace(
         " * _standardize(x, *_of_batch(g, x, mean, var, own), eps)", "")),
     "norm returns None": (NORM, NORMALISE, "    return None\n"),

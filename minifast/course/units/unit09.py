@@ -338,7 +338,8 @@ def _learner(rng: np.random.Generator, **kwargs: Any) -> Learner:
     data = DataBunch.create(ArrayDataset(x[:32], y[:32]), ArrayDataset(x[32:], y[32:]), bs=16,
                             seed=0)
     learn = Learner(data, _network(), loss_func=CrossEntropyFlat(), fast=False, **kwargs)
-    return learn.split([learn.model[1], learn.model[2]])
+    body: Any = learn.model
+    return learn.split([body[1], body[2]])
 
 
 @UNIT.property("A network of convolutions and batch norm trains with it.",
