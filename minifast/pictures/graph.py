@@ -293,7 +293,9 @@ def _vertex(kind: str, title: str, array: Any, calls: tuple[Call, ...] = ()) -> 
 
 def host(array: Any) -> "np.ndarray[Any, Any]":
     """Return an array, or the array of a tensor, as a NumPy array."""
-    return transfer(array.data if isinstance(array, Tensor) else array, "cpu")
+    on_host: np.ndarray[Any, Any] = transfer(
+        array.data if isinstance(array, Tensor) else array, "cpu")
+    return on_host
 
 
 def short(array: Any, n: int = 3) -> str:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from .graph import Call, Graph
@@ -172,7 +173,7 @@ def _arrange(box: Box) -> None:
         if isinstance(item, Box):
             _arrange(item)
     chains = _layer(box)
-    links = [link for chain in chains.values() for link in zip(chain, chain[1:], strict=False)]
+    links = [link for chain in chains.values() for link in pairwise(chain)]
     _order(box, links)
     _set_x(box, links)
     header = HEADER if box.text else 0.
@@ -180,11 +181,11 @@ def _arrange(box: Box) -> None:
     tops = []
     for layer in box.layers:
         height = max(box.items[key].height for key in layer)
-        tops.append((top, top + height))
+        tops.append((top, top + height))  # of no height if there are only ports
         for key in layer:
             box.items[key].y = top + (height - box.items[key].height) / 2
         top += height + GAP_Y * (height > 0)
-    box.height = max(top - GAP_Y, tops[-1][1]) + PADDING
+    box.height = top - GAP_Y + PADDING
     box.width = max(box.width, len(box.text) * CHARACTER + 2 * PADDING)
     level = {key: i for i, layer in enumerate(box.layers) for key in layer}
     for edge, chain in chains.items():
@@ -193,24 +194,10 @@ def _arrange(box: Box) -> None:
 
 def _layer(box: Box) -> dict[Edge, list[Key]]:
     """Fill ``box.layers``; return the items along each edge, with a bend in each layer between."""
-    before: dict[Key, list[Key]] = {key: [] for key in box.items}
-    after: dict[Key, list[Key]] = {key: [] for key in box.items}
-    for start, end, _ in box.edges:
-        before[end].append(start)
-        after[start].append(end)
-    level: dict[Key, int] = {}
-    order = list(TopologicalSorter(before).static_order())
-    for key in order:
-        level[key] = 1 + max((level[k] for k in before[key]), default=-1)
-    last = max(level.values())
-    for key in reversed(order):
-        if _is_port(key, "out"):
-            level[key] = last
-        elif not before[key] and after[key] and not _is_port(key, "in"):
-            level[key] = min(level[k] for k in after[key]) - 1  # an input stands near its use
-    box.layers = [[] for _ in range(last + 1)]
-    for key in box.items:
-        box.layers[level[key]].append(key)
+    level = _levels(box)
+    box.layers = [[] for _ in range(max(level.values()) + 1)]
+    for key in dict.fromkeys([*(start for start, _, _ in box.edges), *box.items]):
+        box.layers[level[key]].append(key)  # inputs in the order in which they are used
     chains: dict[Edge, list[Key]] = {}
     for start, end, vertex in box.edges:
         bends = [(start, end, vertex, i) for i in range(level[start] + 1, level[end])]
@@ -219,6 +206,22 @@ def _layer(box: Box) -> dict[Edge, list[Key]]:
             box.layers[bend[3]].append(bend)
         chains[start, end, vertex] = [start, *bends, end]
     return chains
+
+
+def _levels(box: Box) -> dict[Key, int]:
+    """Return the layer of each item, counted from the top."""
+    above, below = _neighbours([(start, end) for start, end, _ in box.edges])
+    level: dict[Key, int] = {}
+    order = list(TopologicalSorter({key: above[key] for key in box.items}).static_order())
+    for key in order:
+        level[key] = 1 + max((level[k] for k in above[key]), default=-1)
+    last = max(level.values())
+    for key in reversed(order):
+        if _is_port(key, "out"):
+            level[key] = last
+        elif not above[key] and below[key] and not _is_port(key, "in"):
+            level[key] = min(level[k] for k in below[key]) - 1  # an input stands near its use
+    return level
 
 
 def _is_port(key: Key, kind: str) -> bool:
@@ -275,7 +278,7 @@ def _spread(items: list[Item], wished: list[float]) -> None:
     into one block, which stands at its mean (pool adjacent violators).
     """
     offsets = [0.]
-    for left, right in zip(items, items[1:], strict=False):
+    for left, right in pairwise(items):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + GAP_X)
     blocks: list[tuple[float, int]] = []  # mean, number of items
     for wish, offset in zip(wished, offsets, strict=True):
@@ -296,8 +299,8 @@ def _route(box: Box, vertex: int, chain: list[Key], spans: list[Point]) -> Itera
         else (first.middle, 0.)
     for key, (top, bottom) in zip(chain, spans, strict=True):
         if key not in (chain[0], chain[-1]) or _is_port(key, "in") or _is_port(key, "out"):
-            yield box.items[key].middle, top
-            yield box.items[key].middle, bottom
+            yield box.items[key].middle, min(top, box.height)
+            yield box.items[key].middle, min(bottom, box.height)
     yield (_exit(last, "in", vertex), last.y) if not _is_port(chain[-1], "out") \
         else (last.middle, box.height)
 

@@ -27,10 +27,9 @@ function show(n) {
   vertices.forEach((vertex, i) => {
     const is = { visiting: i === step.at, receiving: i === step.to,
                  waiting: step.queue.includes(i), released: released.includes(i) };
-    for (const name in is) vertex.classList.toggle(`mf-${name}`, is[name]);
-    if (vertex.classList.contains("mf-constant")) return;
-    const line = vertex.querySelector("text:last-of-type");
-    line.textContent = i in gradient ? `∂ ${gradient[i]}` : "";
+    for (const name in is) vertex.classList.toggle(`mf-is-${name}`, is[name]);
+    const line = vertex.querySelector(".mf-gradient");
+    if (line) line.textContent = i in gradient ? `∂ ${gradient[i]}` : "";
   });
   for (const edge of edges) {
     const used = Number(edge.dataset.to) === step.at && Number(edge.dataset.from) === step.to;

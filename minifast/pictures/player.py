@@ -109,14 +109,19 @@ def backward_player(loss: Tensor, model: Module | note_modules | None = None,
     """
     graph = read_graph(loss, model, **tensors)
     walk = _Recorder(graph).record(loss._start(gradient, create_graph=False))
-    player = Player(f"Backward pass of {graph.nodes[-1].op.name}", _body(graph), "player.js",
+    player = Player(f"Backward pass of {graph.nodes[-1].op.name}", _body(walk), "player.js",
                     {"names": [vertex.title for vertex in graph.vertices],
                      "steps": [asdict(step) for step in walk.steps]})
     player.walk = walk
     return player
 
 
-def _body(graph: Graph) -> str:
+def _body(walk: Walk) -> str:
+    room = dict.fromkeys(range(len(walk.graph.nodes)), 0)
+    for step in walk.steps:
+        target = step.to if step.to is not None else step.at
+        if target is not None:
+            room[target] = max(room.get(target, 0), len(step.short) + 2)
     return f"""<div class="mf-bar">
 <button type="button" data-do="back">◀ Back</button>
 <button type="button" data-do="step">Step ▶</button>
@@ -126,7 +131,7 @@ def _body(graph: Graph) -> str:
 </div>
 <p class="mf-text" aria-live="polite"></p>
 <div class="mf-columns">
-{scroll_box(draw(graph, extra_lines=1))}
+{scroll_box(draw(walk.graph, room))}
 <div class="mf-side">
 <h4>Gradient</h4>
 <pre class="mf-values" tabindex="0" aria-label="Gradient"></pre>
@@ -226,8 +231,8 @@ class _Recorder:
                        "up.", f"so far\n{block(had)}\n\n+ arrives\n{block(dx)}\n\n= sum\n"
                        f"{block(total)}", total)
         elif is_leaf:
-            self._step(LEAF_STEP, twin.number, x.number, f"{rule}, a leaf, which keeps it in .grad.",
-                       block(dx), total)
+            self._step(LEAF_STEP, twin.number, x.number, f"{rule}, a leaf, which keeps "
+                       "it in .grad.", block(dx), total)
         else:
             self._step(FIRST, twin.number, x.number, f"{rule}, which joins the queue.", block(dx),
                        total)

@@ -1,5 +1,6 @@
 """A graph as SVG."""
 from collections import Counter
+from collections.abc import Mapping
 from html import escape
 
 from .graph import Graph, Vertex
@@ -9,7 +10,7 @@ LINE, CHARACTER, WIDEST = 16, 7.3, 28
 """Height of a line and width of a character in pixels; most characters in a line."""
 
 
-def draw(graph: Graph, extra_lines: int = 0) -> str:
+def draw(graph: Graph, room: Mapping[int, int] | None = None) -> str:
     """Return the SVG element of a graph.
 
     Vertices have the class ``mf-vertex`` and their number as ``data-id``; edges have
@@ -19,23 +20,25 @@ def draw(graph: Graph, extra_lines: int = 0) -> str:
     ----------
     graph : Graph
         The graph.
-    extra_lines : int
-        Empty lines in each vertex that requires a gradient, for a script to fill.
+    room : mapping of int to int, optional
+        Vertices that get an empty line of class ``mf-gradient``, for a script to fill, and for
+        how many characters there must be room.
 
     Returns
     -------
     str
         The element.
     """
+    extra = room or {}
+
     def size(i: int) -> tuple[float, float]:
-        n = 3 + extra_lines * (graph.vertices[i].kind != "constant")
-        return _width(graph.vertices[i]), n * LINE + 10
+        return _width(graph.vertices[i], extra.get(i, 0)), (3 + (i in extra)) * LINE + 10
 
     drawing = layered(graph, size)
     times = Counter(graph.edges)
     parts = [*map(_box, drawing.boxes),
              *(_edge(edge, points, times[edge]) for edge, points in drawing.paths.items()),
-             *(_vertex(i, graph.vertices[i], item, extra_lines)
+             *(_vertex(i, graph.vertices[i], item, i in extra)
                for i, item in enumerate(drawing.vertices))]
     return _svg(graph, drawing, parts)
 
@@ -48,9 +51,9 @@ def _svg(graph: Graph, drawing: Drawing, parts: list[str]) -> str:
             + "\n".join(parts) + "\n</svg>")
 
 
-def _width(vertex: Vertex) -> float:
-    longest = max(len(_cut(line)) for line in (vertex.title, vertex.shape, vertex.value))
-    return max(longest, 9) * CHARACTER + 16
+def _width(vertex: Vertex, room: int) -> float:
+    lines = vertex.title, vertex.shape, vertex.value
+    return max(room, 9, *(len(_cut(line)) for line in lines)) * CHARACTER + 16
 
 
 def _cut(text: str) -> str:
@@ -67,12 +70,14 @@ def _rect(item: Item) -> str:
             f'height="{item.height:.1f}" rx="6"/>')
 
 
-def _vertex(i: int, vertex: Vertex, item: Item, extra_lines: int) -> str:
-    lines = [vertex.title, vertex.shape, vertex.value,
-             *[""] * (extra_lines if vertex.kind != "constant" else 0)]
+def _vertex(i: int, vertex: Vertex, item: Item, extra: bool) -> str:
+    lines = [vertex.title, vertex.shape, vertex.value]
     texts = "".join(f'<text x="{item.middle:.1f}" y="{item.y + 17 + LINE * n:.1f}">'
                     f"{escape(_cut(line))}</text>" for n, line in enumerate(lines))
-    title = escape("\n".join(filter(None, [vertex.kind, *lines])))
+    if extra:
+        texts += (f'<text class="mf-gradient" x="{item.middle:.1f}" '
+                  f'y="{item.y + 17 + LINE * len(lines):.1f}"></text>')
+    title = escape("\n".join([vertex.kind, *lines]))
     return (f'<g class="mf-vertex mf-{vertex.kind}" data-id="{i}"><title>{title}</title>'
             f"{_rect(item)}{texts}</g>")
 
