@@ -120,7 +120,7 @@ class note_modules:  # noqa: N801  (as no_grad)
     def _call(self, frame: FrameType) -> Call:
         if frame not in self._frames:
             module = frame.f_locals["self"]
-            text = label(self._names.get(id(module), ""), module)
+            text = _label(self._names.get(id(module), ""), module)
             self._frames[frame] = len(self._frames), text
         return self._frames[frame]
 
@@ -133,15 +133,8 @@ def _module_frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def label(name: str, module: Module) -> str:
-    """Return the text over a module's box.
-
-    Examples
-    --------
-    >>> from minifast.nn import ReLU
-    >>> label("layers.1", ReLU())
-    'layers.1 · ReLU'
-    """
+def _label(name: str, module: Module) -> str:
+    """Return the text over a module's box."""
     return " · ".join(filter(None, [name, type(module).__name__]))
 
 
@@ -203,7 +196,7 @@ class _Reader:
             for name, value in vars(part).items():
                 if isinstance(value, Tensor):
                     self.names.setdefault(id(value), f"{prefix}.{name}" if prefix else name)
-                    self.owners.setdefault(id(value), label(prefix, part))
+                    self.owners.setdefault(id(value), _label(prefix, part))
         self.graph = Graph()
 
     def read(self, root: Node) -> Graph:
@@ -299,7 +292,19 @@ def host(array: Any) -> "np.ndarray[Any, Any]":
 
 
 def short(array: Any, n: int = 3) -> str:
-    """Return the first ``n`` numbers of an array as text.
+    """Return the first numbers of an array as text.
+
+    Parameters
+    ----------
+    array : array or Tensor
+        The numbers, of any shape.
+    n : int
+        How many to show.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------

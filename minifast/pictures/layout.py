@@ -28,7 +28,15 @@ Point: TypeAlias = tuple[float, float]
 
 @dataclass
 class Item:
-    """A rectangle; ``x`` and ``y`` are its corner, relative to the box around it."""
+    """A rectangle.
+
+    Parameters
+    ----------
+    width, height : float
+        Its size in pixels.
+    x, y : float
+        Its upper left corner, relative to the box around it.
+    """
 
     width: float = 0.
     height: float = 0.
@@ -66,11 +74,6 @@ class Box(Item):
     edges: dict[Edge, None] = field(default_factory=dict)
     routes: dict[Edge, list[Point]] = field(default_factory=dict)
     layers: list[list[Key]] = field(default_factory=list)
-
-    def port(self, kind: str, vertex: int) -> tuple[str, int]:
-        """Return the key of the place where edges from a vertex enter or leave."""
-        self.items.setdefault((kind, vertex), Item())
-        return kind, vertex
 
 
 @dataclass
@@ -147,12 +150,18 @@ def _hops(graph: Graph, owners: list[list[Box]], start: int, end: int
         shared += 1
     for depth in range(len(up), shared, -1):
         box, inner = owners[start][depth], start if depth == len(up) else up[depth]
-        yield box, (inner, box.port("out", start), start)
+        yield box, (inner, _port(box, "out", start), start)
     yield owners[start][shared], (start if shared == len(up) else up[shared],
                                   end if shared == len(down) else down[shared], start)
     for depth in range(shared + 1, len(down) + 1):
         box, inner = owners[end][depth], end if depth == len(down) else down[depth]
-        yield box, (box.port("in", start), inner, start)
+        yield box, (_port(box, "in", start), inner, start)
+
+
+def _port(box: Box, kind: str, vertex: int) -> Key:
+    """Return the key of the place where edges from a vertex come in or go out of a box."""
+    box.items.setdefault((kind, vertex), Item())
+    return kind, vertex
 
 
 def _place(box: Box, x: float, y: float) -> Iterator[Box]:

@@ -41,8 +41,8 @@ function show(n) {
   find(".mf-queue").replaceChildren(...(step.queue.length ? step.queue.map(label) : ["empty"]).map(
     (text) => Object.assign(document.createElement("li"), { textContent: text })));
   find(".mf-released").textContent = released.length ? released.map(label).join(", ") : "nothing yet";
-  buttons.back.disabled = now === 0;
-  buttons.step.disabled = now === last;
+  buttons.back.setAttribute("aria-disabled", now === 0); // "disabled" would take the focus away
+  buttons.step.setAttribute("aria-disabled", now === last);
   if (now === last) pause();
   bringIntoView(vertices[step.to ?? step.at ?? 0], step.to ?? step.at);
 }

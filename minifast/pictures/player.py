@@ -86,10 +86,12 @@ def backward_player(loss: Tensor, model: Module | note_modules | None = None,
     ----------
     loss : Tensor
         Where the walk starts, before ``backward`` releases its graph.
-    model, **tensors : Module or note_modules, Tensor
+    model : Module or note_modules, optional
         Names and boxes, as in ``show_graph``.
     gradient : Tensor or array, optional
         The gradient of ``loss``, needed unless it is one number.
+    **tensors : Tensor
+        Further inputs, under their names.
 
     Returns
     -------
@@ -141,7 +143,11 @@ def _body(walk: Walk) -> str:
 <p class="mf-released"></p>
 </div>
 </div>
-<p class="mf-help">Keys: ← back, → step, space play or pause, Home and End.</p>"""
+<p class="mf-help"><span class="mf-key mf-is-visiting">visited now</span>
+<span class="mf-key mf-is-receiving">gets a gradient</span>
+<span class="mf-key mf-is-waiting">in the queue</span>
+<span class="mf-key mf-is-released">released</span>
+Keys: ← back, → step, space play or pause, Home and End.</p>"""
 
 
 # ---------------------------------------------------------------- recording
