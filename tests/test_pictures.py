@@ -9,12 +9,21 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from host import assert_same, host, put
+from tiny import line_learner
 
 from minifast import GraphReleasedError, Tensor, no_grad, tensor
 from minifast.collab import EmbeddingDotBias
 from minifast.inspect import detect_anomaly
 from minifast.nn import BatchNorm1d, CrossEntropyFlat, Linear, Module, MSELossFlat, ReLU, Sequential
-from minifast.pictures import Picture, backward_player, note_modules, show_graph
+from minifast.pictures import (
+    Picture,
+    backward_player,
+    lookup_picture,
+    note_modules,
+    one_cycle_slider,
+    optimizer_race,
+    show_graph,
+)
 from minifast.pictures.graph import Graph, read_graph
 from minifast.pictures.layout import layered
 from minifast.vision import res_block, simple_cnn
@@ -270,3 +279,48 @@ def test_two_players_on_one_page_share_no_id() -> None:
 def test_a_large_picture_stays_small() -> None:
     _, notes, loss = run(cnn)
     assert len(backward_player(loss, notes).html()) < 100_000
+
+
+# ---------------------------------------------------------------- optimizers and schedules
+
+
+def test_the_race_follows_the_optimizers_formulas() -> None:
+    paths = optimizer_race(n=3, start=(-4., -2.), lr_sgd=.4, lr_adam=.2).data["paths"]
+    x, average, lr = -4., 0., .4 * (1 - .9)
+    for point in paths["sgd momentum none"]:
+        assert point[0] == pytest.approx(x, abs=1e-3)
+        average = .9 * average + (x - 2) / 10
+        x -= lr * average
+    assert paths["adam momentum bias none"][1][:2] == [-3.8, -1.8]  # the sign of the gradient
+    biased = (1 - .9) / (1 - .99) ** .5 * .2
+    assert paths["adam momentum none"][1][0] == pytest.approx(-4 + biased, abs=1e-3)
+    shrunk = paths["adam momentum bias decoupled"][1][0]
+    assert shrunk == pytest.approx(-4 * (1 - .2 * .1) + .2, abs=1e-3)
+    assert paths["adam momentum bias L2"][1][:2] == [-3.8, -1.8]  # Adam divides by its size
+    assert len(paths) == 2 * 2 * 2 * 3
+
+
+def test_the_slider_shows_what_was_recorded() -> None:
+    learn = line_learner(n_train=5)
+    with pytest.raises(ValueError, match="has not been fitted"):
+        one_cycle_slider(learn)
+    with learn.no_logging():
+        learn.fit_one_cycle(2, 1e-2)
+    data = script_data(one_cycle_slider(learn))
+    assert data["learning rate"] == pytest.approx(learn.recorder.lrs, rel=1e-4)
+    assert data["momentum"] == pytest.approx(learn.recorder.moms, rel=1e-4)
+    assert data["loss"] == pytest.approx([float(v) for v in learn.recorder.losses], rel=1e-4)
+
+
+def test_the_lookup_adds_rows_one_after_the_other() -> None:
+    data = lookup_picture(n=4, width=2, ids=[1, 3, 1]).data
+    assert data["ids"] == [1, 3, 1]
+    first, second, third = data["gradients"][1:]
+    g = data["arriving"]
+    assert data["gradients"][0] == [[0, 0]] * 4
+    assert first == [[0, 0], g[0], [0, 0], [0, 0]]
+    assert second == [[0, 0], g[0], [0, 0], g[1]]
+    assert third[1] == pytest.approx([a + b for a, b in zip(g[0], g[2], strict=True)])
+    assert third[3] == g[1]
+    with pytest.raises(IndexError, match="4"):
+        lookup_picture(n=4, ids=[4])
