@@ -190,7 +190,8 @@ def _arrange(box: Box) -> None:
     tops = []
     for layer in box.layers:
         height = max(box.items[key].height for key in layer)
-        tops.append((top, top + height))  # of no height if there are only ports
+        only_ports = layer is box.layers[0] and not height
+        tops.append((0., 0.) if only_ports else (top, top + height))
         for key in layer:
             box.items[key].y = top + (height - box.items[key].height) / 2
         top += height + GAP_Y * (height > 0)

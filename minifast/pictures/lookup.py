@@ -24,11 +24,19 @@ def lookup_picture(n: int = 5, width: int = 3, ids: Sequence[int] = (1, 3, 1)) -
     Picture
         The table, the result with the gradient that arrives, and the gradient of the table.
 
+    Raises
+    ------
+    IndexError
+        If there is no such row.
+
     Examples
     --------
     >>> lookup_picture().data["ids"]
     [1, 3, 1]
     """
+    if not all(0 <= i < n for i in ids):
+        raise IndexError(f"the rows of an embedding with {n} rows are 0 to {n - 1}, got "
+                         f"{list(ids)}")
     layer = Embedding(n, width, seed=0)
     arriving = np.round(np.random.default_rng(1).normal(size=(len(ids), width)), 1)
     weights = tensor(arriving.astype(np.float32))
