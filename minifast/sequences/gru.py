@@ -83,7 +83,7 @@ class GRUCell(Module):
             raise ShapeError(f"a GRU cell of {self.n_in} inputs needs (bs, {self.n_in}), got "
                              f"{x.shape}")
         h = zeros(x, len(x), self.width) if h is None else h
-        return gru_cell(x, h, *self.parameters())
+        return gru_cell(x, h, *weights(self, ""))
 
     def extra_repr(self) -> str:
         return f"{self.n_in}, {self.width}"
@@ -151,17 +151,20 @@ class GRU(Module):
             raise ShapeError(f"a GRU of {self.n_in} inputs needs (bs, length, {self.n_in}) with a "
                              f"length of at least 1, got {x.shape}")
         h = zeros(x, self.n_layers, len(x), self.width) if h is None else h
-        weights = self.parameters()
         inputs, last = [x[:, t] for t in range(x.shape[1])], []
         for i in range(self.n_layers):
-            state = h[i]
+            state, own = h[i], weights(self, f"_l{i}")
             for t, at in enumerate(inputs):
-                state = inputs[t] = gru_cell(at, state, *weights[4 * i:4 * i + 4])
+                state = inputs[t] = gru_cell(at, state, *own)
             last.append(state)
         return stack(inputs, 1), stack(last)
 
     def extra_repr(self) -> str:
         return f"{self.n_in}, {self.width}, n_layers={self.n_layers}"
+
+
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+"""Torch's names of a cell's parameters; those of a layer of a GRU end in ``_l0``, ``_l1``, ..."""
 
 
 def add_weights(module: Module, ending: str, n_in: int, width: int, seed: Seed) -> None:
@@ -179,10 +182,33 @@ def add_weights(module: Module, ending: str, n_in: int, width: int, seed: Seed) 
         Source of the initial weights.
     """
     rng, bound = generator(seed), 1 / sqrt(max(width, 1))
-    for name, shape in {"weight_ih": (3 * width, n_in), "weight_hh": (3 * width, width),
-                        "bias_ih": (3 * width,), "bias_hh": (3 * width,)}.items():
+    shapes = ((3 * width, n_in), (3 * width, width), (3 * width,), (3 * width,))
+    for name, shape in zip(NAMES, shapes, strict=True):
         empty = Parameter(np.empty(shape, np.float32), no_wd=name.startswith("bias"))
         setattr(module, name + ending, uniform_(empty, -bound, bound, rng))
+
+
+def weights(module: Module, ending: str) -> list[Tensor]:
+    """Return the four parameters that ``add_weights`` has given to a module.
+
+    Parameters
+    ----------
+    module : Module
+        The module.
+    ending : str
+        The end of their names.
+
+    Returns
+    -------
+    list of Tensor
+        The parameters, in the order of ``gru_cell``.
+
+    Examples
+    --------
+    >>> [p.shape for p in weights(GRUCell(2, 5), "")]
+    [(15, 2), (15, 5), (15,), (15,)]
+    """
+    return [getattr(module, name + ending) for name in NAMES]
 
 
 def zeros(like: Tensor, *shape: int) -> Tensor:
