@@ -4,7 +4,7 @@ The network reads one character after the other, keeps a state (a GRU), and lear
 next character. Its bits per character on the last tenth of the text, which it never learns from,
 are compared with those of two models that only count. The text comes with the course.
 
-    python examples/char_rnn.py --epochs 20
+    python examples/char_rnn.py --epochs 10
 """
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from minifast.train import Learner
 
 TEXT = Path(__file__).parents[1] / "course" / "text.txt"
 LENGTH, STEP, BS = 48, 12, 32  # characters in a window and between two windows; windows in a batch
-WIDTH, HIDDEN, DROPOUT = 32, 128, .2
-LR, WD, TEMPERATURE = 1e-2, .01, .7
+WIDTH, HIDDEN, DROPOUT = 32, 128, .4
+LR, WD, TEMPERATURE = 1e-2, .1, .7
 
 
 class CharRNN(Module):
@@ -69,7 +69,7 @@ def at_least(least: int) -> Any:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(prog="char_rnn.py", description="Train a recurrent network on a text.")
-    parser.add_argument("--epochs", type=at_least(1), default=20, help="(default: 20)")
+    parser.add_argument("--epochs", type=at_least(1), default=10, help="(default: 10)")
     parser.add_argument("--text", type=Path, default=TEXT, help="a text file (default: the text "
                         "of the course)")
     parser.add_argument("--start", default="The ", help="the beginning of the sample")
