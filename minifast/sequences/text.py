@@ -143,7 +143,19 @@ def windows(ids: HostArray, length: int, step: int) -> ArrayDataset:
 
 
 def bits_per_character(pred: Tensor, target: Tensor) -> Tensor:
-    """Return the mean cross entropy in bits, a metric: scores (bs, length, classes), ids.
+    """Return the mean cross entropy in bits, as a metric.
+
+    Parameters
+    ----------
+    pred : Tensor (bs, length, classes)
+        Scores.
+    target : Tensor (bs, length)
+        The numbers of the characters.
+
+    Returns
+    -------
+    Tensor
+        One number.
 
     Examples
     --------
@@ -187,6 +199,18 @@ def frequency_bits(train: HostArray, valid: HostArray, n: int, context: int = 0)
 
 def neighbours(ids: HostArray, context: int) -> tuple[HostArray, ...]:
     """Return an index of all runs of ``context + 1`` numbers.
+
+    Parameters
+    ----------
+    ids : ndarray (n,)
+        A sequence.
+    context : int
+        How many numbers come before the last one of a run.
+
+    Returns
+    -------
+    tuple of ndarray (n - context,)
+        The first numbers of all runs, then the second ones, and so on.
 
     Examples
     --------
@@ -247,6 +271,18 @@ def generate(model: Module, data: CharDataBunch, start: str, n: int = 200, lengt
 
 def draw(scores: HostArray, rng: np.random.Generator) -> int:
     """Return a number drawn with the probabilities softmax(scores).
+
+    Parameters
+    ----------
+    scores : ndarray (n,)
+        The scores.
+    rng : numpy.random.Generator
+        Source of the draw.
+
+    Returns
+    -------
+    int
+        A number below n.
 
     Examples
     --------

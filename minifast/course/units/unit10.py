@@ -54,7 +54,7 @@ UNIT = Unit(10, "Sequences", {
         "The loss falls to 0 within an epoch, and the model repeats its last character for ever.")))
 
 
-def errors(*calls: Any) -> list[str]:
+def _errors(*calls: Any) -> list[str]:
     """Return the names of the errors that calls raise."""
     names = []
     for call in calls:
@@ -66,13 +66,13 @@ def errors(*calls: Any) -> list[str]:
     return names
 
 
-def slopes(y: Tensor, *inputs: Tensor, rng: np.random.Generator) -> list[Any]:
+def _slopes(y: Tensor, *inputs: Tensor, rng: np.random.Generator) -> list[Any]:
     """Return an output and the gradients of its product with random numbers."""
     y.backward(rng.normal(size=y.shape))
     return [y, *(x.grad for x in inputs)]
 
 
-def leaves(rng: np.random.Generator, *shapes: tuple[int, ...]) -> list[Tensor]:
+def _leaves(rng: np.random.Generator, *shapes: tuple[int, ...]) -> list[Tensor]:
     """Return random float64 tensors that require a gradient."""
     return [Tensor(rng.normal(size=shape), True) for shape in shapes]
 
@@ -97,8 +97,8 @@ def norm_values(rng: np.random.Generator) -> list[Any]:
 def norm_of_a_constant(rng: np.random.Generator) -> list[Any]:
     """Return output and gradient."""
     x = Tensor(np.full((2, 4), float(rng.integers(1, 9))), True)
-    weight, bias = leaves(rng, (4,), (4,))
-    return slopes(norm.layer_norm(x, weight, bias, eps=1e-5), x, bias, rng=rng)
+    weight, bias = _leaves(rng, (4,), (4,))
+    return _slopes(norm.layer_norm(x, weight, bias, eps=1e-5), x, bias, rng=rng)
 
 
 @UNIT.property("The gradients of scale and shift are right.",
@@ -107,8 +107,8 @@ def norm_of_a_constant(rng: np.random.Generator) -> list[Any]:
                "The tape sums over repeated rows, so the rules return something of the shape of g.")
 def norm_parameters(rng: np.random.Generator) -> list[Any]:
     """Return the gradients of weight and bias."""
-    x, weight, bias = leaves(rng, (2, 3, 4), (4,), (4,))
-    return slopes(norm.layer_norm(x, weight, bias, eps=.1), weight, bias, rng=rng)
+    x, weight, bias = _leaves(rng, (2, 3, 4), (4,), (4,))
+    return _slopes(norm.layer_norm(x, weight, bias, eps=.1), weight, bias, rng=rng)
 
 
 @UNIT.property("The gradient of layer norm's input goes through the mean and the variance too.",
@@ -120,8 +120,8 @@ def norm_input(rng: np.random.Generator) -> list[Any]:
     """Return the gradients of the input, for a row alone and for many."""
     found = []
     for shape in ((4,), (3, 4), (2, 3, 4)):
-        x, weight, bias = leaves(rng, shape, (4,), (4,))
-        found += slopes(norm.layer_norm(x, weight, bias, eps=.1), x, rng=rng)
+        x, weight, bias = _leaves(rng, shape, (4,), (4,))
+        found += _slopes(norm.layer_norm(x, weight, bias, eps=.1), x, rng=rng)
     return found
 
 
@@ -140,9 +140,9 @@ def norm_unchanged(rng: np.random.Generator) -> list[Any]:
 # ---------------------------------------------------------------- the recurrent cell
 
 
-def cell_inputs(rng: np.random.Generator, bs: int = 3, n_in: int = 2, n: int = 4) -> list[Tensor]:
+def _cell_inputs(rng: np.random.Generator, bs: int = 3, n_in: int = 2, n: int = 4) -> list[Tensor]:
     """Return input, state, weights and biases."""
-    return leaves(rng, (bs, n_in), (bs, n), (3 * n, n_in), (3 * n, n), (3 * n,), (3 * n,))
+    return _leaves(rng, (bs, n_in), (bs, n), (3 * n, n_in), (3 * n, n), (3 * n,), (3 * n,))
 
 
 @UNIT.property("A cell returns the next state: a mixture of the old one and of the candidate.",
@@ -151,7 +151,7 @@ def cell_inputs(rng: np.random.Generator, bs: int = 3, n_in: int = 2, n: int = 4
                "is the share of the old state.")
 def cell_values(rng: np.random.Generator) -> list[Any]:
     """Return states for random weights, and for a batch of one."""
-    return [gru.gru_cell(*cell_inputs(rng)), gru.gru_cell(*cell_inputs(rng, 1, 5, 2))]
+    return [gru.gru_cell(*_cell_inputs(rng)), gru.gru_cell(*_cell_inputs(rng, 1, 5, 2))]
 
 
 @UNIT.property("With z near 1 a cell keeps its state, with z near 0 it takes the candidate.",
@@ -161,7 +161,7 @@ def cell_gates(rng: np.random.Generator) -> list[Any]:
     """Return states for gates that are open or shut."""
     found = []
     for r, z in ((-50, 50), (50, -50), (-50, -50)):
-        x, h, w, u, b, c = cell_inputs(rng)
+        x, h, w, u, b, c = _cell_inputs(rng)
         b.data[:4], b.data[4:8] = r, z
         found.append(gru.gru_cell(x, h, w, u, b, c))
     return found
@@ -172,8 +172,8 @@ def cell_gates(rng: np.random.Generator) -> list[Any]:
                "Use apply(ops.linear, ...) or @, and the methods .sigmoid() and .tanh().")
 def cell_gradients(rng: np.random.Generator) -> list[Any]:
     """Return all gradients."""
-    inputs = cell_inputs(rng)
-    return slopes(gru.gru_cell(*inputs), *inputs, rng=rng)
+    inputs = _cell_inputs(rng)
+    return _slopes(gru.gru_cell(*inputs), *inputs, rng=rng)
 
 
 @UNIT.property("A cell changes neither the state that it gets nor its input.",
@@ -181,7 +181,7 @@ def cell_gradients(rng: np.random.Generator) -> list[Any]:
                "`h += ...` changes the tensor of the caller.")
 def cell_unchanged(rng: np.random.Generator) -> list[Any]:
     """Return the inputs afterwards."""
-    inputs = [Tensor(x.data) for x in cell_inputs(rng)]
+    inputs = [Tensor(x.data) for x in _cell_inputs(rng)]
     gru.gru_cell(*inputs)
     return list(inputs)
 
@@ -202,9 +202,9 @@ def cell_in_use(rng: np.random.Generator) -> list[Any]:
 # ---------------------------------------------------------------- attention
 
 
-def qkv(rng: np.random.Generator, *front: int, length: int = 5, width: int = 3) -> list[Tensor]:
+def _qkv(rng: np.random.Generator, *front: int, length: int = 5, width: int = 3) -> list[Tensor]:
     """Return queries, keys, and values of another width."""
-    return leaves(rng, (*front, length, width), (*front, length, width), (*front, length, 2))
+    return _leaves(rng, (*front, length, width), (*front, length, width), (*front, length, 2))
 
 
 @UNIT.property("Attention returns means of the values, weighted by the softmax of the scores.",
@@ -212,10 +212,10 @@ def qkv(rng: np.random.Generator, *front: int, length: int = 5, width: int = 3) 
                "Divide the scores by the root of the width of q, not of v.")
 def attention_values(rng: np.random.Generator) -> list[Any]:
     """Return outputs of attention for one position, for many, for a batch and for heads."""
-    return [attention.causal_attention(*qkv(rng, length=1)),
-            attention.causal_attention(*qkv(rng)),
-            attention.causal_attention(*qkv(rng, 2, width=1)),
-            attention.causal_attention(*qkv(rng, 2, 3, length=4, width=8))]
+    return [attention.causal_attention(*_qkv(rng, length=1)),
+            attention.causal_attention(*_qkv(rng)),
+            attention.causal_attention(*_qkv(rng, 2, width=1)),
+            attention.causal_attention(*_qkv(rng, 2, 3, length=4, width=8))]
 
 
 @UNIT.property("A position does not see later ones: changing them changes none of its numbers.",
@@ -224,7 +224,7 @@ def attention_values(rng: np.random.Generator) -> list[Any]:
                "exp of what is 0? Set the scores to that before the softmax.")
 def attention_is_causal(rng: np.random.Generator) -> list[Any]:
     """Return for each position how much a change of the last two keys and values moves it."""
-    inputs = qkv(rng, 2)
+    inputs = _qkv(rng, 2)
     before = attention.causal_attention(*inputs).numpy().copy()
     for t in inputs[1:]:
         t.data[:, -2:] += 5
@@ -237,8 +237,8 @@ def attention_is_causal(rng: np.random.Generator) -> list[Any]:
                "0 times infinity is NaN: use where, not a product with the mask.")
 def attention_gradients(rng: np.random.Generator) -> list[Any]:
     """Return all gradients."""
-    inputs = qkv(rng, 2)
-    return slopes(attention.causal_attention(*inputs), *inputs, rng=rng)
+    inputs = _qkv(rng, 2)
+    return _slopes(attention.causal_attention(*inputs), *inputs, rng=rng)
 
 
 @UNIT.property("Scores of several thousand do not overflow.",
@@ -246,7 +246,7 @@ def attention_gradients(rng: np.random.Generator) -> list[Any]:
                "minifast.nn.softmax subtracts the largest score of each row first.")
 def attention_large_scores(rng: np.random.Generator) -> list[Any]:
     """Return output and gradient in float32."""
-    q, k, v = (Tensor((x.data * 100).astype(np.float32), True) for x in qkv(rng))
+    q, k, v = (Tensor((x.data * 100).astype(np.float32), True) for x in _qkv(rng))
     y = attention.causal_attention(q, k, v)
     y.sum().backward()
     return [y.numpy(), *(bool(np.isfinite(np.asarray(t.grad)).all()) for t in (q, k))]
@@ -257,17 +257,17 @@ def attention_large_scores(rng: np.random.Generator) -> list[Any]:
                "Keys of another width or values of another length are an error; cut nothing off.")
 def attention_unchanged(rng: np.random.Generator) -> list[Any]:
     """Return the inputs afterwards, and the names of errors."""
-    inputs = [Tensor(x.data) for x in qkv(rng, 2)]
+    inputs = [Tensor(x.data) for x in _qkv(rng, 2)]
     attention.causal_attention(*inputs)
     q, k, v = inputs
-    return [*inputs, *errors(lambda: attention.causal_attention(q, k, v[:, :3]),
+    return [*inputs, *_errors(lambda: attention.causal_attention(q, k, v[:, :3]),
                              lambda: attention.causal_attention(q, k[:, :, :2], v))]
 
 
 # ---------------------------------------------------------------- all together
 
 
-class Reader(Module):
+class _Reader(Module):
     """Scores for the next character: an embedding, a layer, a linear layer."""
 
     def __init__(self, n: int, layer: Module) -> None:
@@ -279,11 +279,11 @@ class Reader(Module):
         return scores
 
 
-def train(rng: np.random.Generator, layer: Module) -> list[Any]:
+def _train(rng: np.random.Generator, layer: Module) -> list[Any]:
     """Return the losses of a short training on a text of few words, and scores."""
     words = " ".join(rng.choice(["the cat", "a dog", "sees", "and"], 200))
     data = text.CharDataBunch.from_text(words, 10, bs=16, seed=0, device="cpu")
-    model = Reader(len(data.classes), layer).to("cpu")
+    model = _Reader(len(data.classes), layer).to("cpu")
     for p in model.parameters():
         p.data = p.data.astype(np.float64)  # so that another order of sums changes nothing
     learn = Learner(data, model, fast=False)
@@ -299,7 +299,7 @@ def train(rng: np.random.Generator, layer: Module) -> list[Any]:
                "Print the loss of the first batch; it is near the log of the number of characters.")
 def gru_learns(rng: np.random.Generator) -> list[Any]:
     """Return the loss after a pass over a small text."""
-    return train(rng, gru.GRU(8, 8, seed=0))
+    return _train(rng, gru.GRU(8, 8, seed=0))
 
 
 @UNIT.property("A transformer block, with your norm and attention inside, learns as well.",
@@ -307,4 +307,4 @@ def gru_learns(rng: np.random.Generator) -> list[Any]:
                "Inside of the block attention has two heads, so its inputs have four axes.")
 def block_learns(rng: np.random.Generator) -> list[Any]:
     """Return the loss after a pass over a small text."""
-    return train(rng, attention.TransformerBlock(8, 2, seed=0))
+    return _train(rng, attention.TransformerBlock(8, 2, seed=0))
