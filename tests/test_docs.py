@@ -17,6 +17,7 @@ from minifast import Primitive, Tensor, backend
 from minifast.autograd import ops
 from minifast.datasets import planted_ratings
 from minifast.nn import norm
+from minifast.sequences import norm as row_norm
 from minifast.vision import ops as windows
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def test_the_map_names_every_file_once() -> None:
 
 
 def test_the_table_of_primitives_is_complete() -> None:
-    modules = (ops, windows, norm)
+    modules = (ops, windows, norm, row_norm)
     exist = {name for module in modules for name, op in vars(module).items()
              if isinstance(op, Primitive) and not name.startswith("_")}
     exist |= {ops.concatenate(2).name}

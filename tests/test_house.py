@@ -54,7 +54,7 @@ print(json.dumps([sorted(new), middle - start, end - middle]))
 
 @pytest.mark.parametrize("module", [
     "minifast", "minifast.nn", "minifast.optim", "minifast.data", "minifast.train",
-    "minifast.collab", "minifast.tabular", "minifast.vision"])
+    "minifast.collab", "minifast.tabular", "minifast.vision", "minifast.sequences"])
 def test_importing_loads_numpy_and_minifast_alone(module: str) -> None:
     loaded, of_numpy, of_minifast = run_python(LOADED.format(module=module))
     assert loaded == ["minifast"]
@@ -191,7 +191,8 @@ THE_FACE = ("collab.py", "__init__")
 """Its star import gives what the package's face finds in all packages, as fastai v1's did."""
 BETWEEN_ROOMS = {("devices/doctor.py", "datasets"), ("datasets/sources.py", "checkpoints"),
                  ("checkpoints/tables.py", "tabular"), ("course/train.py", "datasets"),
-                 ("course/units/unit08.py", "datasets"), ("course/units/unit09.py", "vision")}
+                 ("course/units/unit08.py", "datasets"), ("course/units/unit09.py", "vision"),
+                 ("course/units/unit10.py", "sequences")}
 """Pairs (file, room) of imports from one room to another: the report names the data folders, a
 download leaves nothing behind when it is killed, an exported learner may be of a table, and a unit
 of the course may be about a room."""

@@ -140,7 +140,8 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
         ("    if root.node is None and wanted is None:\n        root.accumulate(g)\n", ""),
         ("    return gradients", "    for x in [] if wanted is not None else list(gradients):\n"
          "        if not isinstance(x, Node):\n            d = gradients.pop(x)\n"
-         "            x.accumulate(d.clone() if create_graph else d.copy())\n    return gradients")),
+         "            x.accumulate(d.clone() if create_graph else d.copy())\n"
+         "    return gradients")),
 }
 
 WRONG: dict[str, tuple[str, str, str]] = {
@@ -203,8 +204,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "all gradients kept": edited(("gradients[node] if wanted and node in wanted else "
                                   "gradients.pop(node)", "gradients[node]")),
     "create_graph forgotten": edited(("gradients(g, create_graph)", "gradients(g)")),
-    "tensors copied": edited(("dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays)",
-                              "dx.copy()")),
+    "tensors copied": edited((
+        "dx.clone() if create_graph else _own(dx, g, node.output, *node.arrays)", "dx.copy()")),
     "a root always has a node": edited(("root.node or root", "root.node"), (
         "    if root.node is None and wanted is None:\n        root.accumulate(g)\n", "")),
     "a root that is a leaf accumulates twice": edited(
