@@ -135,8 +135,8 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
             continue
 """ + VISIT),
     "leaves accumulate at the end": edited(
-        ("if made_by is None and wanted is None:\n                x.accumulate(dx.clone() if create_graph "
-         "else _own(dx, g, node.output, *node.arrays))\n            elif", "if"),
+        ("if made_by is None and wanted is None:\n                x.accumulate(dx.clone() if "
+         "create_graph else _own(dx, g, node.output, *node.arrays))\n            elif", "if"),
         ("    if root.node is None and wanted is None:\n        root.accumulate(g)\n", ""),
         ("    return gradients", "    for x in [] if wanted is not None else list(gradients):\n"
          "        if not isinstance(x, Node):\n            d = gradients.pop(x)\n"
