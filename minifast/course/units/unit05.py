@@ -4,9 +4,8 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Tensor, derivatives, ops
-from ...collab import collab_learner
-from ...data import ArrayDataset, CollabDataBunch, DataBunch
-from ...datasets import planted_ratings
+from ...collab import EmbeddingDotBias
+from ...data import ArrayDataset, DataBunch
 from ...nn import layers, losses, module
 from ...train import Learner
 from ..unit import Bug, Unit
@@ -315,13 +314,16 @@ def in_use(rng: np.random.Generator) -> list[Any]:
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int64) + (x[:, 0] > 1)
     model = module.Sequential(layers.Linear(2, 16, seed=1), layers.ReLU(),
                               layers.Linear(16, 3, seed=2))
-    data = DataBunch.create(ArrayDataset(x[:150], y[:150]), ArrayDataset(x[150:], y[150:]), bs=25,
-                            seed=0)
-    planted = planted_ratings(n_users=40, n_items=30, n_ratings=600, seed=1).ratings
-    ratings = CollabDataBunch.from_df(planted, seed=1, bs=64)
+    users, items = rng.integers(0, 20, (2, 400))
+    stars = np.clip(3 + rng.normal(size=20)[users] + rng.normal(size=20)[items], 1, 5)
+    rows = ArrayDataset([users, items], stars.astype(np.float32))
     found: list[Any] = []
-    for learn in (Learner(data, model, loss_func=losses.CrossEntropyFlat(), add_time=False),
-                  collab_learner(ratings, n_factors=4, y_range=(0, 5.5), seed=1)):
+    for train, valid, net, loss_func in (
+            (ArrayDataset(x[:150], y[:150]), ArrayDataset(x[150:], y[150:]), model,
+             losses.CrossEntropyFlat()),
+            (rows, rows, EmbeddingDotBias(4, 20, 20, (0, 5.5), seed=1), losses.MSELossFlat())):
+        learn = Learner(DataBunch.create(train, valid, bs=25, seed=0), net, loss_func=loss_func,
+                        add_time=False)
         learn.fast = False
         with learn.no_logging():
             learn.fit(1, lr=.01)
