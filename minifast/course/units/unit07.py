@@ -332,7 +332,7 @@ def skipped(rng: np.random.Generator) -> list[Any]:
             return {flag: iteration == 1} if iteration < 2 else {}
         bench = _Bench(rng, _watch(**{f"on_{event}": handler}),
                        _watch_all(lambda event, state: found.append(event)))
-        found += bench.train(4)
+        found.extend(bench.train(4))
     return found
 
 
