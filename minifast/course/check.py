@@ -86,6 +86,18 @@ class Report:
 def seed_of(student: str, unit: int) -> int:
     """Return the seed of a student's inputs, so that answers are not shared.
 
+    Parameters
+    ----------
+    student : str
+        The student's name.
+    unit : int
+        The unit.
+
+    Returns
+    -------
+    int
+        The seed.
+
     Examples
     --------
     >>> seed_of("Ada", 3) == seed_of("Ada", 3) != seed_of("Grace", 3)

@@ -20,14 +20,27 @@ EPILOG = """Examples:
   python -m minifast.course bugs 3 my_test.py   which faults does your test find?"""
 
 
-def folder_of(unit: Unit, folder: Path) -> Path:
+def _folder_of(unit: Unit, folder: Path) -> Path:
     """Return the folder of a student's files of a unit."""
     return folder / f"unit{unit.number:02d}"
 
 
 def student_files(unit: Unit, folder: Path) -> dict[str, Path]:
-    """Return the student's file for each module of the tasks."""
-    return {module: folder_of(unit, folder) / path_of(module).name for module in unit.tasks}
+    """Return the student's file for each module of the tasks.
+
+    Parameters
+    ----------
+    unit : Unit
+        The unit.
+    folder : Path
+        The student's folder.
+
+    Returns
+    -------
+    dict of str to Path
+        The files by the names of the modules.
+    """
+    return {module: _folder_of(unit, folder) / path_of(module).name for module in unit.tasks}
 
 
 def start(unit: Unit, folder: Path, name: str | None) -> None:
@@ -42,7 +55,7 @@ def start(unit: Unit, folder: Path, name: str | None) -> None:
     name : str, optional
         The student's name, which is kept in ``course.json``.
     """
-    folder_of(unit, folder).mkdir(parents=True, exist_ok=True)
+    _folder_of(unit, folder).mkdir(parents=True, exist_ok=True)
     settings = folder / "course.json"
     if name is not None or not settings.exists():
         settings.write_text(json.dumps({"student": name or getpass.getuser()}), encoding="utf-8")
@@ -106,7 +119,7 @@ def run_check(unit: Unit, options: argparse.Namespace) -> bool:
     student = options.name or student_of(folder)
     report = check(unit, student_files(unit, folder), student, options.timeout)
     show(report, options.hint)
-    results = folder_of(unit, folder) / "result.json"
+    results = _folder_of(unit, folder) / "result.json"
     for path in filter(None, (options.json, results if results.parent.is_dir() else None)):
         Path(path).write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
     if options.junit:
@@ -119,10 +132,10 @@ def status(folder: Path) -> None:
     for number in numbers():
         unit = load(number)
         try:
-            result = json.loads((folder_of(unit, folder) / "result.json").read_text("utf-8"))
+            result = json.loads((_folder_of(unit, folder) / "result.json").read_text("utf-8"))
             text = f"{result['points']} of {result['of']} properties"
         except (OSError, ValueError, KeyError):
-            text = "started" if folder_of(unit, folder).is_dir() else "not started"
+            text = "started" if _folder_of(unit, folder).is_dir() else "not started"
         print(f"{number:2d}  {unit.title:<28} {text}")
 
 

@@ -42,7 +42,20 @@ class Replacement(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return where a module is, None for those that are not replaced."""
+        """Return where a module is found.
+
+        Parameters
+        ----------
+        name : str
+            The module.
+        path, target : object
+            Not used.
+
+        Returns
+        -------
+        ModuleSpec or None
+            None for a module that is not replaced.
+        """
         if name in self.files:
             file = str(self.files[name])
             return spec_from_loader(name, _Source(name, file, None))
@@ -94,7 +107,23 @@ def source_of(module: str) -> str:
 
 
 def path_of(module: str) -> Path:
-    """Return the file of a module of the library."""
+    """Return the file of a module of the library.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If minifast is not installed.
+    """
     package = find_spec("minifast")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("minifast is not installed")
