@@ -22,7 +22,7 @@ UNIT = Unit(10, "Sequences", {
         "centred = x - x.mean(axis=0, keepdims=True)",
         "What a LayerNorm says about one sentence depends on the other sentences of the batch."),
     Bug("eps outside", NORM, "keepdims=True) + eps)", "keepdims=True)) + eps",
-        "A row of equal numbers turns the loss into NaN, or training goes wild after one."),
+        "A row of equal numbers turns the loss into NaN."),
     Bug("gates exchanged", GRU, "r, z = gates[:, :n], gates[:, n:]",
         "z, r = gates[:, :n], gates[:, n:]",
         "Weights from torch give other states, although all shapes and names fit."),
