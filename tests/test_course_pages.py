@@ -38,7 +38,7 @@ def test_the_notebook_has_the_five_steps_and_no_outputs(folder: Path) -> None:
     assert [h for h in headings if h in STEPS] == STEPS
     unit = load(int(folder.name.removeprefix("unit")))
     text = "\n".join(cells(folder, "markdown"))
-    assert unit.title in text
+    assert text.startswith(f"# Unit {unit.number}")
     for command in ("start", "check", "bugs"):
         assert f"python -m minifast.course {command} {unit.number}" in text
 
@@ -58,7 +58,8 @@ def test_the_notebook_runs(folder: Path, tmp_path: Path) -> None:
 def test_the_teachers_page(folder: Path) -> None:
     text = (folder / "teacher.md").read_text(encoding="utf-8")
     unit = load(int(folder.name.removeprefix("unit")))
-    assert text.startswith(f"# Unit {unit.number}: {unit.title}")
+    assert text.startswith(f"# Unit {unit.number}")
+    assert unit.title.lower().split()[0].strip(",") in text.partition("\n")[0].lower()
     assert re.search(r"\b90\b", text)
     assert f"check {unit.number}" in text
 

@@ -169,6 +169,20 @@ def test_float32_in_float32_out(make: Callable[..., Optimizer]) -> None:
         np.dtype(np.float32), np.dtype(np.int64)}
 
 
+@every_optimizer
+def test_a_single_number_is_trained_like_an_array(make: Any) -> None:
+    """NumPy makes scalars of 0-d arrays, which cannot be written to."""
+    one, several = Parameter(np.array(2., np.float32)), Parameter(np.full(3, 2., np.float32))
+    opts = [make([p]) for p in (one, several)]
+    for _ in range(3):
+        for p, opt in zip((one, several), opts, strict=True):
+            (p * p).sum().backward()
+            opt.step()
+            opt.zero_grad()
+    assert one.shape == ()
+    assert several.tolist() == [one.item()] * 3
+
+
 def test_a_step_of_ones_own() -> None:
     def sign_step(p: Parameter, state: Any, *, lr: float, **_: Any) -> None:
         p.data -= lr * np.sign(p.grad)

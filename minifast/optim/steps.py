@@ -102,7 +102,7 @@ def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, ep
     """
     state.count += 1
     root = sqrt(1 - beta ** state.count)
-    move = np.sqrt(state["square"])
+    move = np.sqrt(state["square"], out=np.empty_like(p.data))
     move += eps * root
     np.divide(state["average"], move, out=move)
     move *= lr * root / (1 - mom ** state.count)

@@ -10,9 +10,9 @@ TURN = '''    def value(step: int) -> float:
             step -= phase.length
         return phases[-1](phases[-1].length)
     return value'''
-CHECK = '''    if not (div_factor > 0 and last_div > 0):
-        raise ValueError("the first and the last rate are lr_max / div_factor and lr_max / "
-                         f"final_div; both are above 0, got {div_factor} and {last_div}")
+CHECK = '''    if not (div_factor > 0 and last_div > 0 and 0 <= pct_start <= 1):
+        raise ValueError(f"div_factor and final_div are above 0 and pct_start is in [0, 1], got "
+                         f"{div_factor}, {last_div} and {pct_start}")
 '''
 CURVES = '''    rates = [Phase(up, lr_max / div_factor, lr_max, annealing_cos),
              Phase(down, lr_max, lr_max / last_div, annealing_cos)]
@@ -71,9 +71,6 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
         return in_turn([Phase(up, a, b, annealing_cos), Phase(down, b, c, annealing_cos)])
     return (both(lr_max / div_factor, lr_max, lr_max / last_div),
             both(moms[0], moms[1], moms[0]))'''),
-    "cycle: the check last": (SCHEDULE, CHECK + CURVES, '''    if div_factor <= 0 or last_div <= 0:
-        raise ValueError("divisors are above 0")
-''' + CURVES),
     "call: a loop over the keys": (CALLBACK, CALL, '''\
         for handler, names in self._handlers[event, measure]:
             given = state if names is None else {k: v for k, v in state.items() if k in names}

@@ -19,7 +19,7 @@ FORWARD = """        dot = (self.u_weight(users) * self.i_weight(items)).sum(1)
         return res if self.y_range is None else sigmoid_range(res, *self.y_range)
 """
 RECOMMEND = """        if n < 0:
-            raise ValueError(f"recommend() returns at most n items, got n={n}; give 0 or more")
+            raise ValueError(f"recommend() returns at most n items; n must be at least 0, got {n}")
         users, items = self.data.categories
         number = users.index(user)
         scores = self._scores(number)
