@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
                               "return in_turn(rates), lambda step: moms[1]"),
     "cycle: no check": (SCHEDULE, CHECK, ""),
     "cycle: a KeyError": (SCHEDULE,
-                          'raise ValueError("the first and', 'raise KeyError("the first and'),
+                          'raise ValueError(f"div_factor and', 'raise KeyError(f"div_factor and'),
     "cycle: lines": (SCHEDULE, CURVES, CURVES.replace("annealing_cos", "annealing_linear")),
     "cycle: falls to nothing": (SCHEDULE, "lr_max / last_div, annealing_cos", "0., annealing_cos"),
     "cycle: falls to the beginning": (SCHEDULE, "div_factor * 1e4 if", "div_factor if"),
