@@ -13,7 +13,7 @@ SQUARE = '''    new = p.grad * p.grad
     state["square"] += new'''
 SGD = '    p.data -= lr * state["average"]'
 ADAM = '''    root = sqrt(1 - beta ** state.count)
-    move = np.sqrt(state["square"])
+    move = np.sqrt(state["square"], out=np.empty_like(p.data))
     move += eps * root
     np.divide(state["average"], move, out=move)
     move *= lr * root / (1 - mom ** state.count)
