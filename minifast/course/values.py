@@ -1,5 +1,5 @@
 """Values that probes return: written as JSON, and compared."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,40 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
     at = int(np.flatnonzero(wrong)[0])
     place = list(map(int, np.unravel_index(at, expected["shape"]))) if expected["shape"] else []
     return f"{f'at {place} ' if place else ''}your number {ours[at]:.6g} is off by {off[at]:.3g}"
+
+
+def error_of(call: Callable[..., Any], *arguments: Any) -> str:
+    """Return the name of the error that a call raises, for probes of what is refused.
+
+    Parameters
+    ----------
+    call : callable
+        The function.
+    *arguments
+        Its arguments.
+
+    Returns
+    -------
+    str
+        The name; ``"nothing"`` if there is no error.
+
+    Raises
+    ------
+    NotImplementedError
+        If the function is still to be written.
+
+    Examples
+    --------
+    >>> error_of(float, "x"), error_of(float, "1")
+    ('ValueError', 'nothing')
+    """
+    try:
+        call(*arguments)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return type(error).__name__
+    return "nothing"
 
 
 def _short(data: list[Any]) -> str:

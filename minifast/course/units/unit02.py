@@ -8,6 +8,7 @@ import numpy as np
 
 from ...autograd import Tensor, derivatives, primitive, tape
 from ..unit import Bug, Unit
+from ..values import error_of
 from .unit01 import recommender_losses
 
 TAPE, TENSOR = "minifast.autograd.tape", "minifast.autograd.tensor"
@@ -72,17 +73,6 @@ def _diamonds(x: Tensor, layers: int) -> Tensor:
     for _ in range(layers):
         x = (x * .5).tanh() + (x * .3).sigmoid() + x * .2
     return x.sum()
-
-
-def _error_of(function: Any) -> str:
-    """Return the name of the error that a call raises."""
-    try:
-        function()
-    except Exception as error:
-        if isinstance(error, NotImplementedError):
-            raise
-        return type(error).__name__
-    return "nothing"
 
 
 @UNIT.property("A chain of operations gives the chain rule.",
@@ -234,7 +224,7 @@ def released(rng: np.random.Generator) -> list[Any]:
         with visits() as seen:
             loss.backward(retain_graph=retain)
         empty = [(n.inputs, n.arrays, n.output is None) == (None, [], True) for n in seen]
-        found += [sum(empty), _error_of(loss.backward), x.grad]
+        found += [sum(empty), error_of(loss.backward), x.grad]
     return found
 
 
@@ -287,7 +277,7 @@ def leaves_alone(rng: np.random.Generator) -> list[Any]:
     loss.backward(retain_graph=True)
     second = derivatives.grad(loss, [w], retain_graph=True)
     return [*first, untouched, *second, x.grad, w.grad,
-            _error_of(lambda: derivatives.grad(loss, _leaf(rng, 3)))]
+            error_of(lambda: derivatives.grad(loss, _leaf(rng, 3)))]
 
 
 @UNIT.property("With create_graph the gradients are tensors, which can be differentiated again.",
@@ -332,7 +322,7 @@ def errors(rng: np.random.Generator) -> list[Any]:
     @primitive(lambda g, y, a: np.ones(7))
     def misshapen(a: Any) -> Any:
         return a * 1.
-    return [_error_of(f(_leaf(rng, 3)).sum().backward) for f in (fails, misshapen)]
+    return [error_of(f(_leaf(rng, 3)).sum().backward) for f in (fails, misshapen)]
 
 
 @UNIT.property("A recommender trains with your walk, as it does with the library's.",

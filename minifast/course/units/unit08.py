@@ -1,6 +1,5 @@
 """Unit 8, embeddings: a table of rows, its gradient, and recommendations."""
 import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from ...data import ArrayDataset, CollabDataBunch
 from ...datasets import planted_ratings
 from ...nn import Embedding
 from ..unit import Bug, Unit
+from ..values import error_of
 
 OPS, COLLAB = "minifast.autograd.ops", "minifast.collab"
 TABLES = ("u_weight", "i_weight", "u_bias", "i_bias")
@@ -176,17 +176,8 @@ def refused_ids(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors, and a row that exists."""
     layer = Embedding(4, 2, seed=0)
     layer.weight.data = rng.normal(size=(4, 2))
-    found = [_error(layer, np.array(ids)) for ids in ([-1], [4], [0, -5], [.5])]
+    found = [error_of(layer, np.array(ids)) for ids in ([-1], [4], [0, -5], [.5])]
     return [*found, layer(np.array([3]))]
-
-
-def _error(call: Callable[..., Any], *arguments: Any) -> str:
-    """Return the name of the error that a call ends in."""
-    try:
-        call(*arguments)
-    except Exception as error:
-        return type(error).__name__
-    return "no error"
 
 
 # ---------------------------------------------------------------- the model
@@ -261,7 +252,7 @@ def in_range(rng: np.random.Generator) -> list[Any]:
 def refused_range(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors."""
     ranges: list[Any] = [[5.5, 0], [1, 1], 5.5, [0, 1, 2], [0, 5]]
-    return [_error(collab.EmbeddingDotBias, 2, 3, 3, y_range) for y_range in ranges]
+    return [error_of(collab.EmbeddingDotBias, 2, 3, 3, y_range) for y_range in ranges]
 
 
 @UNIT.property("All four tables learn: each gets its gradient.",
@@ -369,7 +360,7 @@ def refused_requests(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors."""
     learn = _learner(rng)
     user = learn.data.categories[0].classes[1]
-    return [_error(learn.recommend, *request) for request in ((user, -1), ("nobody",), (user, 2))]
+    return [error_of(learn.recommend, *request) for request in ((user, -1), ("nobody",), (user, 2))]
 
 
 @UNIT.property("Asking for recommendations changes nothing: weights, mode and ratings stay.",

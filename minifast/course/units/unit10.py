@@ -9,6 +9,7 @@ from ...nn import Embedding, Linear, Module
 from ...sequences import attention, gru, norm, text
 from ...train import Learner
 from ..unit import Bug, Unit
+from ..values import error_of
 
 NORM, GRU, ATTENTION = (f"minifast.sequences.{name}" for name in ("norm", "gru", "attention"))
 TEXT = "minifast.sequences.text"
@@ -52,18 +53,6 @@ UNIT = Unit(10, "Sequences", {
         "Outputs of the first positions change with later characters if there are two heads."),
     Bug("targets not shifted", TEXT, "found[:, 1:].copy()", "found[:, :-1].copy()",
         "The loss falls to 0 within an epoch, and the model repeats its last character for ever.")))
-
-
-def _errors(*calls: Any) -> list[str]:
-    """Return the names of the errors that calls raise."""
-    names = []
-    for call in calls:
-        try:
-            call()
-            names.append("nothing")
-        except Exception as error:
-            names.append(type(error).__name__)
-    return names
 
 
 def _slopes(y: Tensor, *inputs: Tensor, rng: np.random.Generator) -> list[Any]:
@@ -260,8 +249,8 @@ def attention_unchanged(rng: np.random.Generator) -> list[Any]:
     inputs = [Tensor(x.data) for x in _qkv(rng, 2)]
     attention.causal_attention(*inputs)
     q, k, v = inputs
-    return [*inputs, *_errors(lambda: attention.causal_attention(q, k, v[:, :3]),
-                             lambda: attention.causal_attention(q, k[:, :, :2], v))]
+    return [*inputs, error_of(attention.causal_attention, q, k, v[:, :3]),
+            error_of(attention.causal_attention, q, k[:, :, :2], v)]
 
 
 # ---------------------------------------------------------------- all together
