@@ -9,7 +9,14 @@ from .blocks import conv_layer as conv_layer
 from .blocks import res_block as res_block
 from .blocks import simple_cnn as simple_cnn
 from .conv import Conv2d as Conv2d
+from .files import Image as Image
+from .files import UnreadableImageError as UnreadableImageError
+from .files import get_image_files as get_image_files
+from .files import open_image as open_image
 from .images import ImageDataBunch as ImageDataBunch
+from .images import cifar_stats as cifar_stats
+from .images import imagenet_stats as imagenet_stats
+from .images import mnist_stats as mnist_stats
 from .learner import apply_init as apply_init
 from .learner import cnn_learner as cnn_learner
 from .learner import create_body as create_body
@@ -18,15 +25,27 @@ from .learner import load_body as load_body
 from .learner import num_features_model as num_features_model
 from .losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
 from .losses import label_smoothing_cross_entropy as label_smoothing_cross_entropy
-from .pixels import UnreadableImageError as UnreadableImageError
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AdaptiveConcatPool2d as AdaptiveConcatPool2d
 from .pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from .pool import AvgPool2d as AvgPool2d
 from .pool import MaxPool2d as MaxPool2d
+from .resize import ResizeMethod as ResizeMethod
 from .resnet import BasicBlock as BasicBlock
 from .resnet import resnet as resnet
 from .resnet import resnet10 as resnet10
 from .resnet import resnet20 as resnet20
+from .transforms import apply_tfms as apply_tfms
+from .transforms import brightness as brightness
+from .transforms import contrast as contrast
+from .transforms import dihedral as dihedral
+from .transforms import dihedral_affine as dihedral_affine
+from .transforms import flip_affine as flip_affine
+from .transforms import flip_lr as flip_lr
+from .transforms import get_transforms as get_transforms
+from .transforms import rand_zoom as rand_zoom
+from .transforms import rotate as rotate
+from .transforms import symmetric_warp as symmetric_warp
+from .transforms import zoom as zoom
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])
