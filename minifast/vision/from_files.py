@@ -250,7 +250,7 @@ class FromFiles:
         fastai v1's ``from_csv``.
         """
         import pandas as pd
-        df = pd.read_csv(Path(path, csv_labels), header=header, delimiter=delimiter)
+        df = pd.read_csv(Path(path, csv_labels), header=header, sep=delimiter or ",")
         return cls.from_df(path, df, folder, label_delim, valid_pct, seed, fn_col, label_col,
                            suffix, **kwargs)
 

@@ -16,6 +16,7 @@ from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn
 from ..train.loop import evaluating
+from .images import ImageDataBunch
 from .pool import AdaptiveAvgPool2d, AdaptiveConcatPool2d, AdaptivePool2d, Pool2d
 from .resnet import resnet10, resnet20
 
@@ -352,14 +353,16 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
 
 
 def _image_shape(data: DataBunch) -> tuple[int, ...]:
+    if not data.c:
+        raise ValueError("the number of classes of these data is unknown; make them with "
+                         "ImageDataBunch, or pass c= to DataBunch")
+    if isinstance(data, ImageDataBunch):  # which may be without images
+        return data.image_shape
     x = data.one_batch(DatasetType.Fix)[0]
     if not isinstance(x, Tensor) or x.ndim != 4:
         found = f"shape {x.shape}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise ShapeError(f"cnn_learner needs batches of images (bs, channels, height, width), got "
                          f"{found}; make the data with ImageDataBunch")
-    if not data.c:
-        raise ValueError("the number of classes of these data is unknown; make them with "
-                         "ImageDataBunch, or pass c= to DataBunch")
     return x.shape[1:]
 
 
