@@ -4,6 +4,8 @@ from functools import partial
 
 from .. import notebook_attribute
 from .blocks import Dropout2d as Dropout2d
+from .blocks import LeakyReLU as LeakyReLU
+from .blocks import NormType as NormType
 from .blocks import ResBlock as ResBlock
 from .blocks import conv_layer as conv_layer
 from .blocks import res_block as res_block
@@ -23,7 +25,10 @@ from .learner import create_body as create_body
 from .learner import create_head as create_head
 from .learner import load_body as load_body
 from .learner import num_features_model as num_features_model
+from .losses import FocalLoss as FocalLoss
 from .losses import LabelSmoothingCrossEntropy as LabelSmoothingCrossEntropy
+from .losses import class_weights as class_weights
+from .losses import focal_loss as focal_loss
 from .losses import label_smoothing_cross_entropy as label_smoothing_cross_entropy
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AdaptiveConcatPool2d as AdaptiveConcatPool2d
@@ -47,5 +52,6 @@ from .transforms import rand_zoom as rand_zoom
 from .transforms import rotate as rotate
 from .transforms import symmetric_warp as symmetric_warp
 from .transforms import zoom as zoom
+from .tta import TTA as TTA
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])

@@ -485,6 +485,11 @@ def _warp(size: tuple[int, int], m0: Values, m1: Values, m2: Values, m3: Values)
     return m
 
 
+def zooms_or_flips(tfm: Any) -> bool:
+    """Return whether a transform zooms or flips, which test time augmentation does by itself."""
+    return isinstance(tfm, Transform) and tfm.func in (_zoom, _flip, _dihedral)
+
+
 def _check_above_zero(name: str, scale: Range) -> None:
     if not min(interval(scale)) > 0:
         raise ValueError(f"{name} multiplies by scales above 0, got {scale}")
