@@ -16,7 +16,7 @@ from .pool import AdaptiveAvgPool2d
 
 
 class NormType(Enum):
-    """fastai v1's kinds of normalisation; those but ``Batch`` and ``BatchZero`` are absent here."""
+    """Kinds of normalisation in fastai v1; only ``Batch`` and ``BatchZero`` are available here."""
 
     Batch = 1
     BatchZero = 2
@@ -67,16 +67,20 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
         Zeros added on each side; by default those that keep the size at stride 1.
     bias : bool, optional
         Whether the convolution has a bias; by default only without batch norm.
-    is_1d, transpose, self_attention : bool
-        Other layers of fastai v1, which are not available.
+    is_1d : bool
+        Layers for sequences are not available.
     norm_type : NormType, optional
         ``NormType.Batch`` adds batch norm; with ``NormType.BatchZero`` its weights start at 0.
     use_activ : bool
         Whether to add the ReLU.
     leaky : float, optional
         Slope of the ReLU for negative numbers, by default 0.
+    transpose : bool
+        Transposed convolutions are not available.
     init : callable
         Fills the convolution's weight: ``init(weight)`` or ``init(weight, seed=generator)``.
+    self_attention : bool
+        Attention is not available.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
 
