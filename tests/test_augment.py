@@ -1,11 +1,13 @@
 """Random changes of training images against plain formulas."""
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from host import assert_same, host, put
+from scripts import load_example
 from sklearn.datasets import load_digits
 
 from minifast import ShapeError
@@ -354,3 +356,26 @@ def test_ds_tfms_must_be_a_pair() -> None:
     with pytest.raises(TypeError, match="transforms are a list"):
         digits(ds_tfms=(rotate(3), []))
     assert rand_zoom((1., 1.2)).params["row_pct"] == (0., 1.)
+
+
+# ----------------------------------------------------------------------------- the example program
+
+@pytest.mark.cpu_only("prints a table")
+def test_the_example_prints_a_row_for_each_list_of_transforms(
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load_example("augmentation")
+    monkeypatch.setattr(example, "LABELS", (3,))
+    monkeypatch.setattr(example, "OTHERS", 50)
+    example.main(["--seeds", "2", "--epochs", "1"])
+    rows = capsys.readouterr().out.splitlines()[2:5]
+    for row, name in zip(rows, ("none", "without flips", "with flips"), strict=True):
+        assert re.fullmatch(rf" +3  {name} +0\.\d{{3}} \+- 0\.\d{{3}} +0\.\d{{3}} \+- 0\.\d{{3}}"
+                            r" +[+-]\d+\.\d( \+- \d+\.\d)?", row)
+    with pytest.raises(SystemExit):
+        example.main(["--seeds", "0"])
+    bunch = example.data(noise_digits(), np.arange(200) % 10, 3, 1, None)
+    assert (len(bunch.train_ds), len(bunch.valid_ds)) == (30, 50)
+
+
+def noise_digits() -> Array:
+    return np.random.default_rng(0).random((200, 8, 8), np.float32)
