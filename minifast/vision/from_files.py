@@ -68,7 +68,8 @@ class FromFiles:
         valid_idx : list of int, optional
             Positions of the validation images, instead of a random choice.
         test : str or Path, optional
-            Folder below ``path`` with images without labels, at any depth.
+            Folder below ``path`` with images without labels, at any depth; their order is that of
+            ``get_image_files(path/test, recurse=True)``.
         size : int or (int, int), optional
             (height, width) in pixels to bring the images to; they must have one size without it.
         resize_method : ResizeMethod, optional

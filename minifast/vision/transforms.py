@@ -18,7 +18,7 @@ EPS = 1e-7
 """Pixels are kept this far from 0 and 1 before their logit is taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Transform:
     """A change of images by a matrix whose parameters are drawn for each image.
 
@@ -78,6 +78,10 @@ class Transform:
         matrices = self.func(size, **drawn) if drawn else self.func(size, n=n)
         matrices[~chosen] = np.eye(matrices.shape[1])
         return matrices
+
+    def __repr__(self) -> str:
+        values = [f"{name}={value}" for name, value in self.params.items()]
+        return f"{self.func.__name__.strip('_')}({', '.join([*values, f'p={self.p}'])})"
 
     def _values(self, rng: np.random.Generator, n: int, value: Range) -> Values:
         low, high = interval(value)
