@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from tiny import fit_quietly
 
 from minifast import ShapeError
+from minifast.checkpoints import load_learner
 from minifast.data import DatasetType, random_split
 from minifast.train import Learner
 from minifast.vision import (
@@ -246,6 +247,23 @@ def test_a_bunch_without_images_predicts_like_that_of_the_training(folder: Path)
         np.testing.assert_array_equal(host(p), host(expected[2]))
     with pytest.raises(ValueError, match="does not know their size; pass size="):
         ImageDataBunch.single_from_classes(folder, ["cat", "dog"])
+
+
+@pytest.mark.parametrize("kwargs", [{"size": 4}, {}, {"size": 8, "grey": True, "resize_method":
+                                    ResizeMethod.PAD, "padding_mode": "zeros"}])
+def test_an_exported_learner_predicts_images(folder: Path, kwargs: dict[str, Any]) -> None:
+    data = bunches(folder, ds_tfms=get_transforms(), **kwargs)["re"].normalize()
+    learn = fit_quietly(cnn_learner(data, resnet10, lin_ftrs=[], seed=0, path=folder))
+    learn.export()  # type: ignore[attr-defined]
+    there = load_learner(folder)
+    assert isinstance(there.data, ImageDataBunch)
+    assert there.data.image_shape == data.image_shape
+    save(folder / "other.png", noise(9, 7, 3, seed=50))
+    for item in (folder / "other.png", open_image(folder / "other.png")):
+        name, number, p = learn.predict(item)
+        found = there.predict(item)
+        assert (found[0], int(found[1])) == (name, int(number))
+        np.testing.assert_array_equal(host(found[2]), host(p))
 
 
 # ------------------------------------------------------------------------- statistics and arguments

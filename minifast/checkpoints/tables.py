@@ -9,6 +9,7 @@ from ..data.categories import check_columns
 from ..data.ratings import encode
 from ..train.checkpoint import Arrays
 from .container import to_json
+from .images import image_data, images_from_json, images_to_json
 from .objects import NotExportableError, from_object_json, to_object_json
 
 
@@ -34,7 +35,7 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     Parameters
     ----------
     data : DataBunch
-        Data of ratings, of a table, or of arrays.
+        Data of ratings, of a table, of images, or of arrays.
 
     Returns
     -------
@@ -53,11 +54,13 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
         return {"kind": "tabular", **{
             name: to_object_json(getattr(data, name), f"data.{name}", _kinds())
             for name in ("processor", "targets")}}
+    if type(data) is image_data():
+        return images_to_json(data)
     if type(data) is DataBunch:
         return {"kind": "arrays", "c": data.c, "classes": None if data.classes is None else
                 to_json(list(data.classes))}
     raise NotExportableError(f"the data are a {type(data).__name__}; export needs CollabDataBunch, "
-                             "TabularDataBunch or DataBunch")
+                             "TabularDataBunch, ImageDataBunch or DataBunch")
 
 
 def data_from_json(content: dict[str, Any], path: Path) -> Any:
@@ -79,6 +82,8 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
         return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
     if content["kind"] == "collab":
         return _collab(content, path)
+    if content["kind"] == "images":
+        return images_from_json(content, path)
     return _table(content, path)
 
 
