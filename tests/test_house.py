@@ -190,12 +190,13 @@ THE_DOOR = ("train/learner.py", "fast")
 THE_FACE = ("collab.py", "__init__")
 """Its star import gives what the package's face finds in all packages, as fastai v1's did."""
 BETWEEN_ROOMS = {("devices/doctor.py", "datasets"), ("datasets/sources.py", "checkpoints"),
-                 ("checkpoints/tables.py", "tabular"), ("course/train.py", "datasets"),
+                 ("checkpoints/tables.py", "tabular"), ("checkpoints/images.py", "vision"),
+                 ("course/train.py", "datasets"),
                  ("course/units/unit08.py", "datasets"), ("course/units/unit09.py", "vision"),
                  ("course/units/unit10.py", "sequences")}
 """Pairs (file, room) of imports from one room to another: the report names the data folders, a
-download leaves nothing behind when it is killed, an exported learner may be of a table, and a unit
-of the course may be about a room."""
+download leaves nothing behind when it is killed, an exported learner may be of a table or of
+images, and a unit of the course may be about a room."""
 
 
 def targets(file: str, trees: Mapping[str, ast.Module] = TREES) -> Iterator[str]:
