@@ -12,9 +12,10 @@ from .objects import NotExportableError, from_object_json, to_object_json
 from .tables import add_test, data_from_json, data_to_json
 
 KIND, FILE = "learner", "export.safetensors"
+DATA_KIND, DATA_FILE = "data", "data.safetensors"
 
 
-def export(learn: Learner, file: str | Path = FILE) -> None:
+def export(learn: Learner, file: str | Path = FILE, destroy: bool = False) -> None:
     """Write all that predictions need to ``<learn.path>/<file>``: fastai v1's ``learn.export``.
 
     These are the weights under torch's names, the model, the loss and how new rows are encoded. The
@@ -26,6 +27,8 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
         The learner.
     file : str or Path
         Name of the file, or an absolute path.
+    destroy : bool
+        Whether to free the learner afterwards, see ``learn.destroy``.
 
     Raises
     ------
@@ -57,6 +60,8 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
     content = {"data": data_to_json(learn.data),
                "model": _described(learn.model), "loss": _described(learn.loss_func)}
     write_container(Path(learn.path, file), KIND, learn.model.state_dict(), content)
+    if destroy:
+        learn.destroy()  # type: ignore[attr-defined]
 
 
 def _described(thing: Any) -> dict[str, Any]:
@@ -128,5 +133,62 @@ def _made(described: dict[str, Any], given: Any, argument: str, arrays: Any) -> 
     return from_object_json(described["known"], arrays, ())
 
 
+# ---------------------------------------------------------------- data alone
+
+
+def export_data(data: DataBunch, file: str | Path = DATA_FILE) -> None:
+    """Write how new rows are encoded to ``<data.path>/<file>``, without any rows.
+
+    fastai v1's ``data.export``; ``DataBunch.load_empty`` reads the file.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+    file : str or Path
+        Name of the file, or an absolute path.
+
+    Raises
+    ------
+    NotExportableError
+        If the class of the data or their labels cannot be exported. It is a TypeError.
+    OSError
+        If the file cannot be written.
+    """
+    write_container(Path(data.path, file), DATA_KIND, {}, {"data": data_to_json(data)})
+
+
+def load_empty(cls: type[DataBunch], path: str | Path, fname: str | Path = DATA_FILE) -> Any:
+    """Return data without rows from a file of ``data.export``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    fname : str or Path
+        Name of the file.
+
+    Returns
+    -------
+    DataBunch
+        The data, of the class that they had; ``data.add_test`` adds rows to predict.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If the file is damaged or does not hold exported data.
+    """
+    place = Path(path, fname)
+    _, content = read_container(place, DATA_KIND)
+    try:
+        return data_from_json(content["data"], Path(path))
+    except (KeyError, TypeError, AttributeError, ImportError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{place} cannot be read: {error}") from error
+
+
 setattr(Learner, "export", export)  # noqa: B010  (this room adds a method of fastai's)
 setattr(DataBunch, "add_test", add_test)  # noqa: B010
+setattr(DataBunch, "export", export_data)  # noqa: B010
+setattr(DataBunch, "load_empty", classmethod(load_empty))  # noqa: B010

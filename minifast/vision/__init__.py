@@ -28,5 +28,8 @@ from .resnet import BasicBlock as BasicBlock
 from .resnet import resnet as resnet
 from .resnet import resnet10 as resnet10
 from .resnet import resnet20 as resnet20
+from .v1_layers import PoolFlatten as PoolFlatten
+from .v1_layers import batchnorm_2d as batchnorm_2d
+from .v1_layers import conv2d as conv2d
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])
