@@ -4,11 +4,11 @@ from functools import partial
 
 from .. import notebook_attribute
 from .accumulate import AccumulateScheduler as AccumulateScheduler
+from .csv_logger import CSVLogger as CSVLogger
 from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
 from .general_sched import GeneralScheduler as GeneralScheduler
 from .general_sched import TrainingPhase as TrainingPhase
 from .loss_metrics import LossMetrics as LossMetrics
-from .misc import CSVLogger as CSVLogger
 from .misc import GradientClipping as GradientClipping
 from .misc import StopAfterNBatches as StopAfterNBatches
 from .misc import TerminateOnNaNCallback as TerminateOnNaNCallback
