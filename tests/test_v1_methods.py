@@ -262,6 +262,19 @@ def test_a_transformed_bunch_trains_as_its_rows_would() -> None:
     np.testing.assert_array_equal(host(one.model.weight), host(two.model.weight))
 
 
+def test_oversampling_keeps_the_transforms() -> None:
+    from minifast.callbacks import OverSamplingCallback
+    learn, seen = classifier(), []
+    learn.data.add_tfm(lambda batch: (batch[0] * 0 + 7, batch[1]))
+    loader = learn.data.train_dl
+    spy = Spy(lambda event, state: seen.append(host(state["last_input"]))
+              if event == "batch_begin" and state["train"] else None)
+    learn.fit(1, callbacks=[OverSamplingCallback(learn), spy])
+    assert seen
+    assert (np.stack(seen) == 7).all()
+    assert learn.data.train_dl is loader
+
+
 @pytest.mark.cpu_only("moves from the CPU")
 def test_a_transformed_bunch_moves(device: str) -> None:
     bunch = data(dl_tfms=[lambda batch: batch])
@@ -325,6 +338,16 @@ def test_layers_take_torchs_names() -> None:
     assert host(ReLU(inplace=True)(x)).tolist() == [0, 2]
     assert host(x).tolist() == [-1, 2]
     assert host(Dropout(.5, inplace=True).eval()(x)).tolist() == [-1, 2]
+
+
+def test_a_chain_takes_names_and_refuses_functions() -> None:
+    net = Sequential({"first": Linear(2, 3, seed=0), "act": ReLU()})
+    assert [name for name, _ in net.named_parameters()] == ["first.weight", "first.bias"]
+    assert net(tensor([[1., 2.]])).shape == (1, 3)
+    with pytest.raises(TypeError, match=r"Sequential holds modules, got <function .*Lambda\(f\)"):
+        Sequential(Linear(2, 3), lambda x: x)
+    with pytest.raises(TypeError, match=r"holds modules, got \{\}"):
+        Sequential({})
 
 
 def test_collab_learner_takes_the_learners_arguments() -> None:
