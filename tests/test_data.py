@@ -518,11 +518,11 @@ def test_two_columns_of_one_name(twice: str) -> None:
 
 def test_pairs_are_no_data_sets() -> None:
     x, y = np.zeros((8, 2)), np.zeros(8)
-    with pytest.raises(TypeError, match=r"train_ds must be an ArrayDataset, got tuple; write "
+    with pytest.raises(TypeError, match=r"a data set is an object .*, got tuple; write "
                                         r"ArrayDataset\(x, y\)"):
-        DataBunch.create((x, y), (x, y), bs=4)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="valid_ds must be an ArrayDataset, got list"):
-        DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)  # type: ignore[arg-type]
+        DataBunch.create((x, y), (x, y), bs=4)
+    with pytest.raises(TypeError, match=r"row 0 of a list is a ndarray; a row is \(x, y\), or a "):
+        DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)
 
 
 def test_no_validation_loader() -> None:

@@ -716,8 +716,17 @@ def test_each_step_has_the_rates_of_its_position() -> None:
 def test_beyond_its_end_a_cycle_stops_the_training() -> None:
     learn = line_learner(4)
     with learn.no_logging():
-        learn.fit_one_cycle(5, 1e-2, tot_epochs=2)
+        learn.fit(5, 1e-2, callbacks=[OneCycleScheduler(learn, 1e-2, tot_epochs=2)])
     assert learn.recorder.nb_batches == [4, 4]
+    with pytest.raises(ValueError, match="tot_epochs=2 is less than the 5 epochs to train"):
+        learn.fit_one_cycle(5, 1e-2, tot_epochs=2)
+    assert learn.recorder.nb_batches == [4, 4]  # those of the fit before
+
+
+@pytest.mark.parametrize("start", [-1, 1.5])
+def test_an_impossible_start_epoch_is_refused(start: float) -> None:
+    with pytest.raises(ValueError, match=rf"start_epoch={start} counts epochs: give 0, 1, 2"):
+        line_learner(4).fit_one_cycle(3, 1e-2, start_epoch=start)
 
 
 # ----------------------------------------------------------------------- rates and layer groups

@@ -105,7 +105,7 @@ class BatchNorm(Module):
 
     Parameters
     ----------
-    n : int
+    num_features : int
         Number of features.
     eps : float
         Added to the variance.
@@ -117,8 +117,8 @@ class BatchNorm(Module):
     shapes: tuple[str, ...] = ()
     """The input shapes that fit, where ``{n}`` is the number of features."""
 
-    def __init__(self, n: int, eps: float = 1e-5, momentum: float | None = .1) -> None:
-        self.eps, self.momentum = eps, momentum
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = .1) -> None:
+        n, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Parameter(np.ones(n, np.float32), no_wd=True)
         self.bias = Parameter(np.zeros(n, np.float32), no_wd=True)
         self.running_mean = Buffer(np.zeros(n, np.float32))

@@ -53,5 +53,8 @@ from .transforms import rotate as rotate
 from .transforms import symmetric_warp as symmetric_warp
 from .transforms import zoom as zoom
 from .tta import TTA as TTA
+from .v1_layers import PoolFlatten as PoolFlatten
+from .v1_layers import batchnorm_2d as batchnorm_2d
+from .v1_layers import conv2d as conv2d
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])
