@@ -32,7 +32,8 @@ from minifast.datasets import (
     untar_data,
 )
 from minifast.fold_in import add_user
-from minifast.inspect.plots import plot_losses, suggestions
+from minifast.inspect.finder import suggestions
+from minifast.inspect.plots import plot_losses
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
 YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
