@@ -35,6 +35,7 @@ from minifast.backend import default_device
 from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader, DatasetType
 from minifast.datasets import DataNotFoundError, movielens_100k, planted_ratings, untar_data
+from minifast.inspect import plot_style
 from minifast.nn import Buffer, Module, embedding, mse_loss, sigmoid_range
 from minifast.train import Learner
 
@@ -320,11 +321,12 @@ def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bo
 
 def draw(path: Path, curves: dict[str, Any], **labels: Any) -> Path:
     """Write a plot of named curves (x, y); ``labels`` are those of the axes."""
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, (x, y) in curves.items():
-        axes.plot(x, y, "o-", label=name)
-    axes.set(**labels)
-    axes.legend()
+    with plot_style():
+        figure, axes = plt.subplots()
+        for name, (x, y) in curves.items():
+            axes.plot(x, y, "o-", label=name)
+        axes.set(**labels)
+        axes.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path

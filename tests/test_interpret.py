@@ -174,8 +174,9 @@ def test_the_pictures_with_the_largest_losses(colour: bool) -> None:
     for axes, loss, row in zip(shown, losses, where, strict=True):
         np.testing.assert_allclose(axes.images[0].get_array(), x[12 + row] / 255, atol=1e-6)
         actual = y[12 + row]
-        assert axes.get_title() == (f"{NAMES[preds[row].argmax()]} / {actual} / {loss:.2f} / "
-                                    f"{preds[row][NAMES.index(actual)]:.2f}")
+        p = preds[row]
+        assert axes.get_title().replace("\n", " ") == (
+            f"{NAMES[p.argmax()]} / {actual} / {loss:.2f} / {p[NAMES.index(actual)]:.2f}")
     assert figure.get_suptitle() == "prediction / actual / loss / probability"
     assert interp.plot_top_losses(1, largest=False, figsize=(3, 2)) is None
     assert plt.gcf().get_size_inches().tolist() == [3, 2]
@@ -187,16 +188,20 @@ def test_the_rows_with_the_largest_losses(capsys: pytest.CaptureFixture[str]) ->
     assert interp.plot_top_losses(3) is None
     head, *body = capsys.readouterr().out.splitlines()
     assert head.split() == ["row", "prediction", "actual", "loss", "probability", "x0"]
+    table = interp.plot_top_losses(3, return_table=True)
+    assert list(table) == head.split()
     x, y = rows(23, 1)
     p = plainly(learn, x)
     worst = np.argsort(p[np.arange(23), y])[:3]
-    for line, row in zip(body, worst, strict=True):
-        number, guess, actual, loss, probability, *inputs = line.replace("[", "").replace(
-            "]", "").replace(",", "").split()
-        assert (int(number), guess, actual) == (row, NAMES[p[row].argmax()], NAMES[y[row]])
-        assert float(loss) == pytest.approx(-np.log(p[row, y[row]]), abs=1e-4)
-        assert float(probability) == pytest.approx(p[row, y[row]], abs=1e-4)
-        np.testing.assert_allclose([float(value) for value in inputs], x[row], rtol=1e-5)
+    for line, found, row in zip(body, table.itertuples(), worst, strict=True):
+        assert (found.row, found.prediction, found.actual) == (row, NAMES[p[row].argmax()],
+                                                               NAMES[y[row]])
+        assert found.loss == pytest.approx(-np.log(p[row, y[row]]), abs=1e-4)
+        assert found.probability == pytest.approx(p[row, y[row]], abs=1e-4)
+        np.testing.assert_allclose(found.x0, x[row], rtol=1e-5)
+        assert line.split()[:4] == [str(row), found.prediction, found.actual, f"{found.loss:.2f}"]
+        shown = line.split("[")[1].strip("]").split()
+        np.testing.assert_allclose([float(value) for value in shown], x[row], atol=.00051)
 
 
 class TwoInputs(Module):

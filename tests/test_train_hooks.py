@@ -301,7 +301,7 @@ def test_the_plot_of_statistics() -> None:
     fit_quietly(learn, 2, 1e-2, callbacks=[stats])
     figure = stats.plot(return_fig=True)
     assert [axes.get_ylabel() for axes in figure.axes] == [
-        "mean", "standard deviation", "share nearer to 0 than 0.05"]
+        "mean", "standard deviation", "share within ±0.05"]
     for axes, values in zip(figure.axes, [*stats.stats, stats.near_zero], strict=True):
         lines = [line for line in axes.lines if line.get_label() in stats.names]
         assert len(lines) == 5

@@ -81,8 +81,7 @@ class Recorder(LearnerCallback):
 
     def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
                      smooth_loss: Any = None) -> None:
-        losses = [smooth_loss, *(last_metrics or [None])]
-        values = [None if v is None else float(v) for v in losses]
+        values = [None if v is None else float(v) for v in [smooth_loss, *(last_metrics or [None])]]
         self.nb_batches.append(num_batch)
         self.val_losses.append(values[1])
         self.metrics.append([v for v in values[2:] if v is not None])
@@ -216,5 +215,4 @@ class ProgressBar(LearnerCallback):
             self.bar.close()
             self.bar = None
 
-    def on_train_end(self) -> None:
-        self.on_epoch_end()
+    on_train_end = on_epoch_end
