@@ -8,6 +8,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import assert_readable, assert_ticks_apart, contrast
 from scipy.interpolate import UnivariateSpline
 from tiny import Spy, floats, line_learner, ratings_learner, three_groups
 
@@ -316,53 +317,27 @@ def every_plot(learn: Learner) -> Iterator[Any]:
     yield learn.recorder.plot_metrics(return_fig=True)
 
 
-def pixels(text: Any) -> float:
-    return float(text.get_fontsize() * text.figure.dpi / 72)
-
-
-def overlapping(labels: list[Any]) -> list[tuple[str, str]]:
-    """Pairs of neighbours whose boxes overlap when they are drawn."""
-    drawn = [label for label in labels if label.get_text() and label.get_visible()]
-    boxes = [label.get_window_extent() for label in drawn]
-    return [(a.get_text(), b.get_text()) for i, a in enumerate(drawn)
-            for j, b in enumerate(drawn[:i]) if boxes[i].overlaps(boxes[j])]
-
-
-def visible_texts(figure: Any) -> list[Any]:
-    return [text for text in figure.findobj(mpl.text.Text)
-            if text.get_text() and text.get_visible()]
-
-
+@pytest.mark.cpu_only("draws what is on the host")
 def test_plots_have_titles_labels_and_readable_text() -> None:
     for figure in every_plot(three_groups(metrics=[mae, rmse])):
-        figure.canvas.draw()
-        width = figure.get_size_inches()[0]
-        for text in visible_texts(figure):
-            assert pixels(text) >= 11
-            assert text.get_fontsize() / 72 / width * 350 >= 11  # where 350 pixels are the column
+        assert_readable(figure)
+        assert_ticks_apart(figure)
         assert figure.axes[0].get_title()
         assert figure.axes[-1].get_xlabel()
         for axes in figure.axes:
             assert axes.get_ylabel()
-            assert overlapping(axes.get_xticklabels()) == []
-            assert overlapping(axes.get_yticklabels()) == []
             assert {mpl.colors.to_hex(line.get_color()).upper() for line in axes.lines} <= {
                 *COLORS, style.GREY}
 
 
-def luminance(color: Any) -> float:
-    """As WCAG 2 defines it."""
-    c = np.array(mpl.colors.to_rgb(color))
-    return float(np.where(c <= .04045, c / 12.92, ((c + .055) / 1.055) ** 2.4)
-                 @ [.2126, .7152, .0722])
-
-
+@pytest.mark.cpu_only("draws what is on the host")
 def test_contrast_of_colours_on_both_themes() -> None:
     for color, least in ((style.GREY, 4.5), *((c, 3) for c in COLORS[:4])):
-        assert 1.05 / (luminance(color) + .05) > least
-        assert (luminance(color) + .05) / .05 > least
+        assert contrast(color, "white") > least
+        assert contrast(color, "black") > least
 
 
+@pytest.mark.cpu_only("draws what is on the host")
 def test_plots_keep_to_given_axes() -> None:
     learn = three_groups(metrics=[mae, rmse])
     figure, axs = plt.subplots(2, 2)
@@ -379,20 +354,20 @@ def test_plots_keep_to_given_axes() -> None:
         learn.recorder.plot_metrics(axs=axs[0, 0])
 
 
+@pytest.mark.cpu_only("draws what is on the host")
 def test_the_style_stays_inside_the_plots() -> None:
     before = dict(mpl.rcParams)
     fitted(line_learner(5)).recorder.plot_losses()
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.cpu_only("draws what is on the host")
 @pytest.mark.parametrize("theme", ["default", "dark_background"])
 def test_the_background_is_that_of_the_user_s_style_and_drawn(theme: str) -> None:
     with plt.style.context([theme, {"figure.facecolor": (1, 1, 1, 0)}]):  # as old notebooks set it
         figure = fitted(line_learner(5)).recorder.plot_losses(return_fig=True)
-    ground = luminance(figure.get_facecolor())
-    ink = luminance(figure.axes[0].xaxis.label.get_color())
     assert mpl.colors.to_rgba(figure.get_facecolor())[3] == 1
-    assert (max(ground, ink) + .05) / (min(ground, ink) + .05) > 7
+    assert contrast(figure.get_facecolor(), figure.axes[0].xaxis.label.get_color()) > 7
 
 
 @pytest.mark.parametrize(("loss", "label"), [
@@ -404,6 +379,7 @@ def test_the_name_of_the_loss(loss: Any, label: str) -> None:
     assert style.loss_label(Recorder(learn)) == label
 
 
+@pytest.mark.cpu_only("draws what is on the host")
 def test_plots_come_without_an_import() -> None:
     """In a fresh interpreter: ``minifast.inspect`` is imported when a plot is asked for."""
     code = """

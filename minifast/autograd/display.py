@@ -165,7 +165,7 @@ def cell_writer(column: Any) -> Writer | None:
     ['4.0', '3.87', '0.0', '0.0123', '7.50']
     """
     if column.dtype == object and any(hasattr(cell, "shape") for cell in column):
-        return lambda cell: np.array2string(np.asarray(getattr(cell, "data", cell)), threshold=6,
+        return lambda cell: np.array2string(getattr(cell, "numpy", lambda: cell)(), threshold=6,
                                             edgeitems=2, precision=3, suppress_small=True)
     if column.dtype.kind != "f":
         return None

@@ -296,7 +296,8 @@ class ClassificationInterpretation(Interpretation):
         return frame.assign(probability=self.preds.numpy()[rows, actual])
 
 
-def interpret(learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Interpretation:
+def interpret(learn: Learner, ds_type: DatasetType = DatasetType.Valid, tta: bool = False
+              ) -> Interpretation:
     """Predict all rows of one kind, to look at the largest losses and at confusions.
 
     Parameters
@@ -305,15 +306,29 @@ def interpret(learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Inter
         The learner.
     ds_type : DatasetType
         The rows to predict.
+    tta : bool
+        Whether to average over transformed images, see ``learn.TTA``.
 
     Returns
     -------
     Interpretation
         A `ClassificationInterpretation` if the targets are class numbers.
+
+    Raises
+    ------
+    ValueError
+        If ``tta`` is set for a learner without ``TTA``.
     """
     classes = _are_classes(learn.data.one_batch(in_order(ds_type))[1])
     kind = ClassificationInterpretation if classes else Interpretation
-    return kind.from_learner(learn, ds_type)
+    if not tta:
+        return kind.from_learner(learn, ds_type)
+    average: Any = getattr(learn, "TTA", None)
+    if average is None:
+        raise ValueError("tta=True averages predictions over transformed images, which belongs to "
+                         "minifast.vision; write learn.interpret()")
+    preds, y_true, losses = average(ds_type=in_order(ds_type), with_loss=True)
+    return kind(learn, preds, y_true, losses, in_order(ds_type))
 
 
 def _are_classes(yb: Any) -> bool:
