@@ -125,7 +125,7 @@ def test_the_finder_s_plot(found: Learner) -> None:
     assert axes.get_title() == "Learning rate finder"
     valley = rec.suggestions()["valley"]
     assert line_of(figure, line=1)[0] == [valley, valley]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         f"valley, the suggestion: {valley:.1e}"]
     assert rec.min_grad_lr is None
 
@@ -133,9 +133,8 @@ def test_the_finder_s_plot(found: Learner) -> None:
 def test_no_valley_outside_of_the_plot(found: Learner) -> None:
     rec = found.recorder
     at = rec.lrs.index(rec.suggestions()["valley"])
-    (axes,) = rec.plot(skip_start=at + 1, return_fig=True).axes
-    assert len(axes.lines) == 1
-    assert axes.get_legend() is None
+    figure = rec.plot(skip_start=at + 1, return_fig=True)
+    assert (len(figure.axes[0].lines), figure.legends) == (1, [])
 
 
 def test_what_the_plot_leaves_out(found: Learner) -> None:
@@ -161,9 +160,9 @@ def test_the_suggested_rate_is_where_the_loss_falls_most(
     dot = figure.axes[0].lines[2]
     assert (dot.get_color(), dot.get_marker()) == (COLORS[1], "o")
     np.testing.assert_allclose([v[0] for v in dot.get_data()], [rec.lrs[4 + at], losses[at]])
-    share = -slopes[at] / (losses[:losses.argmin() + 1].max() - losses.min())
-    assert dot.get_label() == f"steepest batch: {rec.lrs[4 + at]:.1e} ({share:.0%} of the fall)"
-    assert 0 < share < 1
+    noise = max(0, *slopes[:losses.argmin() + 1])
+    assert dot.get_label() == (f"steepest: {rec.lrs[4 + at]:.1e}; falls by {-slopes[at]:.2g} "
+                               f"(noise: {noise:.2g})")
 
 
 @pytest.mark.cpu_only("compares with a recorded run")
@@ -344,6 +343,7 @@ def test_plots_keep_to_given_axes() -> None:
     with learn.no_logging():
         learn.lr_find(num_it=60)
     learn.recorder.plot(ax=axs[0, 0])
+    assert (len(axs[0, 0].get_legend().get_texts()), figure.legends) == (1, [])
     fitted(learn)
     learn.recorder.plot_losses(ax=axs[0, 1])
     learn.recorder.plot_metrics(axs=axs[1])
@@ -359,6 +359,18 @@ def test_the_style_stays_inside_the_plots() -> None:
     before = dict(mpl.rcParams)
     fitted(line_learner(5)).recorder.plot_losses()
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.cpu_only("draws what is on the host")
+def test_the_style_keeps_what_a_backend_sets() -> None:
+    """A notebook's backend makes plots interactive when the first one is drawn."""
+    assert not mpl.is_interactive()
+    try:
+        with style.plot_style():
+            mpl.interactive(True)
+        assert mpl.is_interactive()
+    finally:
+        mpl.interactive(False)
 
 
 @pytest.mark.cpu_only("draws what is on the host")

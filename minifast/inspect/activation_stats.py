@@ -9,7 +9,7 @@ from ..backend import transfer
 from ..nn import Module, Parameter
 from ..train import Learner, LearnerCallback
 from .hooks import Hooks
-from .style import GREY, panels, plot_style
+from .style import GREY, legend_below, panels, plot_style
 
 NEAR_ZERO = .05
 """Activations smaller than this count as near zero."""
@@ -205,14 +205,14 @@ class ActivationStats(HookCallback):
         grid[0].set_title("Outputs of the layers")
         grid[2].set(xlabel="batches processed", ylim=(0, None))
         if axs is None:
-            _add_legend(figure, *grid[0].get_legend_handles_labels())
+            _add_legend(figure, grid[0])
         return figure if return_fig else None
 
 
-def _add_legend(figure: Any, lines: list[Any], names: list[str]) -> None:
-    """Add a legend below a figure, and make room for it; of many names it has some."""
+def _add_legend(figure: Any, axes: Any) -> None:
+    """Add a legend below a figure; of many names it has some."""
+    lines, names = axes.get_legend_handles_labels()
     shown = np.unique(np.linspace(0, len(names) - 1, MOST_NAMES).round().astype(int))
     columns = max(1, 40 // (max(len(names[i]) for i in shown) + 5))
-    figure.set_figheight(figure.get_figheight() + .25 * -(-len(shown) // columns))
-    figure.legend([lines[i] for i in shown], [names[i] for i in shown], ncols=columns,
-                  loc="outside lower center")
+    legend_below(figure, axes, -(-len(shown) // columns), ncols=columns,
+                 handles=[lines[i] for i in shown], labels=[names[i] for i in shown])

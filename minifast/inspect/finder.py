@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..train import Recorder
-from .style import COLORS, GREY, loss_label, panels, plot_style
+from .style import COLORS, GREY, legend_below, loss_label, panels, plot_style
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
@@ -29,8 +29,9 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
         Number of batches to leave out at the start and at the end.
     suggestion : bool
         Whether to mark and print v1's suggestion too, the rate at which the loss falls most from
-        batch to batch. It is kept as ``min_grad_lr``. The legend says how much of the whole fall
-        that one batch brings; where it is a few per cent, the point is noise.
+        batch to batch. It is kept as ``min_grad_lr``. The legend says how much the loss falls
+        there, and how much it rises from batch to batch at another place before its minimum: if
+        the two are alike, the point is noise.
     return_fig : bool
         Whether to return the figure.
     k, s : int and float, optional
@@ -71,8 +72,8 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
         recorder.min_grad_lr = float(lrs[at])
         print(f"Min numerical gradient: {lrs[at]:.2E}")
         _mark_steepest(axes, lrs, losses, at)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend()
+    if names := axes.get_legend_handles_labels()[1]:
+        legend_below(figure, axes, len(names)) if ax is None else axes.legend()
     return figure if return_fig else None
 
 
@@ -83,10 +84,11 @@ def _mark_valley(axes: Any, valley: float, lrs: Numbers) -> None:
 
 
 def _mark_steepest(axes: Any, lrs: Numbers, losses: Numbers, at: int) -> None:
-    fall = losses[:losses.argmin() + 1].max() - losses.min()
-    share = max(0., -np.gradient(losses)[at] / fall) if fall else 0.
+    """Mark a point; say how much the loss falls there, and rises elsewhere before its minimum."""
+    slopes = np.gradient(losses)
+    noise = max(0., slopes[:losses.argmin() + 1].max())
     axes.plot(lrs[at], losses[at], "o", color=COLORS[1],
-              label=f"steepest batch: {lrs[at]:.1e} ({share:.0%} of the fall)")
+              label=f"steepest: {lrs[at]:.1e}; falls by {-slopes[at]:.2g} (noise: {noise:.2g})")
 
 
 def smoothen_by_spline(xs: Any, ys: Any, **kwargs: Any) -> Numbers:

@@ -64,8 +64,12 @@ def plot_style() -> Iterator[None]:
         "axes.grid": True, "axes.axisbelow": True, "grid.alpha": .4, "grid.linewidth": .6,
         "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.6,
         "lines.markersize": 5, "legend.framealpha": .85, "legend.edgecolor": "none"}
-    with mpl.rc_context(settings):
+    before: Any = {name: mpl.rcParams[name] for name in settings}
+    mpl.rcParams.update(settings)
+    try:
         yield
+    finally:  # not rc_context: it would undo what a notebook's backend sets when it is loaded
+        mpl.rcParams.update(before)
 
 
 def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: Any
@@ -114,6 +118,25 @@ def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: A
     size = (WIDTH, n * (height or (HEIGHT if n == 1 else .75 * HEIGHT)))
     figure, grid = plt.subplots(n, 1, squeeze=False, **{"figsize": size, **kwargs})
     return figure, list(grid[:, 0])
+
+
+def legend_below(figure: "Figure", axes: "Axes", lines: int, **kwargs: Any) -> None:
+    """Put the legend of some axes below a new figure, where it covers nothing.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure; it grows by the height of the legend.
+    axes : Axes
+        The axes whose lines have labels.
+    lines : int
+        Lines of the legend.
+    **kwargs
+        Arguments of ``figure.legend``, such as ``ncols``.
+    """
+    figure.set_figheight(figure.get_figheight() + .25 * lines)
+    figure.legend(**{**dict(zip(("handles", "labels"), axes.get_legend_handles_labels(),
+                                strict=True)), "loc": "outside lower center", **kwargs})
 
 
 def loss_label(recorder: Recorder) -> str:
