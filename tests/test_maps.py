@@ -64,12 +64,15 @@ def test_each_named_point_is_marked_and_free() -> None:
         assert not any(other.get_window_extent().contains(*at) for other in axes.texts)
 
 
-def test_the_axes_are_the_principal_components() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_axes_are_the_principal_components(dtype: str) -> None:
     vectors, names = named(50)
+    vectors = vectors.astype(dtype)
     axes = plot_embeddings(vectors, names, return_fig=True).axes[0]
     points = np.transpose(axes.lines[0].get_data())
+    np.testing.assert_allclose(points, Tensor(vectors).pca(2).numpy(), rtol=1e-9)
     values = np.linalg.eigvalsh(np.cov(vectors.T, bias=True))[::-1]
-    np.testing.assert_allclose(points.var(0), values[:2], rtol=1e-9)
+    np.testing.assert_allclose(points.var(0), values[:2], rtol=1e-5)
     assert axes.get_xlabel() == f"component 1 ({values[0] / values.sum():.0%} of the variance)"
     assert axes.get_ylabel() == f"component 2 ({values[1] / values.sum():.0%} of the variance)"
     flat = plot_embeddings(vectors[:, :2], names, return_fig=True, title="Flat").axes[0]

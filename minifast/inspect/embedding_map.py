@@ -56,7 +56,7 @@ def plot_embeddings(vectors: Any, labels: Sequence[Any], n_labels: int = 15,
     4
     >>> plt.close(figure)
     """
-    numbers = np.asarray(vectors.numpy() if isinstance(vectors, Tensor) else vectors, np.float64)
+    numbers = np.asarray(vectors.numpy() if isinstance(vectors, Tensor) else vectors) * 1.
     if numbers.ndim != 2 or len(numbers) != len(labels) or len(numbers) < 3:
         raise ValueError(f"plot_embeddings needs three or more vectors (n, k) and n labels; got "
                          f"vectors of shape {numbers.shape} and {len(labels)} labels")
@@ -72,7 +72,7 @@ def plot_embeddings(vectors: Any, labels: Sequence[Any], n_labels: int = 15,
 
 
 def principal_components(vectors: Points) -> tuple[Points, list[str]]:
-    """Return the two principal components of vectors, and what to call them.
+    """Return the two principal components of vectors (``Tensor.pca``), and what to call them.
 
     Parameters
     ----------
@@ -93,10 +93,9 @@ def principal_components(vectors: Points) -> tuple[Points, list[str]]:
     """
     if vectors.shape[1] == 2:
         return vectors, ["factor 1", "factor 2"]
-    u, s, _ = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
-    share = s ** 2 / max((s ** 2).sum(), 1e-12)
-    return u[:, :2] * s[:2], [f"component {i + 1} ({share[i]:.0%} of the variance)"
-                              for i in (0, 1)]
+    points = Tensor(vectors).pca(2).numpy()
+    share = points.var(0) / max(vectors.var(0).sum(), 1e-12)
+    return points, [f"component {i + 1} ({share[i]:.0%} of the variance)" for i in (0, 1)]
 
 
 def write_names(axes: Any, points: Points, names: Sequence[str], order: Iterable[int],
