@@ -608,6 +608,14 @@ def test_numbers_as_people_write_them(values: list[float], texts: list[str], dty
     assert [line.split()[1] for line in out if values] == texts
 
 
+def test_words_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """NumPy's strings have a shape too."""
+    words = pd.Series([np.str_("ant"), np.str_("bee"), None], dtype=object)
+    display.show_table(pd.DataFrame({"word": words, "on": [True, False, True]}))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["ant", "True"], ["bee", "False"], ["None", "True"]]
+
+
 def test_arrays_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     cells = [np.array([1e-8, 2.], np.float32), np.arange(100.)]
     display.show_table(pd.DataFrame({"x": cells}))

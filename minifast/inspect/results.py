@@ -36,9 +36,9 @@ def show_results(learn: Learner, ds_type: DatasetType = DatasetType.Valid, rows:
     >>> learn = Learner(DataBunch.create(ds, ds, bs=2), Linear(1, 1, seed=0))
     >>> learn.model.weight.data[:], learn.model.bias.data[:] = 1.75, .25
     >>> show_results(learn)
-      x0 target prediction
-    [1.]    2.0       2.00
-    [2.]    4.0       3.75
+      x0  target  prediction
+    [1.]     2.0        2.00
+    [2.]     4.0        3.75
     """
     kind, data = in_order(ds_type), learn.data
     xb, yb = data.one_batch(kind)
