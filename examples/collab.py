@@ -32,12 +32,14 @@ from minifast.datasets import (
     untar_data,
 )
 from minifast.fold_in import add_user
-from minifast.inspect.plots import plot_losses, suggestions
+from minifast.inspect import plot_embeddings
+from minifast.inspect.finder import suggestions
+from minifast.inspect.plots import plot_losses
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
 YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
          "Titanic (1997)": 2, "Liar Liar (1997)": 1}  # without these titles: the most rated ones
-TOP, SHOWN, LABELS = 1000, 6, 40  # titles to look at, to show at each end, to name in the plot
+TOP, SHOWN, LABELS = 1000, 6, 15  # titles to look at, to show at each end, to name in the plot
 
 
 @dataclass(frozen=True)
@@ -184,37 +186,9 @@ def show_components(learn: CollabLearner, titles: list[str], out: Path) -> Path:
     for number, (column, share) in enumerate(zip(points.T, shares, strict=True), start=1):
         heading(f"Principal component {number} ({share:.0%} of the variance)")
         show(ends(pd.DataFrame({"value": column}, titles).sort_values("value")))
-    return save(draw_map(points, titles), out / "components.png")
-
-
-def draw_map(points: np.ndarray[Any, Any], titles: list[str]) -> Any:
-    """Plot every title as a dot, with names for the outermost and the most rated."""
-    figure, axes = plt.subplots(figsize=(12, 9), layout="constrained")
-    axes.scatter(points[:, 0], points[:, 1], s=6, color="lightgrey")
-    axes.set(xlabel="Component 1", ylabel="Component 2",
-             title=f"{len(titles):,} titles by the two largest differences of their factors")
-    figure.canvas.draw()  # computes the sizes of labels
-    outermost = np.abs(points / points.std(0)).max(1).argsort()[::-1][:LABELS // 2]
-    put_labels(axes, points, titles, [*outermost, *range(len(titles))])
-    return figure
-
-
-def put_labels(axes: Any, points: np.ndarray[Any, Any], titles: list[str],
-               order: list[int]) -> None:
-    """Put up to LABELS titles beside their dots, without overlaps."""
-    taken: list[Any] = []
-    for i in dict.fromkeys(order):
-        shift, side = (4, "left") if points[i][0] < 0 else (-4, "right")
-        label = axes.annotate(titles[i], points[i], xytext=(shift, 3), ha=side, fontsize=8,
-                              textcoords="offset points")
-        box = label.get_window_extent().padded(2)
-        if any(box.overlaps(other) for other in taken):
-            label.remove()
-            continue
-        axes.plot(*points[i], "o", markersize=3, color="tab:blue")
-        taken.append(box)
-        if len(taken) == LABELS:
-            return
+    figure = plot_embeddings(weights, titles, n_labels=LABELS, return_fig=True,
+                             title=f"Factors of {len(titles):,} titles")
+    return save(figure, out / "components.png")
 
 
 def compare(learn: CollabLearner, source: Source, truth: PlantedRatings, titles: list[str],

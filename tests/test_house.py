@@ -193,10 +193,11 @@ BETWEEN_ROOMS = {("devices/doctor.py", "datasets"), ("datasets/sources.py", "che
                  ("checkpoints/tables.py", "tabular"), ("checkpoints/images.py", "vision"),
                  ("course/train.py", "datasets"),
                  ("course/units/unit08.py", "datasets"), ("course/units/unit09.py", "vision"),
-                 ("course/units/unit10.py", "sequences")}
+                 ("course/units/unit10.py", "sequences"), ("vision/images.py", "inspect")}
 """Pairs (file, room) of imports from one room to another: the report names the data folders, a
 download leaves nothing behind when it is killed, an exported learner may be of a table or of
-images, and a unit of the course may be about a room."""
+images, a unit of the course may
+be about a room, and images are drawn in the style of all plots."""
 
 
 def targets(file: str, trees: Mapping[str, ast.Module] = TREES) -> Iterator[str]:

@@ -216,7 +216,8 @@ class DataBunch:
             return int(target) if self.classes is None else self.classes[int(target)]
         return float(target.reshape(-1)[0]) if target.numel() == 1 else target
 
-    def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> None:
+    def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train,
+                   reverse: bool = False) -> None:
         """Show a batch as a table.
 
         Parameters
@@ -225,9 +226,13 @@ class DataBunch:
             How many of its rows to show.
         ds_type : DatasetType
             The loader to take it from.
+        reverse : bool
+            Whether to show its last rows, the last one first.
         """
         from ..autograd.display import show_table
-        show_table(self.batch_table(*self.one_batch(ds_type), rows=rows))
+        xb, yb = self.one_batch(ds_type)
+        table = self.batch_table(xb, yb, len(yb) if reverse else rows)
+        show_table(table[::-1].head(rows) if reverse else table)
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         """Return the first rows of a batch as a frame.
@@ -247,7 +252,7 @@ class DataBunch:
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]
         table = {f"x{i}": list(x.numpy()[:rows]) for i, x in enumerate(columns)}
-        return pd.DataFrame({**table, "target": list(yb.numpy()[:rows])})
+        return pd.DataFrame({**table, "target": [self.decode(y) for y in yb[:rows]]})
 
     def __repr__(self) -> str:
         loaders = {"Train": self.train_dl, "Valid": self.valid_dl, "Test": self.test_dl}

@@ -9,10 +9,14 @@ from .dummy import dummy_batch as dummy_batch
 from .dummy import dummy_eval as dummy_eval
 from .dummy import in_channels as in_channels
 from .dummy import model_sizes as model_sizes
+from .embedding_map import plot_embeddings as plot_embeddings
 from .hooks import Hook as Hook
 from .hooks import Hooks as Hooks
 from .hooks import hook_output as hook_output
 from .hooks import hook_outputs as hook_outputs
 from .interpret import ClassificationInterpretation as ClassificationInterpretation
+from .interpret import Interpretation as Interpretation
 from .last_update import LastUpdate as LastUpdate
 from .summary import model_summary as model_summary
+from .seeds import plot_seeds as plot_seeds
+from .style import plot_style as plot_style

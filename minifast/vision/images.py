@@ -1,6 +1,5 @@
 """ImageDataBunch: batches of labelled images."""
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, Self
 
@@ -277,7 +276,7 @@ class ImageDataBunch(FromFiles, DataBunch):
         return Tensor(self._normalized(x)).to(self.device)
 
     def show_batch(self, rows: int = 3, ds_type: DatasetType = DatasetType.Train,
-                   figsize: tuple[float, float] | None = None) -> None:
+                   reverse: bool = False, figsize: tuple[float, float] | None = None) -> None:
         """Draw the first images of a batch with their classes.
 
         Parameters
@@ -286,6 +285,8 @@ class ImageDataBunch(FromFiles, DataBunch):
             Rows and columns of the grid.
         ds_type : DatasetType
             The loader to take the batch from.
+        reverse : bool
+            Whether to draw its last images, the last one first.
         figsize : (float, float), optional
             Width and height in inches.
 
@@ -296,7 +297,7 @@ class ImageDataBunch(FromFiles, DataBunch):
         """
         if rows < 1:
             raise ValueError(f"show_batch draws rows x rows images, got rows={rows}")
-        xb, yb = self.one_batch(ds_type)
+        xb, yb = (t[::-1] if reverse else t for t in self.one_batch(ds_type))
         titles = [str(self.decode(y)) for y in yb[:rows * rows]]
         self.show_items(xb[:rows * rows], titles, figsize=figsize)
 
@@ -322,22 +323,8 @@ class ImageDataBunch(FromFiles, DataBunch):
         matplotlib.figure.Figure
             The figure.
         """
-        import matplotlib.pyplot as plt
-        images = self.denormalized(x)
-        columns = ceil(sqrt(len(images)))
-        rows, width = ceil(len(images) / columns), max(2.2, .1 * max(map(len, titles)))
-        figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                                    figsize=figsize or (width * columns, 2.4 * rows))
-        low, high = min(0., float(images.min())), max(1., float(images.max()))
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for axes, image, title in zip(grid.flat, images, titles, strict=False):
-            shades = (image.transpose(1, 2, 0) - low) / (high - low)
-            axes.imshow(shades, cmap="gray", vmin=0, vmax=1)  # a single channel is grey
-            axes.set_title(title)
-        if heading:
-            figure.suptitle(heading)
-        return figure
+        from ..inspect.image_grid import image_grid
+        return image_grid(self.denormalized(x), titles, heading, figsize)
 
 
 # ---------------------------------------------------------------- labels
