@@ -71,7 +71,10 @@ def test_a_method_and_a_name_that_is_not_there() -> None:
 def test_start_never_overwrites(tmp_path: Path, output: Output) -> None:
     assert run("start", 3, "--folder", tmp_path, "--name", "Ada") == 0
     file = tmp_path / "unit03" / "tape.py"
-    assert f"{file}: write unbroadcast" in output()
+    text = output()
+    assert f"{file}: write unbroadcast" in text
+    assert f"{file.with_name('student.ipynb')}: the notebook" in text
+    assert json.loads(file.with_name("student.ipynb").read_text(encoding="utf-8"))["cells"]
     file.write_text("mine")
     assert run("start", 3, "--folder", tmp_path) == 0
     assert "is there already and stays as it is" in output()

@@ -21,10 +21,12 @@ EPILOG = """Examples:
   python -m minifast.course train all           with those of all units that you have finished
   python -m minifast.course bugs 3 my_test.py   which faults does your test find?"""
 FOLDER = Path("my_course")
+PAGES = Path(__file__).with_name("pages"), Path(__file__).parents[2] / "course"
+"""Where the notebooks are in an installed library, and in a clone."""
 
 
 def start(unit: Unit, folder: Path, name: str | None) -> None:
-    """Write the starters of a unit; a file that is there stays as it is.
+    """Write the notebook and the starters of a unit; a file that is there stays as it is.
 
     Parameters
     ----------
@@ -39,13 +41,18 @@ def start(unit: Unit, folder: Path, name: str | None) -> None:
     settings = folder / "course.json"
     if name is not None or not settings.exists():
         settings.write_text(json.dumps({"student": name or _account()}), encoding="utf-8")
-    for module, path in student_files(unit, folder).items():
-        names = unit.tasks[module]
+    texts = {path: (cut(source_of(module), unit.tasks[module]),
+                    f"write {', '.join(unit.tasks[module])}")
+             for module, path in student_files(unit, folder).items()}
+    for page in PAGES:
+        if (book := folder_of(unit, page) / "student.ipynb").is_file():
+            texts[folder_of(unit, folder) / book.name] = book.read_text("utf-8"), "the notebook"
+    for path, (text, todo) in texts.items():
         if path.exists():
             print(f"{path} is there already and stays as it is")
-            continue
-        path.write_text(cut(source_of(module), names), encoding="utf-8")
-        print(f"{path}: write {', '.join(names)}")
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path}: {todo}")
     print(f"Then: python -m minifast.course check {unit.number}")
 
 
@@ -80,7 +87,7 @@ def show(report: Report, hint: int) -> None:
         print(f"{'ok   ' if finding.passed else 'WRONG'} {finding.claim}")
         if finding.passed:
             continue
-        again = " (line " in finding.message and finding.message in told
+        again = "Error: " in finding.message and finding.message in told
         told.add(finding.message)
         print(f"      {'the same error as above' if again else finding.message}")
         if hint and finding.hints and not again:
