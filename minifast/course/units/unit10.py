@@ -92,7 +92,7 @@ def norm_of_a_constant(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("The gradients of scale and shift are right.",
                "The output is z * weight + bias, where z is the normalised input. What is the "
-               "derivative by each?",
+               "derivative with respect to each?",
                "The tape sums over repeated rows, so the rules return something of the shape of g.")
 def norm_parameters(rng: np.random.Generator) -> list[Any]:
     """Return the gradients of weight and bias."""
