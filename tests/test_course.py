@@ -286,7 +286,8 @@ def test_options_of_a_folder_above_do_not_hide_faults(tmp_path: Path, output: Ou
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -n 2\n")
     test = tmp_path / "test_sum.py"
     test.write_text("import numpy as np\nfrom minifast.autograd.tape import unbroadcast\n\n"
-                    "def test_sum():\n    assert unbroadcast(np.ones((4, 3)), np.ones(3))[0] == 4\n")
+                    "def test_sum():\n"
+                    "    assert unbroadcast(np.ones((4, 3)), np.ones(3))[0] == 4\n")
     run("bugs", 3, test)
     assert "found    mean for sum" in output()
 
@@ -314,10 +315,12 @@ def test_a_bug_whose_text_is_not_there_once() -> None:
 def test_definitions_and_additions_of_several_solutions_are_combined() -> None:
     source = source_of(TAPE)
     assert combine(source, {"unit 2": source, "unit 3": source}) == source
-    walk = source.replace("    heap = [(-root", "    limit: int = LIMIT\n    heap = [(-root").replace(
-        "def walk_back(", "LIMIT: int = helper(3)\n\n\ndef walk_back(").replace(
-        "import sys\n", "import sys\nimport textwrap\n").replace(
-        "class Variable(", "def helper(x: 'Variable'):\n    return x\n\n\nclass Variable(")
+    walk = source
+    for old, new in [("    heap = [(-root", "    limit: int = LIMIT\n    heap = [(-root"),
+                     ("def walk_back(", "LIMIT: int = helper(3)\n\n\ndef walk_back("),
+                     ("import sys\n", "import sys\nimport textwrap\n"),
+                     ("class Variable(", "def helper(x):\n    return x\n\n\nclass Variable(")]:
+        walk = walk.replace(old, new)
     total = source.replace("total = g.sum(", "total = plus(g)(").replace(
         "def unbroadcast(", "def plus(g: Node):\n    return g.sum\n\n\ndef unbroadcast(")
     both = combine(source, {"unit 2": walk, "unit 3": total})

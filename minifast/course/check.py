@@ -79,7 +79,8 @@ class Report:
         findings = [{k: v for k, v in asdict(f).items() if k != "hints"} for f in self.findings]
         points, of = self.points
         return {"unit": self.unit, "student": self.student, "passed": self.passed,
-                "points": points, "of": of, "seconds": round(self.seconds, 2), "properties": findings}
+                "points": points, "of": of, "seconds": round(self.seconds, 2),
+                "properties": findings}
 
     def as_junit(self) -> Xml.Element:
         """Return the report as an element of JUnit's XML."""

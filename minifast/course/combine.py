@@ -88,7 +88,7 @@ def _text(source: str, node: ast.stmt) -> Lines:
 
 
 def _first_line(node: ast.stmt) -> int:
-    return min(d.lineno for d in (node, *getattr(node, "decorator_list", ())))
+    return min(int(d.lineno) for d in (node, *getattr(node, "decorator_list", ())))
 
 
 def _defined(node: ast.stmt) -> list[str]:

@@ -1,7 +1,6 @@
 """Starters: files of the library from which the body of some functions is cut out."""
 import ast
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 TODO = 'raise NotImplementedError("write this")'
 MISSING_RULE = f"""def todo():

@@ -50,7 +50,8 @@ def _results(op: Primitive, rng: np.random.Generator, *arrays: Any) -> list[Any]
 @UNIT.property("mul multiplies element by element, and each input has the right gradient.",
                "By how much does a * b grow if a grows by a little?",
                "There are two rules, in the order of the inputs. Each multiplies g, which has "
-               "arrived from above, by the derivative of the product with respect to its own input.")
+               "arrived from above, by the derivative of the product with respect to its own "
+               "input.")
 def product(rng: np.random.Generator) -> list[Any]:
     """Return products and gradients."""
     return [*_results(ops.mul, rng, *rng.normal(size=(2, 3, 4))),

@@ -182,7 +182,8 @@ def cross_values(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("The gradient of the scores is (softmax - one hot), each row times its own g.",
-               "Differentiate log(sum(exp(a))) - a[t] with respect to a[j], once for j = t and once for others.",
+               "Differentiate log(sum(exp(a))) - a[t] with respect to a[j], once for j = t and "
+               "once for others.",
                "g has an element for each row, the scores have a row: g[:, None].")
 def cross_rule(rng: np.random.Generator) -> list[Any]:
     """Return what the rule returns, with a different weight for each row."""

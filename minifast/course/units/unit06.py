@@ -146,7 +146,7 @@ def _adam(parameters: Sequence[Any], **hypers: Any) -> optimizer.Optimizer:
 
 
 @UNIT.property("Adam's first step is as long as the rate, for gradients of any size.",
-               "The means begin at zero. How large are they after one step?",
+               "Which update is it, t = 0 or t = 1? Nobody but adam_step adds to state.count.",
                "After one step average / (1 - mom) is the gradient itself. What about square?")
 def first_step(rng: np.random.Generator) -> list[Any]:
     """Return weights after one step, with gradients of very different sizes."""
