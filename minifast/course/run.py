@@ -178,7 +178,8 @@ def bugs(unit: Unit, test: Path | None) -> bool:
             print(f"{bug.name}: {bug.symptom}")
         return True
     # without the options of a folder above, such as several processes, which would have no faults
-    arguments = ["pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=", str(test)]
+    arguments = ["pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=",
+                 str(test)]
     if (clean := _run(arguments, {}, {})).code:
         print(f"These tests fail on the library itself:\n{clean.output[-2000:]}")
         return False

@@ -110,7 +110,7 @@ def soft(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("softplus and its gradient are finite for large numbers, in float32 too.",
                "What is exp(100) in float32? What should softplus(100) be?",
-               "Write the formula such that exp gets negative numbers only: take exp(a) out of "
+               "Write the formula so that exp gets only negative numbers: take exp(a) out of "
                "1 + exp(a), and see what the logarithm of the product is.")
 def large(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients for large inputs."""
