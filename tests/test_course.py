@@ -142,8 +142,10 @@ def test_no_file_and_no_python(tmp_path: Path) -> None:
     assert check(load(3), student_files(load(3), tmp_path)).score == "0 of 9"
 
 
-def test_files_as_windows_writes_them(tmp_path: Path, output: Output) -> None:
-    """With a byte order mark, other ends of lines, and letters of other alphabets."""
+def test_files_as_windows_writes_them(tmp_path: Path, output: Output,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a byte order mark, other ends of lines, and letters that its pipes cannot hold."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     folder = tmp_path / "Zo\xeb.name"
     folder.mkdir()
     file = solution(folder, "    added = g.ndim", "    print('\u0394 \u03bb')\n    added = g.ndim"
@@ -175,8 +177,10 @@ def test_what_a_file_does_when_it_is_imported(begin: str, message: str, tmp_path
 
 
 def test_an_endless_loop_is_named(tmp_path: Path) -> None:
-    solution(tmp_path, "    added = g.ndim - len(x.shape)\n", "    while True:\n        pass\n")
-    assert "time is up in unbroadcast, line" in messages(tmp_path, timeout=3.)
+    folder = tmp_path / "Zo\xeb"  # faulthandler writes ASCII
+    folder.mkdir()
+    solution(folder, "    added = g.ndim - len(x.shape)\n", "    while True:\n        pass\n")
+    assert "time is up in unbroadcast, line" in messages(folder, timeout=3.)
 
 
 def test_a_loop_that_switches_the_alarm_off_is_ended(

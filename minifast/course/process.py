@@ -86,7 +86,7 @@ def start(job: Job, quiet: bool = True) -> Ended:
     Ended
         The end.
     """
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         entries = {**asdict(job), "result": str(folder / "result.json"),
                    "stack": str(folder / "stack.txt"),
@@ -105,7 +105,7 @@ def _wait(job: Job, file: Path, quiet: bool) -> tuple[int | None, str]:
             stdout=subprocess.PIPE if quiet else None, timeout=job.timeout + GRACE,
             stderr=subprocess.STDOUT if quiet else None, encoding="utf-8", errors="replace",
             env={**os.environ, "MINIFAST_FAST": "0", "PYTHONDONTWRITEBYTECODE": "1",
-                 "PYTHONUTF8": "1"})
+                 "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"})
     except subprocess.TimeoutExpired:
         return None, ""
     return done.returncode, done.stdout or ""
