@@ -401,6 +401,12 @@ def test_differences_are_told_without_the_answer() -> None:
     assert told(True, False) == "this does not hold"
     assert told(False, True) == "you get True, which is not right"
     assert told(None, None) == ""
+    assert told(np.ones(2), None) == told("text", None) == "you get None: is a `return` missing?"
+    assert told("text", "") == "you get an empty text, which is not right"
+    names = ", ".join(f"layer{i}.weight" for i in range(20))
+    text = told(names, names.replace("12.weight", "12.bias"))
+    assert "layer12.bias" in text
+    assert len(text) < 90
 
 
 def test_digits_of_rounding_are_not_compared() -> None:

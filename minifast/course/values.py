@@ -1,5 +1,6 @@
 """Values that probes return: written as JSON, and compared."""
 from collections.abc import Callable, Sequence
+from os.path import commonpath
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,8 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
     >>> difference(one, two)
     'at [1] your number 2 is off by 1'
     """
+    if got["data"] == ["None"] != expected["data"]:
+        return "you get None: is a `return` missing?"
     if expected["shape"] != got["shape"]:
         return f"the shape should be {tuple(expected['shape'])}, yours is {tuple(got['shape'])}"
     if expected["dtype"] != got["dtype"]:
@@ -64,7 +67,7 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
         if expected["data"] == got["data"]:
             return ""
         return "this does not hold" if got["data"] in ([False], ["False"]) else \
-            f"you get {_short(got['data'])}, which is not right"
+            f"you get {_short(expected['data'], got['data'])}, which is not right"
     right, ours = (np.array(x["data"], np.float64) for x in (expected, got))
     scale = np.abs(right[np.isfinite(right)]).max(initial=SMALL)
     with np.errstate(invalid="ignore"):
@@ -112,6 +115,10 @@ def error_of(call: Callable[..., Any], *arguments: Any) -> str:
     return "nothing"
 
 
-def _short(data: list[Any]) -> str:
-    shown = data[0] if len(data) == 1 else data
-    return text if len(text := str(shown)) <= 60 else text[:57] + "..."
+def _short(expected: list[Any], got: list[Any]) -> str:
+    """Return a text of what a student got, of a long one the part where it begins to differ."""
+    right, ours = (str(data[0] if len(data) == 1 else data) for data in (expected, got))
+    if len(ours) <= 60:
+        return ours or "an empty text"
+    start = max(0, len(commonpath([right, ours])) - 20)
+    return "..." * (start > 0) + ours[start:start + 54] + "..." * (start + 54 < len(ours))
