@@ -1,6 +1,5 @@
 """Values that probes return: written as JSON, and compared."""
 from collections.abc import Callable, Sequence
-from os.path import commonpath
 from typing import Any
 
 import numpy as np
@@ -120,5 +119,6 @@ def _short(expected: list[Any], got: list[Any]) -> str:
     right, ours = (str(data[0] if len(data) == 1 else data) for data in (expected, got))
     if len(ours) <= 60:
         return ours or "an empty text"
-    start = max(0, len(commonpath([right, ours])) - 20)
+    same = next((i for i, (a, b) in enumerate(zip(right, ours, strict=False)) if a != b), 0)
+    start = max(0, same - 20)
     return "..." * (start > 0) + ours[start:start + 54] + "..." * (start + 54 < len(ours))
