@@ -123,6 +123,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def _named(self, *kinds: type[Tensor]) -> Iterator[tuple[str, Any]]:
+        """Yield the attributes of all modules that are instances of ``kinds``, with full names."""
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, kinds):

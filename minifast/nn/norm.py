@@ -67,6 +67,7 @@ def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
 
 def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
                     var: Array, eps: float, own: bool) -> Array:
+    """Go back through the difference and, for statistics of x itself, through those too."""
     mean, var = _of_batch(g, x, mean, var, own)
     rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
     if own:  # mean and variance depend on x
