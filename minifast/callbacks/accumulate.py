@@ -38,7 +38,7 @@ class AccumulateScheduler(LearnerCallback):
     >>> every_fourth = partial(AccumulateScheduler, n_step=4)  # for callback_fns=[...]
     """
 
-    _order = -5  # before callbacks that use the gradients, such as GradientClipping
+    _order = -16  # before callbacks that use the gradients, such as GradientClipping
 
     def __init__(self, learn: Learner, n_step: int = 1, drop_last: bool = False) -> None:
         super().__init__(learn)

@@ -137,8 +137,8 @@ class Communicator:
         cause : str
             What has happened on this rank.
         """
-        print(f"minifast: rank {self.rank} of {self.size} {cause}. All ranks end here; saved "
-              "checkpoints are complete, and resume=True continues from the last one.",
+        print(f"minifast: rank {self.rank} of {self.size} {cause.rstrip('.')}. All ranks end here; "
+              "saved checkpoints are complete, and resume=True continues from the last one.",
               file=sys.stderr, flush=True)
         self.comm.Abort(1)
         os._exit(1)

@@ -44,7 +44,7 @@ class DistributedTrainer(LearnerCallback):
     fastai v1's ``DistributedTrainer`` around torch's ``DistributedDataParallel``.
     """
 
-    _order = -4  # after accumulation, before what uses the sums of gradients
+    _order = -15  # after accumulation, before the recorder and what uses gradients
 
     def __init__(self, learn: Learner, comm: Communicator) -> None:
         super().__init__(learn)
