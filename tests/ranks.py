@@ -151,7 +151,7 @@ def images(bs: int, kind: Any, join: Any) -> Learner:
         p.data = numbers(*p.shape, seed=i).astype(np.float32) * .3
     learn = Learner(bunch(x, x[:, 0, 0, 0], bs, kind), wide(model, kind))
     join(learn, sync_bn=True)
-    learn.fit_one_cycle(2, 1e-2)
+    learn.fit_one_cycle(2, 1e-3)
     return learn
 
 

@@ -16,6 +16,8 @@ def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, me
     sums = shards.comm.sum(np.stack([column_sums(rows * centred), column_sums(rows)]))
     centred *= sums[0] * scale * scale / n
     centred += sums[1] / n
+    if not shards.own:
+        centred *= 0  # the row that counts nothing has no part in mean and variance
     return as_images((rows - centred) * (scale * weight), x.shape[0], x.shape[2:])
 
 
