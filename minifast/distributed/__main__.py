@@ -1,18 +1,33 @@
 """Start a program on several ranks: ``python -m minifast.distributed -n 4 program.py ...``."""
 import argparse
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .communicator import RANKS
+
+ENDED = re.compile(rb"PID (\d+) .*?EXIT CODE: (\d+)", re.S)
+"""How MPICH's mpiexec reports a process that was killed."""
+NO_MPIEXEC = "there is no mpiexec beside this Python or in PATH; install one with: " \
+             "pip install 'minifast[mpi]'"
+NO_PROGRAM = "give a number of ranks above 0 and a program: " \
+             "python -m minifast.distributed -n 4 program.py"
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run ``mpiexec`` with this Python.
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a program on several ranks with mpiexec and this Python.
+
+    Each rank has one thread, unless ``OMP_NUM_THREADS`` says otherwise.
 
     Parameters
     ----------
-    args : list of str, optional
+    args : sequence of str, optional
         The command line, by default that of the process.
 
     Returns
@@ -20,21 +35,76 @@ def main(args: list[str] | None = None) -> int:
     int
         The exit status of mpiexec; 2 if there is none.
     """
-    parser = argparse.ArgumentParser(prog="python -m minifast.distributed", description=main.__doc__)
+    parser = argparse.ArgumentParser("python -m minifast.distributed",
+                                     description="Run a program on several ranks with mpiexec.")
     parser.add_argument("-n", type=int, default=2, help="number of ranks (default: 2)")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="a program and its arguments")
     options = parser.parse_args(args)
-    beside = str(Path(sys.executable).parent)
-    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    mpiexec = shutil.which("mpiexec", path=path)
     if mpiexec is None or not options.program or options.n < 1:
-        print("minifast: there is no mpiexec beside this Python or in PATH; install one with: "
-              "pip install 'minifast[mpi]'" if mpiexec is None else
-              "minifast: give the number of ranks and a program: python -m minifast.distributed "
-              "-n 4 program.py", file=sys.stderr)
+        print(f"minifast: {NO_PROGRAM if mpiexec else NO_MPIEXEC}", file=sys.stderr)
         return 2
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run([mpiexec, "-n", str(options.n), sys.executable, *options.program],
-                          env={**threads, **os.environ}, check=False).returncode
+    with TemporaryDirectory() as folder:
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        command = [mpiexec, "-n", str(options.n), sys.executable, *options.program]
+        status, end = run(command, {**threads, **os.environ, RANKS: folder})
+        if status and (found := ENDED.search(end)):
+            print(f"minifast: {cause(found, Path(folder), options.n)}", file=sys.stderr)
+    return status
+
+
+def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
+    """Run a command and pass on what it prints.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The command.
+    env : dict of str to str
+        Its environment.
+
+    Returns
+    -------
+    status : int
+        Its exit status.
+    end : bytes
+        The end of what it has printed to standard output.
+    """
+    end = b""
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while some := os.read(process.stdout.fileno(), 1 << 16):
+            sys.stdout.buffer.write(some)
+            sys.stdout.buffer.flush()
+            end = (end + some)[-4096:]
+    return process.returncode, end
+
+
+def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
+    """Return a sentence about the process that has ended.
+
+    Parameters
+    ----------
+    found : Match
+        Its number and its exit code.
+    folder : Path
+        Where the processes have noted their ranks.
+    n : int
+        The number of ranks.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    pid, code = (int(number) for number in found.groups())
+    note = folder / str(pid)
+    rank = note.read_text(encoding="utf-8") if note.is_file() else "?"
+    why = f"was killed by {signal.Signals(code).name}" \
+        if code in set(signal.Signals) else f"ended with exit code {code}"
+    return f"rank {rank} of {n} (process {pid}) {why}, so all ranks have ended. Saved checkpoints " \
+           "are complete, and resume=True continues from the last one."
 
 
 if __name__ == "__main__":

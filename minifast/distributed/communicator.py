@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NoReturn
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..backend import Array, backend_of
 
-HostArray = np.ndarray[Any, Any]
+RANKS = "MINIFAST_RANKS"
+"""The environment variable with the folder in which processes note their ranks."""
 
 
 class Communicator:
@@ -186,4 +188,6 @@ def world() -> Communicator:
             raise ImportError(f"distributed training needs mpi4py and an MPI library ({error}); "
                               "install both with: pip install 'minifast[mpi]'") from error
         _world.append(Communicator(MPI.COMM_WORLD))
+        if folder := os.environ.get(RANKS):
+            Path(folder, str(os.getpid())).write_text(str(_world[0].rank), encoding="utf-8")
     return _world[0]

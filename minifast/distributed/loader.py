@@ -59,6 +59,7 @@ class ShardedLoader(DataLoader):
 
     def __init__(self, dl: DataLoader, shards: Shards) -> None:
         self.dl, self.shards = dl, shards
+        self.rng = dl.rng  # checkpoints look for generators among the attributes
 
     def __getattr__(self, name: str) -> Any:
         if name in ("dl", "shards"):  # while a copy is made
@@ -114,7 +115,7 @@ class ShardedBatches:
     """
 
     def __init__(self, dl: Any, shards: Shards) -> None:
-        self.dl, self.shards = dl, shards
+        self.dl, self.shards, self.rng = dl, shards, getattr(dl, "rng", None)
 
     def __len__(self) -> int:
         return len(self.dl)

@@ -162,13 +162,13 @@ def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
 def description(learn: Learner) -> dict[str, Any]:
     """Return what has to be alike on all ranks when a fit begins."""
     from .. import __version__
-    parameters = {name: f"{p.shape} {p.dtype}{'' if p.requires_grad else ', frozen'}"
+    parameters = {f"parameter {name}": f"{p.shape} {p.dtype}{'' if p.requires_grad else ' frozen'}"
                   for name, p in learn.model.named_parameters()}
     sizes = {"number of batches": len(learn.data.train_dl),
              "number of validation batches": len(learn.data.valid_dl or [])}
     opt = learn.opt and {name: learn.opt.get_hyper(name) for name in learn.opt.hypers[-1]}
     return {"minifast's version": __version__, "NumPy's version": np.__version__,
-            "the model": parameters, **sizes, "hyper-parameters": opt,
+            **parameters, **sizes, "hyper-parameters": opt,
             "the fast path": learn.fast, "the training data": list(_digest(learn.data.train_dl)),
             "the validation data": list(_digest(learn.data.valid_dl))}
 
