@@ -36,21 +36,23 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status of mpiexec; 2 if there is none.
     """
     parser = argparse.ArgumentParser("python -m minifast.distributed",
-                                     description="Run a program on several ranks with mpiexec.")
+                                     usage="%(prog)s [-n N] program.py [argument ...]",
+                                     description="Run a program on N ranks with mpiexec.")
     parser.add_argument("-n", type=int, default=2, help="number of ranks (default: 2)")
-    parser.add_argument("program", nargs=argparse.REMAINDER, help="a program and its arguments")
-    options = parser.parse_args(args)
+    given = list(sys.argv[1:] if args is None else args)
+    ours = 2 if given[:1] == ["-n"] else int(given[:1] in (["-h"], ["--help"]))
+    n, program = parser.parse_args(given[:ours]).n, given[ours:]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mpiexec = shutil.which("mpiexec", path=path)
-    if mpiexec is None or not options.program or options.n < 1:
+    if mpiexec is None or not program or n < 1:
         print(f"minifast: {NO_PROGRAM if mpiexec else NO_MPIEXEC}", file=sys.stderr)
         return 2
     with TemporaryDirectory() as folder:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        command = [mpiexec, "-n", str(options.n), sys.executable, *options.program]
+        command = [mpiexec, "-n", str(n), sys.executable, *program]
         status, end = run(command, {**threads, **os.environ, RANKS: folder})
         if status and (found := ENDED.search(end)):
-            print(f"minifast: {cause(found, Path(folder), options.n)}", file=sys.stderr)
+            print(f"minifast: {cause(found, Path(folder), n)}", file=sys.stderr)
     return status
 
 

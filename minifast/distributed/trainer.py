@@ -8,6 +8,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import Array, transfer
 from ..data import ArrayDataset
+from ..nn.module import Buffer
 from ..train import Learner, LearnerCallback
 from ..train.callback import Changes
 from .communicator import Communicator
@@ -51,6 +52,7 @@ class DistributedTrainer(LearnerCallback):
         self.comm = comm
         self.train, self.valid = Shards(comm), Shards(comm)
         self.whole: Any = None
+        self.apart = False  # whether running statistics may differ among ranks
         learn.data.train_dl = sharded(learn.data.train_dl, self.train)
 
     # ---- the beginning and the end
@@ -93,6 +95,7 @@ class DistributedTrainer(LearnerCallback):
             rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
 
     def on_epoch_end(self) -> None:
+        self.average_statistics()
         weights = self.learn.model.state_dict()
         check_alike(self.comm, {f"values of {name}": crc32(np.ascontiguousarray(array))
                                 for name, array in weights.items()})
@@ -102,6 +105,17 @@ class DistributedTrainer(LearnerCallback):
     def on_batch_begin(self, train: bool, smoothener: Any) -> None:
         self.shards = self.train if train else self.valid
         self.average = smoothener.average
+        if not train and self.apart:
+            self.average_statistics()
+        self.apart = train
+
+    def average_statistics(self) -> None:
+        """Replace running statistics, of batch norm, by their means over all ranks."""
+        for module in self.learn.model.modules():
+            for buffer in vars(module).values():
+                if isinstance(buffer, Buffer) and buffer.data.dtype.kind == "f":
+                    buffer.data[...] = self.comm.sum(buffer.data.copy()) / self.comm.size
+        self.apart = False
 
     def on_loss_begin(self, train: bool, last_output: Any, last_target: Any) -> Changes:
         if train or not self.shards.rows:  # a loader that is not sharded: all ranks have all rows
