@@ -182,7 +182,8 @@ def main() -> None:
           f"{latency * 1e6:.1f} us + {per_byte * 1e9:.3f} ns a byte:\n\n"
           "| bytes | measured, us | fit, us |\n|---|---|---|")
     for size, found in zip(MESSAGES, times, strict=True):
-        print(f"| {4 * size:,} | {found * 1e6:,.1f} | {(latency + per_byte * 4 * size) * 1e6:,.1f} |")
+        fit = latency + per_byte * 4 * size
+        print(f"| {4 * size:,} | {found * 1e6:,.1f} | {fit * 1e6:,.1f} |")
     print("\nPredicted efficiency for ranks on computers of their own (2 us latency, 100 Gbit/s), "
           "without overlap:\n\n| case | step, ms | " + " | ".join(
               str(2 ** k) for k in range(1, 11)) + " |\n|---|---|" + "---|" * 10)

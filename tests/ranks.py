@@ -19,11 +19,19 @@ from minifast.data import ArrayDataset, DataBunch, DataLoader
 from minifast.datasets import planted_ratings
 from minifast.distributed import world
 from minifast.metrics import r2_score
-from minifast.nn import (BatchNorm1d, Dropout, Embedding, Linear, MSELossFlat, Module, ReLU,
-                         Sequential)
+from minifast.nn import (
+    BatchNorm1d,
+    Dropout,
+    Embedding,
+    Linear,
+    Module,
+    MSELossFlat,
+    ReLU,
+    Sequential,
+)
 from minifast.optim import SGD
 from minifast.train import Learner
-from minifast.vision import conv_layer, Flatten
+from minifast.vision import Flatten, conv_layer
 
 COMM = world()
 CASES: dict[str, Callable[[int, Any], Learner]] = {}
@@ -52,7 +60,8 @@ def numbers(*shape: int, seed: int = 0) -> Any:
 
 def mlp(bs: int, kind: Any, n: int = 101, **kwargs: Any) -> Learner:
     x = numbers(-(-4 * n // 3), 5)  # n training rows
-    model = Sequential(Linear(5, 8, bias=False, seed=0), BatchNorm1d(8), ReLU(), Linear(8, 1, seed=1))
+    model = Sequential(Linear(5, 8, bias=False, seed=0), BatchNorm1d(8), ReLU(),
+                       Linear(8, 1, seed=1))
     return Learner(bunch(x, x[:, 0] * x[:, 1], bs, kind), wide(model, kind), **kwargs)
 
 
@@ -211,6 +220,30 @@ def saved_and_loaded(bs: int, kind: Any, join: Any) -> Learner:
     return learn
 
 
+@case
+def loader_of_ones_own(bs: int, kind: Any, join: Any) -> Learner:
+    x = numbers(60, 3).astype(kind)
+    joint = 8 * COMM.size  # the ranks share each of its batches
+    batches = [(x[i:i + joint], x[i:i + joint, :1]) for i in range(0, 60, joint)]
+    data = DataBunch(batches, batches, path=mkdtemp(), device=DEVICE)
+    learn = Learner(data, wide(Linear(3, 1, seed=0), kind), loss_func=MSELossFlat())
+    join(learn)
+    learn.fit(2, 1e-2)
+    return learn
+
+
+@case
+def predictions(bs: int, kind: Any, join: Any) -> Learner:
+    learn = mlp(bs, kind)
+    join(learn, sync_bn=True)
+    learn.fit(1, 1e-2)
+    before = learn.model.state_dict()
+    preds, _ = learn.get_preds()
+    assert len(preds) == len(learn.data.valid_ds)  # all rows, on each rank
+    assert all((before[name] == w).all() for name, w in learn.model.state_dict().items())
+    return learn
+
+
 def alone(learn: Learner, **kwargs: Any) -> None:
     """Train in one process."""
 
@@ -241,11 +274,24 @@ def compare(make: Any, bs: int, kind: Any) -> dict[str, float]:
             "results": difference(results, expected_results)}
 
 
+def masks_of_dropout() -> None:
+    """Each rank drops other numbers, and the same ones in the next run."""
+    model = Sequential(Dropout(.5, seed=0), Linear(5, 1, seed=0))
+    x = np.ones((64 * COMM.size, 5), np.float32)
+    learn = Learner(bunch(x, x[:, 0], 16, np.float32), model).to_distributed()
+    seen: list[int] = []
+    model[0].forward_hooks = (lambda layer, args, y: seen.append(crc32(y.numpy().tobytes())),)
+    learn.fit(1, 1e-3)
+    of_ranks = COMM.objects(seen[0])
+    assert len(set(of_ranks)) == COMM.size, of_ranks
+
+
 if __name__ == "__main__":
     DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     KIND = np.dtype(sys.argv[2] if len(sys.argv) > 2 else "float64")
     chosen = sys.argv[3:] or list(CASES)
     found = {name: compare(CASES[name], 8 if name != "large_tables" else 16, KIND)
              for name in chosen}
+    masks_of_dropout()
     if COMM.rank == 0:
         print(json.dumps(found))

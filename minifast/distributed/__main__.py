@@ -105,8 +105,8 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
     rank = note.read_text(encoding="utf-8") if note.is_file() else "?"
     why = f"was killed by {signal.Signals(code).name}" \
         if code in set(signal.Signals) else f"ended with exit code {code}"
-    return f"rank {rank} of {n} (process {pid}) {why}, so all ranks have ended. Saved checkpoints " \
-           "are complete, and resume=True continues from the last one."
+    return f"rank {rank} of {n} (process {pid}) {why}, so all ranks have ended. Saved " \
+           "checkpoints are complete, and resume=True continues from the last one."
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def gradients(parameters: Iterable[Parameter], n_rows: int, tables: set[Paramete
     dense, as_rows : list of array
         Gradients; a missing one is replaced by zeros, because other ranks may have it.
     """
-    dense, as_rows = [], []
+    dense: list[Array] = []
+    as_rows: list[Array] = []
     for p in parameters:
         if p.requires_grad:
             if p.grad is None:
@@ -102,7 +103,7 @@ def sum_rows(comm: Communicator, tables: Sequence[Array]) -> None:
         The same shapes and types in the same order on all ranks.
     """
     for table in tables:
-        rows = np.flatnonzero(table.any(axis=1)).astype(_narrow(len(table)))
+        rows: Array = np.flatnonzero(table.any(axis=1)).astype(_narrow(len(table)))
         mine = table[rows]
         table[rows] = 0
         for some, values in zip(comm.gather(rows), comm.gather(mine), strict=True):

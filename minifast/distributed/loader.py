@@ -67,7 +67,7 @@ class ShardedLoader(DataLoader):
         return getattr(self.dl, name)
 
     @property
-    def dataset(self) -> ArrayDataset:  # type: ignore[override]
+    def dataset(self) -> ArrayDataset:
         """The rows of all ranks."""
         return self.dl.dataset
 

@@ -121,8 +121,8 @@ def only_rank_0_prints() -> int:
     """
     rank = world().rank
     if rank:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
-    return rank
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the end
+    return int(rank)
 
 
 def _abort_on_errors(comm: Communicator) -> None:

@@ -87,8 +87,9 @@ class DistributedTrainer(LearnerCallback):
         loader = getattr(self.learn.data.train_dl, "rng", None)
         layers = [m.rng for m in self.learn.model.modules()
                   if isinstance(getattr(m, "rng", None), np.random.Generator)]
-        states = self.comm.from_first([rng and rng.bit_generator.state for rng in (loader, *layers)])
-        for rng, state in zip((loader, *layers), states, strict=True):
+        all_of_them = (loader, *layers)
+        states = self.comm.from_first([rng and rng.bit_generator.state for rng in all_of_them])
+        for rng, state in zip(all_of_them, states, strict=True):
             if rng is not None:
                 rng.bit_generator.state = state
         for rng in layers if self.comm.rank else ():
@@ -97,7 +98,7 @@ class DistributedTrainer(LearnerCallback):
     def on_epoch_end(self) -> None:
         self.average_statistics()
         weights = self.learn.model.state_dict()
-        check_alike(self.comm, {f"values of {name}": crc32(np.ascontiguousarray(array))
+        check_alike(self.comm, {f"values of {name}": _checksum(array)
                                 for name, array in weights.items()})
 
     # ---- a batch
@@ -194,4 +195,8 @@ def _digest(dl: Any) -> Iterator[int]:
         columns: list[Array] = [*(ds.x if isinstance(ds.x, list) else [ds.x]), ds.y]
         for column in columns:
             step = max(column.nbytes // LARGE, 1)
-            yield crc32(np.ascontiguousarray(transfer(column[::step], "cpu")))
+            yield _checksum(transfer(column[::step], "cpu"))
+
+
+def _checksum(array: Any) -> int:
+    return crc32(np.ascontiguousarray(array).data)
