@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from .communicator import RANKS
 
@@ -75,8 +76,8 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     """
     end = b""
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while some := os.read(process.stdout.fileno(), 1 << 16):
+        output: Any = process.stdout
+        while some := os.read(output.fileno(), 1 << 16):
             sys.stdout.buffer.write(some)
             sys.stdout.buffer.flush()
             end = (end + some)[-4096:]

@@ -25,7 +25,7 @@ def sum_gradients(comm: Communicator, model: Module, opt: Optimizer, n_rows: int
         Rows of the batch, over all ranks.
     """
     if getattr(vars(opt).get("accelerator"), "active", False):
-        dense, tables = import_module("minifast.distributed.flat").gradients(comm, opt, n_rows)
+        dense, tables = import_module("minifast.fast.exchange").gradients(comm, opt, n_rows)
     else:
         dense, tables = gradients(model.parameters(), n_rows, tables_of(model))
     sum_dense(comm, dense)

@@ -15,6 +15,11 @@ from .communicator import Communicator
 class Shards:
     """What the loaders of one rank have in common: the size of the current batch.
 
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+
     Attributes
     ----------
     rows : int

@@ -1,15 +1,14 @@
-"""Gradients within ``minifast.fast.accelerate``: in flat storage, or as rows of lookups."""
+"""Gradients to be summed over processes: in flat storage, or as rows of lookups."""
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array
-from ..fast.sparse_grad import SparseGrad
-from ..fast.store import EmbeddingStore
-from .communicator import Communicator
+from .sparse_grad import SparseGrad
+from .store import EmbeddingStore
 
 
-def gradients(comm: Communicator, opt: Any, n_rows: int) -> tuple[list[Array], list[Array]]:
+def gradients(comm: Any, opt: Any, n_rows: int) -> tuple[list[Array], list[Array]]:
     """Return the gradients that are sent as a whole, and those that are sent as rows.
 
     Gradients of lookups that wait as rows are exchanged right here.
@@ -17,7 +16,7 @@ def gradients(comm: Communicator, opt: Any, n_rows: int) -> tuple[list[Array], l
     Parameters
     ----------
     comm : Communicator
-        The ranks.
+        The processes, see ``minifast.distributed``.
     opt : AcceleratedOptimizer
         The optimizer.
     n_rows : int
@@ -54,7 +53,7 @@ def _few(store: EmbeddingStore, n_rows: int) -> bool:
     return 2 * n_rows * len(store.ranges) < len(store.data)
 
 
-def _exchange(comm: Communicator, store: EmbeddingStore) -> list[Array]:
+def _exchange(comm: Any, store: EmbeddingStore) -> list[Array]:
     """Replace the gradient of one lookup in all tables by those of all ranks.
 
     Returns gradients that are still to be summed, if there are others than that of one lookup.
