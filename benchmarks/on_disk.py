@@ -49,7 +49,9 @@ def train(path: Path, in_memory: bool, batches: int, bs: int) -> dict[str, Any]:
     import pyarrow.parquet  # noqa: F401  before the limit
 
     from minifast.callbacks import StopAfterNBatches
-    from minifast.collab import CollabDataBunch, collab_learner
+    from minifast.collab import collab_learner
+    from minifast.data import CollabDataBunch
+    from minifast.datasets import methods  # noqa: F401  adds from_parquet
     if not in_memory:
         resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     start = perf_counter()

@@ -61,7 +61,8 @@ class Communicator:
     def sum(self, array: Array) -> Array:
         """Add up an array over all ranks, in place.
 
-        Every rank gets the same bits.
+        Every rank gets the same bits. MPI does not promise this of an Allreduce, whose ranks may
+        add in different orders, so for more than two ranks, one adds and sends the result.
 
         Parameters
         ----------
@@ -75,7 +76,11 @@ class Communicator:
         """
         if isinstance(array, np.ndarray):
             with self.waiting():
-                self.comm.Allreduce(_in_place(), array)
+                if self.size == 2:
+                    self.comm.Allreduce(_in_place(), array)
+                elif self.size > 2:
+                    self.comm.Reduce(array if self.rank else _in_place(), array)
+                    self.comm.Bcast(array)
             self.sent += array.nbytes
         else:
             backend = backend_of(array)

@@ -56,9 +56,11 @@ def _few(store: EmbeddingStore, n_rows: int) -> bool:
 def _exchange(comm: Any, store: EmbeddingStore) -> list[Array]:
     """Replace the gradient of one lookup in all tables by those of all ranks.
 
-    Returns gradients that are still to be summed, if there are others than that of one lookup.
+    Returns gradients that are still to be summed, if there are others than that of one lookup. On
+    a GPU, sums over repeated rows differ from run to run, so each rank sums its own ones first.
     """
-    if not (store.only_pending and len(store.pending) == 1):
+    single = store.only_pending and len(store.pending) == 1
+    if not single or not isinstance(store.data, np.ndarray):
         return [table.grad for table in store.tables]
     part = store.pending[0].unscaled()
     k, width = len(store.ranges), store.width
