@@ -5,6 +5,7 @@ plus the two biases, through a sigmoid, is the predicted rating. This script tra
 MovieLens 100K, or on synthetic ratings with a known truth where MovieLens cannot be downloaded.
 
     python examples/collab.py --data planted --factors 20 --epochs 3
+    python -m minifast.distributed -n 2 examples/collab.py --data planted --distributed
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -31,6 +32,7 @@ from minifast.datasets import (
     planted_ratings,
     untar_data,
 )
+from minifast.distributed import only_rank_0_prints, to_distributed
 from minifast.fold_in import add_user
 from minifast.inspect import plot_embeddings
 from minifast.inspect.finder import suggestions
@@ -83,6 +85,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("out"), help="for plots (default: out)")
     parser.add_argument("--seed", type=at_least(0), default=42,
                         help="of split, initial weights, order of batches (default: 42)")
+    parser.add_argument("--distributed", action="store_true", help="train on all ranks that "
+                        "mpiexec or python -m minifast.distributed has started")
     return parser.parse_args(argv)
 
 
@@ -266,11 +270,14 @@ def main(argv: list[str] | None = None) -> None:
     start = perf_counter()
     plt.switch_backend("Agg")  # plots are written to files and need no display
     args = parse(argv)
-    out = writable(args.out)
+    rank = only_rank_0_prints() if args.distributed else 0
+    out = writable(args.out if rank == 0 else Path(mkdtemp()))
     try:
         device = get_backend(args.device or default_device()).name
         source = find_source(args.data)
         learn = make_learner(source, args.factors, device, args.seed)
+        if args.distributed:
+            to_distributed(learn)
     except (DeviceError, ValueError) as error:
         fail(error)
     describe(source, learn.data)
