@@ -15,11 +15,8 @@ from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
 
-# other names that fastai v1's modules re-export, with their modules
-_OTHERS = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn",
-           "Path": "pathlib", "itemgetter": "operator", "attrgetter": "operator",
-           "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas",
-           "defaults": "minifast.defaults"}
+# modules that a star import gives too
+_MODULES = {"np": "numpy", "nn": "minifast.nn"}
 
 
 @cache
@@ -47,7 +44,7 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
 
     fastai v1's modules re-export all that they import, so its notebooks use ``pd``, ``plt`` or
     ``Path`` without importing them. Here a star import gives the public names of all packages
-    of minifast and a few names from other libraries.
+    of minifast; `minifast.notebook` has a few names from other libraries.
 
     Parameters
     ----------
@@ -68,10 +65,9 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
     """
     if name == "__all__":
         names = [name for package in _packages() for name in public_names(package)]
-        return list(dict.fromkeys([*public_names(module), *_OTHERS, *names]))
-    if name in _OTHERS:
-        found = import_module(_OTHERS[name])
-        return found if name in ("np", "pd", "plt", "nn") else getattr(found, name)
+        return list(dict.fromkeys([*public_names(module), *_MODULES, *names]))
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if not name.startswith("_"):
         for package in _packages():
             if name in vars(package):
