@@ -4,8 +4,7 @@ from typing import Any
 import numpy as np
 
 from ..train import Learner, LearnerCallback
-from ..train.callback import Changes
-from ..train.loop import batch_rows
+from ..train.callback import Changes, listify
 
 
 class AccumulateScheduler(LearnerCallback):
@@ -54,7 +53,7 @@ class AccumulateScheduler(LearnerCallback):
                              "rows; set loss_func.reduction = 'mean' or 'sum'")
 
     def on_batch_begin(self, last_target: Any) -> None:
-        self.rows = batch_rows(last_target)
+        self.rows = len(listify(last_target)[0])
         self.unit = self.rows if self.reduction == "mean" else 1
 
     def on_backward_begin(self) -> None:

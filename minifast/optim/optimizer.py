@@ -132,6 +132,10 @@ class Optimizer:
         self.set_hypers(**hypers)
         self.state: dict[Parameter, State] = {}
 
+    def __repr__(self) -> str:
+        names = [getattr(step, "__name__", str(step)) for step in self.steps]
+        return f"Optimizer({', '.join(names)}): {self.hypers}"
+
     def set_hypers(self, **values: float | Sequence[float]) -> None:
         """Set hyper-parameters.
 

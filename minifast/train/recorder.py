@@ -89,6 +89,10 @@ class Recorder(LearnerCallback):
         missing = [None] * (len(self.names) - 1 - len(values) - len(time))
         self.table.write([epoch, *values, *missing, *time])
 
+    def __repr__(self) -> str:
+        row = zip(self.names, self.table.rows[-1], strict=False) if self.table else ()
+        return f"Recorder({', '.join([f'{len(self.losses)} batches', *map(' '.join, row)])})"
+
     plot = lr_find.plot_lr_find
 
 
@@ -116,9 +120,7 @@ def format_cell(value: Any) -> str:
     >>> format_cell(3), format_cell(.81707), format_cell(None)
     ('3', '0.817070', '#na#')
     """
-    if value is None:
-        return "#na#"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    return "#na#" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 class GrowingTable:
@@ -182,10 +184,7 @@ class ProgressBar(LearnerCallback):
     _order = -20  # before the recorder: the bar is gone when the table's row is written
     interval = .1
     """Seconds between two redraws."""
-
-    def __init__(self, learn: Any) -> None:
-        super().__init__(learn)
-        self.bar: Any = None
+    bar: Any = None
 
     def on_epoch_begin(self, epoch: int, n_epochs: int) -> None:
         if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
@@ -207,5 +206,4 @@ class ProgressBar(LearnerCallback):
             self.bar.close()
             self.bar = None
 
-    def on_train_end(self) -> None:
-        self.on_epoch_end()
+    on_train_end = on_epoch_end
