@@ -1,9 +1,10 @@
 """minifast: fastai v1's internals on NumPy or CuPy, small enough to read."""
-from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
-from typing import Any
+# with underscores, so that tab completion does not offer them
+from functools import cache as _cache
+from importlib import import_module as _import_module
+from pkgutil import iter_modules as _iter_modules
+from types import ModuleType as _Module
+from typing import Any as _Any
 
 from .autograd import (ChangedArrayError as ChangedArrayError, GradientError as GradientError,
                        GraphReleasedError as GraphReleasedError, Primitive as Primitive,
@@ -19,14 +20,14 @@ __version__ = "0.1.0"
 _MODULES = {"np": "numpy", "nn": "minifast.nn"}
 
 
-@cache
-def _packages() -> list[ModuleType]:
+@_cache
+def _packages() -> list[_Module]:
     """Import and return the packages inside minifast."""
-    return [import_module(f"{__name__}.{found.name}")
-            for found in iter_modules(__path__) if found.ispkg]
+    return [_import_module(f"{__name__}.{found.name}")
+            for found in _iter_modules(__path__) if found.ispkg]
 
 
-def public_names(module: ModuleType) -> list[str]:
+def public_names(module: _Module) -> list[str]:
     """Return the names that a module defines or re-exports, without its submodules.
 
     Examples
@@ -36,10 +37,10 @@ def public_names(module: ModuleType) -> list[str]:
     True
     """
     return [name for name, value in vars(module).items()
-            if not name.startswith("_") and not isinstance(value, ModuleType)]
+            if not name.startswith("_") and not isinstance(value, _Module)]
 
 
-def notebook_attribute(module: ModuleType, name: str) -> Any:
+def notebook_attribute(module: _Module, name: str) -> _Any:
     """Return what ``name`` stands for after a star import of ``module``.
 
     fastai v1's modules re-export all that they import, so its notebooks use ``pd``, ``plt`` or
@@ -67,7 +68,7 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
         names = [name for package in _packages() for name in public_names(package)]
         return list(dict.fromkeys([*public_names(module), *_MODULES, *names]))
     if name in _MODULES:
-        return import_module(_MODULES[name])
+        return _import_module(_MODULES[name])
     if not name.startswith("_"):
         for package in _packages():
             if name in vars(package):
