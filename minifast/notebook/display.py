@@ -103,6 +103,18 @@ def optimizer_text(opt: Optimizer) -> str:
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return rows of cells as an HTML table.
 
+    Parameters
+    ----------
+    head : sequence of str
+        The heads of the columns.
+    rows : iterable of sequence of str
+        The cells of each row.
+
+    Returns
+    -------
+    str
+        The table.
+
     Examples
     --------
     >>> html_table(["a"], [["<"]])
