@@ -42,9 +42,9 @@ def test_a_recorder_and_an_optimizer() -> None:
     fit_quietly(learn)
     assert repr(learn.recorder).startswith("Recorder(4 batches, epoch 0, train_loss ")
     opt = Adam([[*Linear(2, 3).parameters()], [*Linear(3, 1).parameters()]], lr=[.1, .2], wd=.5)
-    assert repr(opt) == "Optimizer(weight_decay, average_grad, average_sqr_grad, adam_step): " \
-        "[{'lr': 0.1, 'mom': 0.9, 'beta': 0.99, 'eps': 1e-08, 'wd': 0.5}, " \
-        "{'lr': 0.2, 'mom': 0.9, 'beta': 0.99, 'eps': 1e-08, 'wd': 0.5}]"
+    assert repr(opt) == "Optimizer(['weight_decay', 'average_grad', 'average_sqr_grad', " \
+        "'adam_step'], [{'lr': 0.1, 'mom': 0.9, 'beta': 0.99, 'eps': 1e-08, 'wd': 0.5}, " \
+        "{'lr': 0.2, 'mom': 0.9, 'beta': 0.99, 'eps': 1e-08, 'wd': 0.5}])"
 
 
 def test_a_recorder_without_an_epoch() -> None:

@@ -157,15 +157,14 @@ class DisplayLine:
     When the bar clears its line, nothing is left in the saved output.
     """
 
-    _shown = False
+    encoding = "utf-8"
+    handle: Any = None
 
     def write(self, text: str) -> None:
         """Show ``text`` in place of the line before."""
-        if (line := {"text/plain": text.strip("\r\n ")})["text/plain"] or self._shown:
+        line = {"text/plain": text.strip("\r\n ")}
+        if self.handle is not None:
+            self.handle.update(line, raw=True)
+        elif line["text/plain"]:
             from IPython.display import display
-            display(line, raw=True, display_id=f"line-{id(self)}",  # type: ignore[no-untyped-call]
-                    update=self._shown)
-            self._shown = True
-
-    def flush(self) -> None:
-        """Do nothing: ``write`` shows its text at once."""
+            self.handle = display(line, raw=True, display_id=True)  # type: ignore[no-untyped-call]

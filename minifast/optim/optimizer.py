@@ -133,8 +133,7 @@ class Optimizer:
         self.state: dict[Parameter, State] = {}
 
     def __repr__(self) -> str:
-        names = [getattr(step, "__name__", str(step)) for step in self.steps]
-        return f"Optimizer({', '.join(names)}): {self.hypers}"
+        return f"Optimizer({[getattr(s, '__name__', s) for s in self.steps]}, {self.hypers})"
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
         """Set hyper-parameters.

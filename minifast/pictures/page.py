@@ -52,7 +52,8 @@ class Picture:
         """Return the element with its style and script; no two calls use the same id."""
         name = f"mf-{uuid4().hex[:12]}"
         style = (FOLDER / "style.css").read_text(encoding="utf-8")
-        return (f'<div class="mf-picture" id="{name}" role="group" '
+        # JupyterLab would take the arrow keys for itself; the attribute is Lumino's
+        return (f'<div class="mf-picture" id="{name}" role="group" data-lm-suppress-shortcuts="true" '
                 f'aria-label="{escape(self.title)}">\n'
                 f"<style>\n{style}</style>\n{self.body}\n{self._script(name)}</div>")
 

@@ -117,11 +117,10 @@ class Learner(Computing):
         if self.loss_func is None:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
-        self.metrics = listify(self.metrics)
         self.callback_fns = [ProgressBar, Recorder, *listify(self.callback_fns)]
         if not self.train_bn and groups.BnFreeze not in self.callback_fns:
             self.callback_fns.append(groups.BnFreeze)
-        self.callbacks = listify(self.callbacks)
+        self.metrics, self.callbacks = listify(self.metrics), listify(self.callbacks)
         self.layer_groups = listify(self.layer_groups) or [
             Sequential(*groups.flatten_model(self.model))]
         self.opt: Optimizer | None = None

@@ -4,6 +4,7 @@ from html import escape
 from operator import itemgetter
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from ..autograd.display import DisplayLine, in_notebook, show_html
 from . import lr_find
@@ -141,7 +142,8 @@ class GrowingTable:
     """
 
     def __init__(self, names: list[str], silent: bool = False) -> None:
-        self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
+        # id(self) may be that of a table in an earlier cell
+        self.silent, self.display_id = silent, f"epochs-{uuid4().hex}"
         self.rows: list[list[str]] = []
         self.write(names)
 
@@ -152,17 +154,16 @@ class GrowingTable:
         if self.silent:
             return
         if not in_notebook():
-            print("".join(cell.ljust(max(width, len(cell) + 2))
-                          for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+            print("".join(cell.ljust(max(8, len(name), len(cell)) + 2)
+                          for cell, name in zip(cells, self.rows[0], strict=False)), flush=True)
         elif len(self.rows) > 1:
-            show_html(self.html(), f"epochs-{id(self)}", update=len(self.rows) > 2)
+            show_html(self.html(), self.display_id, update=len(self.rows) > 2)
 
     def html(self) -> str:
         """Return the table as HTML."""
         def line(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
-        head, *rows = self.rows
-        body = line(head, "th") + "".join(line(row, "td") for row in rows)
+        body = line(self.rows[0], "th") + "".join(line(row, "td") for row in self.rows[1:])
         return f'<table border="1" class="dataframe">{body}</table>'
 
 
@@ -190,9 +191,10 @@ class ProgressBar(LearnerCallback):
         if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
             return
         from tqdm import tqdm
+        self.line = vars(self).get("line") or DisplayLine()  # one line for all epochs
         self.bar = tqdm(total=len(self.learn.data.train_dl), leave=False,
                         mininterval=self.interval, desc=f"epoch {epoch + 1}/{n_epochs}",
-                        dynamic_ncols=True, file=DisplayLine() if in_notebook() else sys.stderr)
+                        dynamic_ncols=True, file=self.line if in_notebook() else sys.stderr)
         self.drawn = monotonic()
 
     def on_batch_end(self, train: bool, num_batch: int, smooth_loss: Any = None) -> None:
