@@ -86,6 +86,14 @@ def test_an_optimizer_has_a_line_for_each_group(shell: InteractiveShell) -> None
         "group 1  lr 0.1    mom 0  wd 0  parameters 4"]
 
 
+def test_data_sets_and_categories_take_a_line(shell: InteractiveShell) -> None:
+    data = ratings_learner().data
+    assert shown(shell, data.train_ds)[0] == \
+        "ArrayDataset of 12 rows: x (12,) int32, (12,) int32; y (12,) float32"
+    assert shown(shell, data.categories)[0].count("\n") <= 1
+    assert "Categories of 'user': 5 classes, #na#, 1, 2, 3, 4" in shown(shell, data.categories)[0]
+
+
 def test_in_a_list(shell: InteractiveShell) -> None:
     text = shown(shell, [Sequential(ReLU(), ReLU()), 3])[0]
     assert text.split() == ["[Sequential", "0:", "ReLU", "1:", "ReLU,", "3]"]

@@ -1,9 +1,11 @@
 """How IPython shows tensors, models, optimizers and learners."""
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
 from ..autograd import Tensor
+from ..data import ArrayDataset
+from ..data.categories import Categories
 from ..nn import Module, Parameter
 from ..optim import Optimizer
 from ..train import Learner, Recorder
@@ -97,6 +99,32 @@ def optimizer_text(opt: Optimizer) -> str:
     return "\n".join([f"Optimizer: {steps}", *columns(rows)])
 
 
+def dataset_text(dataset: ArrayDataset) -> str:
+    """Return the number of rows of a data set, and the shapes and types of its arrays.
+
+    Examples
+    --------
+    >>> dataset_text(ArrayDataset([Tensor([1, 2]), Tensor([3., 4.])], Tensor([5., 6.])))
+    'ArrayDataset of 2 rows: x (2,) int64, (2,) float64; y (2,) float64'
+    """
+    inputs: list[Any] = dataset.x if isinstance(dataset.x, list) else [dataset.x]
+    x, y = (", ".join(f"{a.shape} {a.dtype}" for a in arrays) for arrays in (inputs, [dataset.y]))
+    return f"ArrayDataset of {len(dataset):,} rows: x {x}; y {y}"
+
+
+def categories_text(categories: Categories) -> str:
+    """Return the name of a column with its first classes.
+
+    Examples
+    --------
+    >>> categories_text(Categories("user", range(100)))
+    "Categories of 'user': 101 classes, #na#, 0, 1, 2, 3, 4, ..."
+    """
+    some = ", ".join(map(str, categories.classes[:6]))
+    more = ", ..." if len(categories) > 6 else ""
+    return f"Categories of {categories.name!r}: {len(categories):,} classes, {some}{more}"
+
+
 # ---------------------------------------------------------------- HTML
 
 
@@ -185,7 +213,9 @@ def _groups(learn: Learner) -> list[tuple[str, ...]]:
 
 # ---------------------------------------------------------------- IPython's registry
 
-TEXTS = {Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text}
+TEXTS: dict[type, Callable[[Any], str]] = {
+    Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text,
+    ArrayDataset: dataset_text, Categories: categories_text}
 PAGES = {Learner: learner_html, Recorder: recorder_html}
 
 
