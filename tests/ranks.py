@@ -234,6 +234,15 @@ def loader_of_ones_own(bs: int, kind: Any, join: Any) -> Learner:
 
 
 @case
+def transformed_batches(bs: int, kind: Any, join: Any) -> Learner:
+    learn = mlp(bs, kind)
+    learn.data.add_tfm(lambda batch: (batch[0] * 2, batch[1]))
+    join(learn, sync_bn=True)
+    learn.fit(2, 1e-2)
+    return learn
+
+
+@case
 def predictions(bs: int, kind: Any, join: Any) -> Learner:
     learn = mlp(bs, kind)
     join(learn, sync_bn=True)

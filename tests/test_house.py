@@ -114,9 +114,10 @@ BOTH = [
 def test_a_star_import_gives_what_a_notebook_uses(module: str, own: list[str]) -> None:
     namespace = starred(module)
     assert not [name for name in [*BOTH, *own] if name not in namespace]
-    homes = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn"}
-    for name, home in homes.items():
+    for name, home in {"np": "numpy", "nn": "minifast.nn"}.items():
         assert namespace[name] is importlib.import_module(home)
+    for name, home in {"pd": "pandas", "plt": "matplotlib.pyplot"}.items():
+        assert namespace[name] == importlib.import_module(home)
     from operator import itemgetter
     assert namespace["Path"] is Path
     assert namespace["itemgetter"] is itemgetter

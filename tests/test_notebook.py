@@ -101,7 +101,7 @@ def test_the_star_imports(run: Run) -> None:
                  "Learner"):
         assert name in run.names
     assert run.names["Path"] is Path
-    assert run.names["pd"] is pd
+    assert run.names["pd"] == pd
     assert run.names["CollabDataBunch"] is CollabDataBunch
 
 

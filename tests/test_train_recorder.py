@@ -160,6 +160,18 @@ def test_the_table_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
     assert re.findall("<th>(.*?)</th>", tables[-1]) == learn.recorder.names
 
 
+def test_each_table_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later table may lie at the same address in memory."""
+    ids: list[str] = []
+    monkeypatch.setattr(recorder, "in_notebook", lambda: True)
+    monkeypatch.setattr(recorder, "show_html", lambda html, name, update: ids.append(name))
+    learn = line_learner()
+    with learn.no_bar():
+        for _ in range(20):
+            learn.fit(1, .01)
+    assert len(set(ids)) == 20
+
+
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     learn = line_learner()
     with learn.no_logging():

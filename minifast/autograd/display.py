@@ -119,11 +119,6 @@ def in_notebook() -> bool:
     return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
-def _jupyter() -> Any:
-    from IPython import display
-    return display
-
-
 def show_table(table: Any) -> None:
     """Show a frame without its index: HTML in a notebook, text in a terminal.
 
@@ -190,7 +185,8 @@ def show_html(html: str, display_id: str | None = None, update: bool = False) ->
     update : bool
         Whether to replace the output of this name.
     """
-    _jupyter().display(_jupyter().HTML(html), display_id=display_id, update=update)
+    from IPython.display import HTML, display
+    display(HTML(html), display_id=display_id, update=update)  # type: ignore[no-untyped-call]
 
 
 class DisplayLine:
@@ -199,15 +195,14 @@ class DisplayLine:
     When the bar clears its line, nothing is left in the saved output.
     """
 
-    def __init__(self) -> None:
-        self._shown = False
+    encoding = "utf-8"
+    handle: Any = None
 
     def write(self, text: str) -> None:
         """Show ``text`` in place of the line before."""
         line = {"text/plain": text.strip("\r\n ")}
-        if self._shown or line["text/plain"]:
-            _jupyter().display(line, raw=True, display_id=f"line-{id(self)}", update=self._shown)
-            self._shown = True
-
-    def flush(self) -> None:
-        """Do nothing: ``write`` shows its text at once."""
+        if self.handle is not None:
+            self.handle.update(line, raw=True)
+        elif line["text/plain"]:
+            from IPython.display import display
+            self.handle = display(line, raw=True, display_id=True)  # type: ignore[no-untyped-call]

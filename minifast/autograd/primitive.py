@@ -1,6 +1,6 @@
 """Primitives: functions on arrays with one derivative rule per input."""
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import CO_VARARGS
 from typing import Any
 
@@ -39,9 +39,9 @@ class Primitive:
     """
 
     name: str
-    forward: Callable[..., Array]
-    rules: tuple[Rule | None, ...]
-    on_tensors: tuple[Rule | None, ...] = ()
+    forward: Callable[..., Array] = field(repr=False)
+    rules: tuple[Rule | None, ...] = field(repr=False)
+    on_tensors: tuple[Rule | None, ...] = field(default=(), repr=False)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the output; if an input is a tensor, this is the same as ``apply``.

@@ -157,8 +157,7 @@ class Tensor:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Differentiate the functions in ``ops.FUNCTIONS``; pass arrays to all others."""
-        known = ops.FUNCTIONS.get(function.__name__, function._implementation)
-        return known(*args, **kwargs)
+        return ops.FUNCTIONS.get(function.__name__, function._implementation)(*args, **kwargs)
 
     def item(self) -> Any:
         """Return the only element as a Python number. On a GPU this waits for the device.
@@ -475,7 +474,8 @@ class Tensor:
         """
         return apply(ops.min_, self, axis=axis, keepdims=keepdims, **other)
 
-    def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+    def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1,
+            **other: Any) -> "Tensor":
         """Return the variance.
 
         Parameters
@@ -486,18 +486,20 @@ class Tensor:
             Whether to keep the reduced axes with length 1.
         correction : int
             The divisor is n - correction; 1 as in torch, where NumPy's default is 0.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The variances.
         """
-        squares = (self - self.mean(axis, keepdims=True)) ** 2
-        mean = squares.mean(axis, keepdims)
+        mean = ((self - self.mean(axis, keepdims=True)) ** 2).mean(axis, keepdims, **other)
         n = self.numel() // max(mean.numel(), 1)
         return mean * (n / (n - correction)) if n > correction else mean * float("nan")
 
-    def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+    def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1,
+            **other: Any) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
         Where the result is 0, its derivative is 0, as in torch.
@@ -510,26 +512,28 @@ class Tensor:
             Whether to keep the reduced axes with length 1.
         correction : int
             The divisor of the variance is n - correction.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
         Tensor
             The standard deviations.
         """
-        var = self.var(axis, keepdims, correction)
+        var = self.var(axis, keepdims, correction, **other)
         return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
-    def argmax(self, axis: int | None = None) -> "Tensor":
-        """Return the position of the largest value."""
-        return Tensor(self.data.argmax(axis))
+    def argmax(self, axis: int | None = None, **other: Any) -> "Tensor":
+        """Return the position of the largest value; ``other`` is refused, as in ``sum``."""
+        return _constant(np.argmax, self, axis=axis, **other)
 
-    def argmin(self, axis: int | None = None) -> "Tensor":
-        """Return the position of the smallest value."""
-        return Tensor(self.data.argmin(axis))
+    def argmin(self, axis: int | None = None, **other: Any) -> "Tensor":
+        """Return the position of the smallest value; ``other`` is refused, as in ``sum``."""
+        return _constant(np.argmin, self, axis=axis, **other)
 
-    def argsort(self, axis: int = -1) -> "Tensor":
-        """Return the positions in ascending order."""
-        return Tensor(np.argsort(self.data, axis=axis))
+    def argsort(self, axis: int = -1, **other: Any) -> "Tensor":
+        """Return the positions in ascending order; ``other`` is refused, as in ``sum``."""
+        return _constant(np.argsort, self, axis=axis, **other)
 
     def any(self) -> "Tensor":
         """Return whether any element is true."""
@@ -669,10 +673,10 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         needs_grad = needs_grad or getattr(x, "requires_grad", False)
     try:
         output = op.forward(*arrays, **options)
-    except (TypeError, ValueError, IndexError) as error:
+        if output.dtype.char == "d" and "dtype" not in options:
+            output = _narrow(output, arrays)
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype.char == "d" and "dtype" not in options:
-        output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
@@ -687,13 +691,13 @@ def _narrow(output: Array, arrays: list[Any]) -> Array:
     return output if wide else output.astype(np.float32)
 
 
-def _constant(function: Callable[..., Array], *inputs: Any) -> Tensor:
+def _constant(function: Callable[..., Array], *inputs: Any, **options: Any) -> Tensor:
     """Return a function of the inputs' arrays, without a gradient."""
     arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
     try:
-        return Tensor(function(*arrays))
+        return Tensor(function(*arrays, **options))
     except (TypeError, ValueError) as error:
-        raise explain(function.__name__.strip("_"), arrays, {}, error) from error
+        raise explain(function.__name__.strip("_"), arrays, options, error) from error
 
 
 def _plain_index(index: Any) -> Any:

@@ -4,8 +4,7 @@ from typing import Any
 import numpy as np
 
 from ..train import Learner, LearnerCallback
-from ..train.callback import Changes
-from ..train.loop import batch_rows
+from ..train.callback import Changes, listify
 
 
 class AccumulateScheduler(LearnerCallback):
@@ -55,7 +54,7 @@ class AccumulateScheduler(LearnerCallback):
 
     def on_batch_begin(self, last_target: Any) -> None:
         joint = getattr(self.learn.data.train_dl, "rows", 0)  # of all ranks of a distributed fit
-        self.rows = joint or batch_rows(last_target)
+        self.rows = joint or len(listify(last_target)[0])
         self.unit = self.rows if self.reduction == "mean" else 1
 
     def on_backward_begin(self) -> None:

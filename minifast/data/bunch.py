@@ -256,14 +256,9 @@ class DataBunch:
 
     def __repr__(self) -> str:
         loaders = {"Train": self.train_dl, "Valid": self.valid_dl, "Test": self.test_dl}
-        sizes = "".join(f"\n\n{kind}: {_size(dl)}" for kind, dl in loaders.items()
-                        if dl is not None)
+        sizes = "".join(f"\n\n{kind}: {dl if isinstance(dl, DataLoader) else f'{len(dl)} batches'}"
+                        for kind, dl in loaders.items() if dl is not None)
         return f"{type(self).__name__};{sizes}\n\nPath: {self.path}; device: {self.device}"
-
-
-def _size(dl: Batches) -> str:
-    rows = f"{len(dl.dataset)} rows in " if isinstance(dl, DataLoader) else ""
-    return f"{rows}{len(dl)} batches"
 
 
 def _count_outputs(y: Any) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from ..backend import backend_of
 from ..data import ArrayDataset, DataLoader
 from ..data.loader import Batch, to_tensors
-from ..train.loop import batch_rows
+from ..train.callback import listify
 from .communicator import Communicator
 
 
@@ -88,9 +88,7 @@ class ShardedLoader(DataLoader):
     @property
     def joint(self) -> DataLoader:
         """The loader of a single process that does what all ranks do together."""
-        joint = copy(self.dl)
-        joint.bs = self.dl.bs * self.shards.comm.size
-        return joint
+        return _joint(self.dl, self.shards.comm.size)
 
     def __len__(self) -> int:
         return len(self.joint)
@@ -114,13 +112,18 @@ class ShardedBatches:
     Parameters
     ----------
     dl : sized iterable of (xb, yb)
-        Its batches are split among the ranks, so the batch size is that of all ranks together.
+        Its batches are those of all ranks together; each rank takes its rows of them.
     shards : Shards
         Holds the sizes of the current batch.
     """
 
     def __init__(self, dl: Any, shards: Shards) -> None:
         self.dl, self.shards, self.rng = dl, shards, getattr(dl, "rng", None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dl", "shards"):  # while a copy is made
+            raise AttributeError(name)
+        return getattr(self.dl, name)
 
     def __len__(self) -> int:
         return len(self.dl)
@@ -133,7 +136,7 @@ class ShardedBatches:
     def __iter__(self) -> Iterator[Any]:
         try:
             for xb, yb in self.dl:
-                part = self.shards.part(batch_rows(yb))
+                part = self.shards.part(len(listify(yb)[0]))
                 yield _take(xb, part), _take(yb, part)
         finally:
             self.shards.done()
@@ -160,4 +163,17 @@ def sharded(dl: Any, shards: Shards) -> Any:
     """
     if isinstance(dl, (ShardedLoader, ShardedBatches)):
         return dl
-    return ShardedLoader(dl, shards) if isinstance(dl, DataLoader) else ShardedBatches(dl, shards)
+    if isinstance(dl, DataLoader):
+        if type(dl).__iter__ is DataLoader.__iter__:
+            return ShardedLoader(dl, shards)
+        dl = _joint(dl, shards.comm.size)
+    return ShardedBatches(dl, shards)
+
+
+def _joint(dl: DataLoader, size: int) -> DataLoader:
+    """Return a loader with a larger batch size, and so the loader that it takes batches from."""
+    joint: Any = copy(dl)
+    joint.bs = dl.bs * size
+    if isinstance(inner := vars(joint).get("dl"), DataLoader):
+        joint.dl = _joint(inner, size)
+    return joint

@@ -131,6 +131,9 @@ class Optimizer:
         self.set_hypers(**hypers)
         self.state: dict[Parameter, State] = {}
 
+    def __repr__(self) -> str:
+        return f"Optimizer({[getattr(s, '__name__', s) for s in self.steps]}, {self.hypers})"
+
     def set_hypers(self, **values: float | Sequence[float]) -> None:
         """Set hyper-parameters.
 

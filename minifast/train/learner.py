@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..autograd import Tensor
-from ..data import DataBunch
+from ..data import DataBunch, DatasetType
 from ..defaults import defaults
 from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
@@ -40,7 +40,7 @@ class Computing:
     silent: bool = field(default_factory=lambda: defaults.silent)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Learner(Computing):
     """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields.
 
@@ -116,21 +116,24 @@ class Learner(Computing):
     def __post_init__(self) -> None:
         self.path = Path(self.data.path if self.path is None else self.path)
         self.model = self.model.to(self.data.device)
-        if self.loss_func is None:
-            self.loss_func = self.data.loss_func
+        self.loss_func = self.data.loss_func if self.loss_func is None else self.loss_func
         if self.loss_func is None:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
-        self.metrics = listify(self.metrics)
         self.callback_fns = [ProgressBar, Recorder, *listify(self.callback_fns)]
         if not self.train_bn and groups.BnFreeze not in self.callback_fns:
             self.callback_fns.append(groups.BnFreeze)
-        self.callbacks = listify(self.callbacks)
+        self.metrics, self.callbacks = listify(self.metrics), listify(self.callbacks)
         self.layer_groups = listify(self.layer_groups) or [
             Sequential(*groups.flatten_model(self.model))]
         self.opt: Optimizer | None = None
         self.recorder: Recorder
         self.silent_bar = self.silent_table = self.silent
+
+    def __repr__(self) -> str:
+        n, last = sum(p.numel() for p in self.model.parameters()), vars(self).get("recorder", "-")
+        return f"{type(self).__name__}; {type(self.model).__name__} of {n:,} parameters; " \
+               f"layer groups: {len(self.layer_groups)}; last fit: {last}\n\n{self.data}"
 
     # ---- training
 
@@ -156,13 +159,13 @@ class Learner(Computing):
         Raises
         ------
         ValueError
-            If the training data are less than a batch.
+            If there are no training data, or less than a batch.
         InterruptedStepError
             If the optimizer's last step ended in an error.
         """
         rates: Any = self.lr_range(lr)
         decay: Any = self.wd if wd is None else wd
-        if len(self.data.train_dl) == 0:
+        if len(self.data.dl(DatasetType.Train)) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
         with self.reproducibly(), loop.on_device(self):
@@ -288,7 +291,7 @@ class Learner(Computing):
         """
         finder = LRFinder(self, self.lr_range(start_lr), self.lr_range(end_lr), num_it, stop_div)
         try:
-            self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start_lr, wd, [finder])
+            self.fit(ceil(num_it / max(len(self.data.train_dl or ()), 1)), start_lr, wd, [finder])
         finally:  # an error in another callback's on_train_end would keep the finder from it
             finder.snapshot.restore(self)
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from operator import itemgetter
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from ..autograd.display import DisplayLine, in_notebook, show_html
 from .callback import LearnerCallback
@@ -98,6 +99,9 @@ class Recorder(LearnerCallback):
         if not name.startswith("_") and find_spec("minifast.inspect"):
             import_module("minifast.inspect")
         return object.__getattribute__(self, name)
+    def __repr__(self) -> str:
+        row = zip(self.names, self.table.rows[-1], strict=False) if self.table else ()
+        return f"Recorder({', '.join([f'{len(self.losses)} batches', *map(' '.join, row)])})"
 
 
 # ---------------------------------------------------------------- the table
@@ -124,9 +128,7 @@ def format_cell(value: Any) -> str:
     >>> format_cell(3), format_cell(.81707), format_cell(None)
     ('3', '0.817070', '#na#')
     """
-    if value is None:
-        return "#na#"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    return "#na#" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 class GrowingTable:
@@ -147,7 +149,8 @@ class GrowingTable:
     """
 
     def __init__(self, names: list[str], silent: bool = False) -> None:
-        self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
+        # id(self) may be that of a table in an earlier cell
+        self.silent, self.display_id = silent, f"epochs-{uuid4().hex}"
         self.rows: list[list[str]] = []
         self.write(names)
 
@@ -158,17 +161,16 @@ class GrowingTable:
         if self.silent:
             return
         if not in_notebook():
-            print("".join(cell.ljust(max(width, len(cell) + 2))
-                          for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+            print("".join(cell.ljust(max(8, len(name), len(cell)) + 2)
+                          for cell, name in zip(cells, self.rows[0], strict=False)), flush=True)
         elif len(self.rows) > 1:
-            show_html(self.html(), f"epochs-{id(self)}", update=len(self.rows) > 2)
+            show_html(self.html(), self.display_id, update=len(self.rows) > 2)
 
     def html(self) -> str:
         """Return the table as HTML."""
         def line(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
-        head, *rows = self.rows
-        body = line(head, "th") + "".join(line(row, "td") for row in rows)
+        body = line(self.rows[0], "th") + "".join(line(row, "td") for row in self.rows[1:])
         return f'<table border="1" class="dataframe">{body}</table>'
 
 
@@ -190,18 +192,16 @@ class ProgressBar(LearnerCallback):
     _order = -20  # before the recorder: the bar is gone when the table's row is written
     interval = .1
     """Seconds between two redraws."""
-
-    def __init__(self, learn: Any) -> None:
-        super().__init__(learn)
-        self.bar: Any = None
+    bar: Any = None
 
     def on_epoch_begin(self, epoch: int, n_epochs: int) -> None:
         if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
             return
         from tqdm import tqdm
+        self.line = vars(self).get("line") or DisplayLine()  # one line for all epochs
         self.bar = tqdm(total=len(self.learn.data.train_dl), leave=False,
                         mininterval=self.interval, desc=f"epoch {epoch + 1}/{n_epochs}",
-                        dynamic_ncols=True, file=DisplayLine() if in_notebook() else sys.stderr)
+                        dynamic_ncols=True, file=self.line if in_notebook() else sys.stderr)
         self.drawn = monotonic()
 
     def on_batch_end(self, train: bool, num_batch: int, smooth_loss: Any = None) -> None:
