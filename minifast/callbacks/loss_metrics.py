@@ -2,8 +2,7 @@
 from typing import Any
 
 from ..train import LearnerCallback
-from ..train.callback import Changes
-from ..train.loop import batch_rows
+from ..train.callback import Changes, listify
 
 
 class LossMetrics(LearnerCallback):
@@ -45,7 +44,7 @@ class LossMetrics(LearnerCallback):
 
     def on_batch_end(self, train: bool, last_target: Any) -> None:
         if not train:
-            n, parts = batch_rows(last_target), self.learn.loss_func.metrics
+            n, parts = len(listify(last_target)[0]), self.learn.loss_func.metrics
             self.rows += n
             for name in self.names:
                 self.totals[name] = self.totals[name] + getattr(

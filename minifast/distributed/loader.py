@@ -176,4 +176,4 @@ def _joint(dl: DataLoader, size: int) -> DataLoader:
     joint.bs = dl.bs * size
     if isinstance(inner := vars(joint).get("dl"), DataLoader):
         joint.dl = _joint(inner, size)
-    return joint
+    return joint  # type: ignore[no-any-return]
