@@ -16,13 +16,13 @@ from .rows import Ints, ItemsOfUsers, items_of_users
 
 
 class Autoencoder(Module):
-    """A user's factors are a sum over the items that the user has rated, and over those liked.
+    """A user's factors are the tanh of a sum over the items seen, and over those liked.
 
     ``model(users)`` maps numbers (bs,) to scores of all items (bs, n_items), and
-    ``model(users, items)`` to the scores of pairs (bs,). Between the two linear layers there is no
-    activation, so the score is a dot product of factors, as in the dot product model. But a user's
-    factors are not parameters: they follow from the ratings. Dropout hides most items during
-    training, so that the model learns to predict items from others.
+    ``model(users, items)`` to the scores of pairs (bs,). A score is a dot product of factors plus
+    the item's bias, as in the dot product model. But a user's factors are not parameters: they
+    follow from the ratings. Dropout hides most items during training, so that the model learns to
+    predict items from others.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class Autoencoder(Module):
     References
     ----------
     Liang, D., Krishnan, R. G., Hoffman, M. D. and Jebara, T. (2018). Variational autoencoders for
-    collaborative filtering. WWW. https://arxiv.org/abs/1802.05814. Theirs has a hidden layer with
-    tanh, and the liked items alone as input.
+    collaborative filtering. WWW. https://arxiv.org/abs/1802.05814. This is their Mult-DAE, but for
+    the input, which is the liked items alone there.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Autoencoder(Module):
 
     def u_weight(self, users: Tensor) -> Tensor:
         """Return the factors (bs, n_factors) of users (bs,)."""
-        factors: Tensor = self.encode(self.dropout(self.history(users)))
+        factors: Tensor = self.encode(self.dropout(self.history(users))).tanh()
         return factors
 
     def i_weight(self, items: Tensor) -> Tensor:
