@@ -16,6 +16,7 @@ from minifast.backend import default_device
 from minifast.collab import CollabLearner, collab_learner
 from minifast.data import ArrayDataset, CollabDataBunch, DatasetType
 from minifast.datasets import PlantedRatings, planted_choices, planted_ratings
+from minifast.fold_in import add_user
 from minifast.nn import BCEWithLogitsFlat
 from minifast.ranking import (
     ItemsOfUsers,
@@ -353,12 +354,56 @@ def test_the_sampled_pairs_suit_other_losses_too() -> None:
         assert learn.recorder.losses[-1] < .9 * learn.recorder.losses[0]
 
 
+def test_show_batch_has_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    for make, columns in ((bpr_learner, ["userId", "movieId", "target"]),
+                          (rank_learner, ["userId", "movieId"])):
+        data = make(bunch(), 2, seed=0).data
+        data.show_batch()
+        assert capsys.readouterr().out.split("\n")[0].split() == columns
+    xb, yb = data.one_batch()
+    table = data.batch_table(xb, yb, rows=1)
+    rows = chosen()[:3500].astype({"userId": str})
+    liked = rows[(rows.userId == table.userId[0]) & (rows.rating >= 4)].movieId.astype(str)
+    assert set(table.movieId[0].split(", ")) == set(liked)
+
+
+def test_without_validation_rows_a_learner_trains() -> None:
+    data = CollabDataBunch.from_df(chosen(), 0, item_name="movieId", seed=0)
+    for make in (bpr_learner, rank_learner):
+        learn = train(make(data, 2, seed=0), 1, 1e-2)
+        assert learn.data.empty_val
+        assert learn.validate() == [None]
+
+
+@pytest.mark.parametrize("make", [bpr_learner, rank_learner])
+def test_validation_rows_that_nobody_likes_are_left_out_of_lists(make: Any) -> None:
+    ratings = chosen()[:4200].assign(rating=lambda rows: rows.rating.where(rows.index < 3500, 1))
+    data = CollabDataBunch.from_frames(ratings[:3500], ratings[3500:], item_name="movieId", seed=0)
+    learn = train(make(data, 2, seed=0), 1, 1e-2)
+    assert learn.data.empty_val
+    rated = ratings.query("userId == 7").movieId.astype(str)
+    assert not set(learn.recommend(7, 200).movieId) & set(rated)
+
+
 def test_the_users_own_data_stay_as_they_were() -> None:
     data = bunch()
     loaders = data.train_dl, data.valid_dl
     bpr_learner(data, 2)
     rank_learner(data, 2)
     assert (data.train_dl, data.valid_dl) == loaders
+
+
+def test_a_new_user_of_the_autoencoder_gets_the_list_of_one_with_the_same_ratings() -> None:
+    learn = train(rank_learner(bunch(), 4, seed=0), 1, 1e-2)
+    rows = chosen()[:3500].query("userId == 7")
+    before = deepcopy(learn.model.state_dict())
+    label = add_user(learn, dict(zip(rows.movieId, rows.rating, strict=True)), name=999)
+    users = [learn.data.categories[0].index(user) for user in (7, label)]
+    old, new = (learn._scores(user) for user in users)
+    np.testing.assert_allclose(new, old, rtol=1e-5, atol=1e-6)
+    assert not set(learn.recommend(label, 200).movieId) & set(rows.movieId.astype(str))
+    for key, value in learn.model.state_dict().items():
+        np.testing.assert_array_equal(host(value), host(before[key]))
 
 
 # ---------------------------------------------------------------- planted taste

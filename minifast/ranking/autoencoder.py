@@ -1,6 +1,5 @@
 """A denoising autoencoder: from the items that a user has rated to scores of all items."""
 from collections.abc import Iterator
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,12 @@ from ..autograd import Tensor
 from ..backend import backend_of, generator
 from ..collab import CollabLearner
 from ..data import ArrayDataset, CollabDataBunch, DataLoader
+from ..data.bunch import Batches
 from ..nn import Dropout, Linear, Module
 from ..nn.init import Seed
+from .bunch import UserDataBunch
 from .losses import multinomial_loss
-from .rows import Ints, ItemsOfUsers, items_of_users
+from .rows import Ints, ItemsOfUsers, check_liked, items_of_users
 
 
 class Autoencoder(Module):
@@ -34,6 +35,8 @@ class Autoencoder(Module):
         Share of the items that are hidden.
     seed : int or numpy.random.Generator, optional
         Source of the initial weights and of dropout.
+    threshold : float
+        The lowest rating of a liked item, for users who are appended.
 
     References
     ----------
@@ -51,9 +54,9 @@ class Autoencoder(Module):
     """
 
     def __init__(self, n_factors: int, seen: ItemsOfUsers, liked: ItemsOfUsers,
-                 dropout: float = .7, seed: Seed = None) -> None:
+                 dropout: float = .7, seed: Seed = None, threshold: float = 4) -> None:
         rng = generator(seed)
-        self.seen, self.liked = seen, liked
+        self.seen, self.liked, self.threshold = seen, liked, threshold
         self.dropout = Dropout(dropout, rng)
         self.encode = Linear(2 * seen.n_items, n_factors, bias=False, seed=rng)
         self.decode = Linear(n_factors, seen.n_items, seed=rng)
@@ -89,6 +92,11 @@ class Autoencoder(Module):
         rows = np.concatenate([self.seen.mask(numbers), self.liked.mask(numbers)], axis=1)
         scale = np.maximum(self.seen.counts[numbers], 1) ** -.5
         return Tensor((rows * scale[:, None]).astype(np.float32)).to(users.device)
+
+    def append_user(self, items: Ints, ratings: Any) -> None:
+        """Add a user with ratings (n,) of items (n,); ``learn.add_user`` calls it."""
+        self.seen = self.seen.with_user(items)
+        self.liked = self.liked.with_user(items[ratings >= self.threshold])
 
 
 class UserLoader(DataLoader):
@@ -165,8 +173,7 @@ def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .7
     Returns
     -------
     CollabLearner
-        A learner whose model is not yet trained. Its data are a copy of `data` with loaders of
-        users.
+        A learner whose model is not yet trained. Its data are those given, with loaders of users.
 
     Raises
     ------
@@ -185,13 +192,11 @@ def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .7
     """
     rng = generator(seed)
     train, valid = data.train_ds, data.valid_ds
+    check_liked(train, threshold)
     seen, liked = (items_of_users(data, train, threshold=t) for t in (-np.inf, threshold))
-    if not liked.counts[1:].any():
-        raise ValueError(f"none of the {len(train)} training rows has a rating of at least "
-                         f"{threshold}, so there is nothing to rank first; lower threshold")
-    data = copy(data)
-    data.train_dl = UserLoader(train, liked, bs, shuffle=True, seed=rng)
-    if valid is not None:
-        data.valid_dl = UserLoader(valid, items_of_users(data, valid, threshold=threshold), bs)
-    model = Autoencoder(n_factors, seen, liked, dropout, rng)
+    train_dl = UserLoader(train, liked, bs, shuffle=True, seed=rng)
+    valid_dl: Batches = [] if valid is None else UserLoader(
+        valid, items_of_users(data, valid, threshold=threshold), bs)
+    data = UserDataBunch.with_loaders(data, train_dl, valid_dl)
+    model = Autoencoder(n_factors, seen, liked, dropout, rng, threshold)
     return CollabLearner(data, model, **{"loss_func": multinomial_loss, "wd": 2., **learn_kwargs})

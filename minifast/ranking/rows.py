@@ -58,6 +58,12 @@ class ItemsOfUsers:
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return rows, self.items[self.first[users][rows] + within]
 
+    def with_user(self, items: Ints) -> "ItemsOfUsers":
+        """Return these rows and, at the end, one more with the given items (n,)."""
+        users = np.repeat(np.arange(self.n_users + 1), [*self.counts, len(items)])
+        return ItemsOfUsers(users, np.concatenate([self.items, items]), self.n_users + 1,
+                            self.n_items)
+
     def mask(self, users: Ints) -> Bools:
         """Return for some users (bs,) which items they have, (bs, n_items)."""
         mask = np.zeros((len(users), self.n_items), bool)
@@ -105,3 +111,23 @@ def columns(part: ArrayDataset, threshold: float = -np.inf) -> Ints:
     """
     users, items, ratings = (Tensor(column).numpy() for column in (*part.x, part.y))
     return np.stack([users, items])[:, ratings >= threshold]
+
+
+def check_liked(train: ArrayDataset, threshold: float) -> None:
+    """Check that there is something to learn.
+
+    Parameters
+    ----------
+    train : ArrayDataset
+        The training rows.
+    threshold : float
+        The lowest rating of a liked item.
+
+    Raises
+    ------
+    ValueError
+        If no rating reaches the threshold.
+    """
+    if not columns(train, threshold).size:
+        raise ValueError(f"none of the {len(train)} training rows has a rating of at least "
+                         f"{threshold}, so there is nothing to rank first; lower threshold")

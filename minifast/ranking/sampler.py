@@ -1,6 +1,5 @@
 """BPR: pairs of an item that a user likes and a random one, for the model of a rating."""
 from collections.abc import Iterator
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,11 @@ from ..autograd import Tensor
 from ..backend import backend_of, generator
 from ..collab import CollabLearner, EmbeddingDotBias
 from ..data import ArrayDataset, CollabDataBunch, DataLoader
+from ..data.bunch import Batches
 from ..nn.init import Seed
+from .bunch import PairDataBunch
 from .losses import bpr_loss
-from .rows import Ints, ItemsOfUsers, columns, items_of_users
+from .rows import Ints, ItemsOfUsers, check_liked, columns, items_of_users
 
 
 class NegativeSampler(DataLoader):
@@ -43,7 +44,7 @@ class NegativeSampler(DataLoader):
     Raises
     ------
     ValueError
-        If `bs` or `n_negatives` is below 1, or there is no positive.
+        If `bs` or `n_negatives` is below 1.
 
     Examples
     --------
@@ -64,9 +65,6 @@ class NegativeSampler(DataLoader):
         users, items = columns(dataset, threshold)
         usable = (users > 0) & (items > 0) & (known.counts[users] < known.n_items - 1)
         self.users, self.positives = users[usable], items[usable]
-        if not len(self.users):
-            raise ValueError(f"none of the {len(dataset)} rows has a rating of at least "
-                             f"{threshold}, so there is nothing to rank first; lower threshold")
         counts = np.repeat(np.arange(known.n_users), known.counts)
         self.taken = np.unique(counts * self.n_items + known.items)  # a number for each pair
 
@@ -143,7 +141,7 @@ def bpr_learner(data: CollabDataBunch, n_factors: int = 64, n_negatives: int = 4
     Returns
     -------
     CollabLearner
-        A learner whose model is not yet trained. Its data are a copy of `data` with loaders of
+        A learner whose model is not yet trained. Its data are those given, with loaders of
         positives and negatives.
 
     Raises
@@ -164,11 +162,12 @@ def bpr_learner(data: CollabDataBunch, n_factors: int = 64, n_negatives: int = 4
     rng = generator(seed)
     options: Any = {"bs": bs, "n_negatives": n_negatives, "threshold": threshold}
     train, valid = data.train_ds, data.valid_ds
-    data = copy(data)
-    data.train_dl = NegativeSampler(train, items_of_users(data, train), shuffle=True, seed=rng,
-                                    **options)
-    if valid is not None and len(columns(valid, threshold)[0]):
-        data.valid_dl = NegativeSampler(valid, items_of_users(data, train, valid), **options)
+    check_liked(train, threshold)
+    train_dl = NegativeSampler(train, items_of_users(data, train), shuffle=True, seed=rng,
+                               **options)
+    valid_dl: Batches = [] if valid is None else NegativeSampler(
+        valid, items_of_users(data, train, valid), **options)
+    data = PairDataBunch.with_loaders(data, train_dl, valid_dl)
     n_users, n_items = map(len, data.categories)
     model = EmbeddingDotBias(n_factors, n_users, n_items, seed=rng)
     return CollabLearner(data, model, **{"loss_func": bpr_loss, **learn_kwargs})
