@@ -118,11 +118,11 @@ CONTESTANTS: dict[str, tuple[Make, list[dict[str, Any]]]] = {
     "minifast bpr_learner": (partial(trained, bpr_learner, 10, 2e-2),
                              grid(n_factors=[32, 64], wd=[.2, .4, .8])),
     "minifast rank_learner": (partial(trained, rank_learner, 40, 2e-2),
-                              grid(dropout=[.6, .7, .8], wd=[1., 1.5, 2., 3.])),
-    "implicit BPR": (library_bpr, grid(factors=[32, 64], learning_rate=[.01, .05],
-                                       regularization=[.01, .03, .1])),
-    "implicit ALS": (als, grid(factors=[32, 64], alpha=[3, 6, 12],
-                               regularization=[20, 40, 60, 80])),
+                              grid(dropout=[.5, .6, .7, .8], wd=[1.5, 2., 3.])),
+    "implicit BPR": (library_bpr, grid(factors=[64], learning_rate=[.003, .01, .03],
+                                       regularization=[.01, .03, .1, .3])),
+    "implicit ALS": (als, grid(factors=[32, 64], alpha=[6, 12, 24],
+                               regularization=[40, 60, 90, 130])),
     "EASE": (ease, grid(decay=[200, 300, 500])),
 }
 

@@ -192,7 +192,15 @@ def user_tables(model: Any) -> list[Embedding]:
 
 
 def append_rows(model: Any, rows: list[Array]) -> None:
-    """Put a row (1, width) at the end of each of the users' tables."""
+    """Put a row at the end of each of the users' tables.
+
+    Parameters
+    ----------
+    model : Module
+        A model of users and items; it changes in place.
+    rows : list of arrays (1, width)
+        The rows, on the model's device.
+    """
     for table, row in zip(user_tables(model), rows, strict=True):
         table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None
 

@@ -94,7 +94,15 @@ class Autoencoder(Module):
         return Tensor((rows * scale[:, None]).astype(np.float32)).to(users.device)
 
     def append_user(self, items: Ints, ratings: Any) -> None:
-        """Add a user with ratings (n,) of items (n,); ``learn.add_user`` calls it."""
+        """Add a user, whose number is the next one; ``learn.add_user`` calls it.
+
+        Parameters
+        ----------
+        items : array (n,) of int
+            Numbers of the rated items.
+        ratings : array (n,)
+            Their ratings.
+        """
         self.seen = self.seen.with_user(items)
         self.liked = self.liked.with_user(items[ratings >= self.threshold])
 
