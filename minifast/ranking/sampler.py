@@ -65,8 +65,8 @@ class NegativeSampler(DataLoader):
         users, items = columns(dataset, threshold)
         usable = (users > 0) & (items > 0) & (known.counts[users] < known.n_items - 1)
         self.users, self.positives = users[usable], items[usable]
-        counts = np.repeat(np.arange(known.n_users), known.counts)
-        self.taken = np.unique(counts * self.n_items + known.items)  # a number for each pair
+        raters = np.repeat(np.arange(known.n_users), known.counts)
+        self.taken = np.unique(raters * self.n_items + known.items)  # a number for each pair
 
     def __len__(self) -> int:
         n = len(self.users)
