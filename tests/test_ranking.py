@@ -271,9 +271,10 @@ def test_seeds_decide_the_negatives() -> None:
 
 
 def test_a_user_who_has_rated_everything_has_no_negatives() -> None:
-    rows = ArrayDataset([np.array([1, 1, 2, 0]), np.array([1, 2, 1, 2])], np.full(4, 5.))
-    dl = NegativeSampler(rows, ItemsOfUsers(*rows.x, n_users=3, n_items=3), bs=2)
-    assert [host(x).tolist() for x in next(iter(dl))[0]] == [[2, 2], [1, 2]]
+    users, items = np.array([1, 1, 2, 2, 0]), np.array([1, 2, 1, 1, 2])  # 2 rated 1 twice
+    rows = ArrayDataset([users, items], np.full(5, 5.))
+    dl = NegativeSampler(rows, ItemsOfUsers(users, items, n_users=3, n_items=3), bs=2)
+    assert [host(x).tolist() for x in next(iter(dl))[0]] == [[2, 2, 2, 2], [1, 2, 1, 2]]
 
 
 @pytest.mark.parametrize("make", [bpr_learner, rank_learner])

@@ -53,6 +53,7 @@ def popularity_aware(learn: CollabLearner, weights: Sequence[float] = WEIGHTS, k
     A rating model predicts how much a user likes an item, given that the user chooses it. Whether
     the user chooses it is another question, and popularity is a part of its answer. The weight is
     the one with the best NDCG at k on the validation rows, so measure its benefit on other rows.
+    The predictions for all pairs of users and items are in memory meanwhile.
 
     Parameters
     ----------

@@ -62,11 +62,13 @@ class NegativeSampler(DataLoader):
         if n_negatives < 1:
             raise ValueError(f"each positive needs at least one negative, got {n_negatives}")
         self.n_negatives, self.n_items = n_negatives, known.n_items
-        users, items = columns(dataset, threshold)
-        usable = (users > 0) & (items > 0) & (known.counts[users] < known.n_items - 1)
-        self.users, self.positives = users[usable], items[usable]
         raters = np.repeat(np.arange(known.n_users), known.counts)
         self.taken = np.unique(raters * self.n_items + known.items)  # a number for each pair
+        rated = np.bincount(self.taken // self.n_items, self.taken % self.n_items > 0,
+                            minlength=known.n_users)
+        users, items = columns(dataset, threshold)
+        usable = (users > 0) & (items > 0) & (rated[users] < known.n_items - 1)
+        self.users, self.positives = users[usable], items[usable]
 
     def __len__(self) -> int:
         n = len(self.users)
