@@ -54,7 +54,7 @@ class Autoencoder(Module):
     """
 
     def __init__(self, n_factors: int, seen: ItemsOfUsers, liked: ItemsOfUsers,
-                 dropout: float = .7, seed: Seed = None, threshold: float = 4) -> None:
+                 dropout: float = .6, seed: Seed = None, threshold: float = 4) -> None:
         rng = generator(seed)
         self.seen, self.liked, self.threshold = seen, liked, threshold
         self.dropout = Dropout(dropout, rng)
@@ -152,7 +152,7 @@ class UserLoader(DataLoader):
         return liked
 
 
-def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .7,
+def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .6,
                  threshold: float = 4, bs: int = 64, seed: Seed = None, **learn_kwargs: Any
                  ) -> CollabLearner:
     """Make a learner whose scores rank items: an `Autoencoder` with `multinomial_loss`.
