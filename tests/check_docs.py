@@ -78,7 +78,7 @@ def methods(cls: type) -> Iterator[tuple[str, Any]]:
             or inspect.isfunction(inspect.unwrap(value))
         is_default = name in vars(cls).get("__annotations__", {})
         if is_method and not name.startswith("_") and not is_default and not as_in_numpy \
-                and getattr(value, "__name__", name) != "<lambda>":
+                and getattr(getattr(value, "fget", None) or value, "__name__", name) != "<lambda>":
             yield name, value
 
 

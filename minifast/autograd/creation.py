@@ -123,10 +123,10 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     return apply(ops.where, tensor(condition) if isinstance(condition, list) else condition, a, b)
 
 
-ops.FUNCTIONS |= {"where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max,
-                  "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
-                  "amin": Tensor.min, "var": partial(Tensor.var, correction=0),
-                  "std": partial(Tensor.std, correction=0)} | {
-    name: getattr(Tensor, name) for name in (
-        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
-        "argmax", "argmin", "argsort", "any", "all")}
+ops.FUNCTIONS |= {name: getattr(Tensor, name) for name in (
+    "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
+    "argmax", "argmin", "argsort", "any", "all")} | {
+    "where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max, "amin": Tensor.min,
+    "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
+    "size": lambda a, axis=None: np.size(a.data, axis), "var": partial(Tensor.var, correction=0),
+    "std": partial(Tensor.std, correction=0)}

@@ -127,6 +127,8 @@ def _jupyter() -> Any:
 def show_table(table: Any) -> None:
     """Show a frame without its index: HTML in a notebook, text in a terminal.
 
+    See ``cell_writer`` for how numbers are written.
+
     Examples
     --------
     >>> import pandas as pd
@@ -134,10 +136,46 @@ def show_table(table: Any) -> None:
      userId  target
           1     3.0
     """
-    if in_notebook():
-        show_html(table.to_html(index=False))
-    else:
-        print(table.to_string(index=False))
+    writers = [cell_writer(table.iloc[:, i]) for i in range(table.shape[1])]
+    show, write = (show_html, table.to_html) if in_notebook() else (print, table.to_string)
+    show(write(index=False, formatters=writers))
+
+
+def cell_writer(column: Any) -> Writer | None:
+    """Return the function that writes the numbers of a column as people do.
+
+    All numbers have the same decimals, one or more: as few as show them exactly, but not more
+    than two, or three digits of the largest. Columns of huge or tiny numbers have exponents.
+
+    Parameters
+    ----------
+    column : pandas.Series (n,)
+        Cells of a table: floats, arrays, or something else.
+
+    Returns
+    -------
+    callable or None
+        Returns the text of a cell; None if pandas should write the cells.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> [cell_writer(pd.Series(values))(values[0]) for values in
+    ...  ([4., 3.], [3.8712, 4.2], [-1e-7, 52.5], [.01234, .0511], [-7.5, 2.25])]
+    [' 4.0', ' 3.87', ' 0.0', ' 0.0123', '-7.50']
+    """
+    if column.dtype == object and any(getattr(cell, "ndim", 0) for cell in column):
+        return lambda cell: np.array2string(getattr(cell, "numpy", lambda: cell)(), threshold=6,
+                                            edgeitems=2, precision=3, suppress_small=True)
+    if column.dtype.kind != "f":
+        return None
+    known = column[np.isfinite(column)].to_numpy(np.float64)
+    if not 1e-4 <= (largest := np.abs(known).max(initial=0) or 1.) < 1e7:
+        return "{: .2e}".format
+    most = max(2, 2 - int(np.floor(np.log10(largest))))
+    exact = (n for n in range(1, most) if np.abs(known.round(n) - known).max() <= 1e-6 * largest)
+    decimals = next(exact, most) if len(known) else 1
+    return lambda x: f"{round(float(x), decimals) + 0.: .{decimals}f}"  # not -0.0
 
 
 def show_html(html: str, display_id: str | None = None, update: bool = False) -> None:

@@ -148,9 +148,8 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
     """
     devices = mixed_devices(arrays)
     if len(devices) > 1:
-        return DeviceError(f"{name}: inputs on different devices, "
-                           f"{' and '.join(sorted(devices))}; bring them together with "
-                           "tensor.to(device)")
+        return DeviceError(f"{name}: inputs on different devices, {' and '.join(sorted(devices))}; "
+                           "bring them together with tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
     if {"dim", "keepdim"} & options.keys():
         return TypeError(f"{name}: write axis= and keepdims= for torch's dim= and keepdim=")

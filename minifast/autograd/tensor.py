@@ -151,9 +151,8 @@ class Tensor:
         result = _constant(ufunc, *inputs)
         if result.dtype.kind == "f" and ufunc.__name__ not in ops.STEPS \
                 and any(getattr(x, "requires_grad", False) for x in inputs):
-            raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
-                            "gradient would be lost; use tensor.detach(), or write a primitive "
-                            "for it")
+            raise TypeError(f"np.{ufunc.__name__} has no derivative rule: this tensor's gradient "
+                            "would be lost; use tensor.detach(), or write a primitive for it")
         return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

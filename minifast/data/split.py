@@ -109,5 +109,4 @@ def check_valid_pct(valid_pct: float) -> None:
         If it is outside.
     """
     if not 0 <= valid_pct < 1:
-        raise ValueError(f"valid_pct is the share of rows to validate on, in [0, 1); "
-                         f"got {valid_pct}")
+        raise ValueError(f"valid_pct is the share of validation rows, in [0, 1); got {valid_pct}")

@@ -1,4 +1,8 @@
 """Metrics of regression and classification, for the table of a fit."""
+import sys
+from functools import partial
+
+from .. import notebook_attribute
 from .classification import accuracy as accuracy
 from .classification import accuracy_thresh as accuracy_thresh
 from .classification import error_rate as error_rate
@@ -17,3 +21,5 @@ from .regression import msle as msle
 from .regression import r2_score as r2_score
 from .regression import rmse as rmse
 from .regression import root_mean_squared_error as root_mean_squared_error
+
+__getattr__ = partial(notebook_attribute, sys.modules[__name__])

@@ -1,5 +1,7 @@
 """Loss functions, and fastai's flattened form of them."""
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from ..autograd import ShapeError, Tensor, apply, ops
 from .embedding import check_ids
@@ -27,8 +29,7 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" \
-        else losses.sum()
+    return losses if reduction == "none" else getattr(losses, reduction)()
 
 
 def as_floats(x: Tensor) -> Tensor:
@@ -235,14 +236,30 @@ def MSELossFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802  (fasta
     return FlattenedLoss("MSELoss", mse_loss, reduction, floatify=True)
 
 
-def CrossEntropyFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
+def CrossEntropyFlat(reduction: str = "mean", **options: Any) -> FlattenedLoss:  # noqa: N802
     """Return the cross entropy of scores (..., classes), flattened: for one label per row.
+
+    Parameters
+    ----------
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses.
+    **options
+        ``axis`` of the classes and ``weight`` of each class, see
+        `minifast.layers.cross_entropy_flat`.
+
+    Returns
+    -------
+    FlattenedLoss
+        The loss.
 
     Examples
     --------
     >>> CrossEntropyFlat()
     FlattenedLoss of CrossEntropyLoss()
     """
+    if options:
+        return import_module("minifast.layers").cross_entropy_flat(  # type: ignore[no-any-return]
+            reduction, **options)
     return FlattenedLoss("CrossEntropyLoss", cross_entropy, reduction, is_2d=True,
                          activation=softmax)
 

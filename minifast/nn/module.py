@@ -123,6 +123,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def _named(self, *kinds: type[Tensor]) -> Iterator[tuple[str, Any]]:
+        """Yield the attributes of all modules that are instances of ``kinds``, with full names."""
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, kinds):
@@ -384,7 +385,20 @@ class ModuleList(Module):
             self.append(module)
 
     def append(self, module: Module) -> None:
-        """Add a module at the end."""
+        """Add a module at the end.
+
+        Parameters
+        ----------
+        module : Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If it is something else, such as a function.
+        """
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__} holds modules, got {module!r}; write Lambda(f)")
         setattr(self, str(len(self)), module)
 
     def __len__(self) -> int:
@@ -405,6 +419,11 @@ class ModuleList(Module):
 class Sequential(ModuleList):
     """A chain of modules: ``torch.nn.Sequential``. A slice is a Sequential too.
 
+    Parameters
+    ----------
+    *modules : Module
+        The modules, or one dictionary of their names and modules.
+
     Examples
     --------
     >>> from minifast import tensor
@@ -413,8 +432,10 @@ class Sequential(ModuleList):
     (1, 3)
     """
 
-    def __init__(self, *modules: Module) -> None:
-        super().__init__(modules)
+    def __init__(self, *modules: Any) -> None:
+        named = modules[0] if modules and isinstance(modules[0], dict) else {}
+        super().__init__(() if named else modules)
+        vars(self).update(named)
 
     def forward(self, x: Any) -> Any:
         for module in self.children():

@@ -60,8 +60,7 @@ class Hyper:
 
     def __get__(self, opt: "Optimizer", owner: type) -> float:
         if self.name not in opt.hypers[-1]:
-            raise AttributeError(f"this optimizer has no {self.name}; it has "
-                                 f"{', '.join(opt.hypers[-1])}")
+            raise AttributeError(f"no {self.name}: this optimizer has {', '.join(opt.hypers[-1])}")
         return opt.hypers[-1][self.name]
 
     def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
@@ -185,9 +184,8 @@ class Optimizer:
         """
         if self.interrupted:
             raise InterruptedStepError(
-                "the last step of this optimizer ended in an error, so some weights and state may "
-                "not be updated; load a checkpoint, discard the state with opt.clear(), or keep it "
-                "as it is with opt.interrupted = False")
+                "the last step of this optimizer ended in an error, so some weights may not be "
+                "updated; load a checkpoint, call opt.clear(), or set opt.interrupted = False")
 
     def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
         """Apply the steps to one parameter and leave its gradient unchanged.

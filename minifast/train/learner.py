@@ -31,10 +31,13 @@ class Computing:
     reproducible : bool
         Whether BLAS uses one thread while the learner works, so that results do not depend on
         the number of threads; see ``reproducibly``.
+    silent : bool
+        Whether fits show neither bar nor table; by default ``defaults.silent``.
     """
 
     fast: bool = field(default_factory=lambda: defaults.fast)
     reproducible: bool = False
+    silent: bool = field(default_factory=lambda: defaults.silent)
 
 
 @dataclass(eq=False)
@@ -74,7 +77,7 @@ class Learner(Computing):
         Layer groups, by default one with the whole model.
     add_time : bool
         Whether the table of a fit has a column for the time.
-    fast, reproducible : bool
+    fast, reproducible, silent : bool
         See `Computing`; keyword-only.
 
     Raises
@@ -127,7 +130,7 @@ class Learner(Computing):
             Sequential(*groups.flatten_model(self.model))]
         self.opt: Optimizer | None = None
         self.recorder: Recorder
-        self.silent_bar = self.silent_table = False
+        self.silent_bar = self.silent_table = self.silent
 
     # ---- training
 
@@ -168,12 +171,12 @@ class Learner(Computing):
             else:
                 self.opt.check_complete()
                 self.opt.set_hypers(lr=rates, wd=decay)
-            made = [make(self) for make in self.callback_fns]
-            everyone = [*self.callbacks, *made, *listify(callbacks)]
+            made = [fn(self) for fn in (*self.callback_fns, *(defaults.extra_callback_fns or []))]
+            used = [*self.callbacks, *made, *listify(callbacks), *(defaults.extra_callbacks or [])]
             if resume:
-                everyone += import_module("minifast.checkpoints").resuming(self, everyone, resume)
-            with self._fast_path(everyone):
-                loop.fit(self, epochs, everyone)
+                used += import_module("minifast.checkpoints").resuming(self, used, resume)
+            with self._fast_path(used):
+                loop.fit(self, epochs, used)
 
     def _fast_path(self, callbacks: Collection[Callback]) -> Any:
         """Return the context in which a fit runs: that of ``minifast.fast``, if it is there."""
@@ -218,10 +221,9 @@ class Learner(Computing):
 
     def fit_one_cycle(self, cyc_len: int, max_lr: Any = defaults.lr,
                       moms: tuple[float, float] = (.95, .85), div_factor: float = 25.,
-                      pct_start: float = .3, final_div: float | None = None,
-                      wd: float | Collection[float] | None = None, callbacks: Any = None,
-                      tot_epochs: int | None = None, start_epoch: int | None = None,
-                      resume: bool | str = False) -> None:
+                      pct_start: float = .3, final_div: float | None = None, wd: Any = None,
+                      callbacks: Any = None, tot_epochs: int | None = None,
+                      start_epoch: int | None = None, resume: bool | str = False) -> None:
         """Train with the one-cycle policy: the learning rate rises, then falls.
 
         Parameters
@@ -250,11 +252,18 @@ class Learner(Computing):
         resume : bool or str
             Whether to continue where this fit was stopped before; see ``fit``.
 
+        Raises
+        ------
+        ValueError
+            If ``tot_epochs`` is less than ``cyc_len``, or as in ``fit``.
+
         References
         ----------
         Smith, L. N. (2018). A disciplined approach to neural network hyper-parameters: Part 1.
         https://arxiv.org/abs/1803.09820
         """
+        if tot_epochs is not None and tot_epochs < cyc_len:
+            raise ValueError(f"tot_epochs={tot_epochs} is less than the {cyc_len} epochs to train")
         max_lr = self.lr_range(max_lr)
         cycle = OneCycleScheduler(self, max_lr, moms, div_factor, pct_start, final_div,
                                   tot_epochs, start_epoch)

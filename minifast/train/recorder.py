@@ -1,12 +1,13 @@
 """What a fit shows and keeps: the recorder, its table, and the progress bar."""
 import sys
 from html import escape
+from importlib import import_module
+from importlib.util import find_spec
 from operator import itemgetter
 from time import monotonic
 from typing import Any
 
 from ..autograd.display import DisplayLine, in_notebook, show_html
-from . import lr_find
 from .callback import LearnerCallback
 
 
@@ -49,21 +50,21 @@ class Recorder(LearnerCallback):
         self.metrics: list[list[float]] = []
         self.nb_batches: list[int] = []
         self.min_grad_lr: float | None = None
-        self._metric_names: list[str] = []
+        self.metrics_names: list[str] = []
         self.table: Any = None
 
     @property
     def names(self) -> list[str]:
         """The titles of the table's columns."""
-        return ["epoch", "train_loss", "valid_loss", *self._metric_names,
+        return ["epoch", "train_loss", "valid_loss", *self.metrics_names,
                 *["time"] * self.learn.add_time]
 
     def add_metric_names(self, names: list[str]) -> None:
         """Add columns, for a callback of ``_order`` below -10 that extends ``last_metrics``."""
-        self._metric_names += names
+        self.metrics_names += names
 
     def on_train_begin(self, metrics_names: list[str]) -> None:
-        self._metric_names = [*metrics_names, *self._metric_names]
+        self.metrics_names = [*metrics_names, *self.metrics_names]
         self._hypers = self.learn.optimizer.hypers
 
     def on_epoch_begin(self) -> None:
@@ -80,16 +81,23 @@ class Recorder(LearnerCallback):
 
     def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
                      smooth_loss: Any = None) -> None:
-        losses = [smooth_loss, *(last_metrics or [None])]
-        values = [None if v is None else float(v) for v in losses]
+        values = [None if v is None else float(v) for v in [smooth_loss, *(last_metrics or [None])]]
         self.nb_batches.append(num_batch)
         self.val_losses.append(values[1])
         self.metrics.append([v for v in values[2:] if v is not None])
-        time = [format_time(monotonic() - self._start)] * self.learn.add_time
-        missing = [None] * (len(self.names) - 1 - len(values) - len(time))
-        self.table.write([epoch, *values, *missing, *time])
+        self.format_stats([epoch, *values])
 
-    plot = lr_find.plot_lr_find
+    def format_stats(self, stats: list[Any]) -> None:
+        """Write a row of the table: these numbers, and the time since the epoch's beginning."""
+        time = [format_time(monotonic() - self._start)] * self.learn.add_time
+        missing = [None] * (len(self.names) - len(stats) - len(time))
+        self.table.write([*stats, *missing, *time])
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the plots, which the room ``inspect`` adds to this class when it is imported."""
+        if not name.startswith("_") and find_spec("minifast.inspect"):
+            import_module("minifast.inspect")
+        return object.__getattribute__(self, name)
 
 
 # ---------------------------------------------------------------- the table
@@ -207,5 +215,4 @@ class ProgressBar(LearnerCallback):
             self.bar.close()
             self.bar = None
 
-    def on_train_end(self) -> None:
-        self.on_epoch_end()
+    on_train_end = on_epoch_end

@@ -36,10 +36,17 @@ class Scheduler(LearnerCallback):
         The step that the next batch is trained with.
     n_steps : int
         The length of the schedule.
+
+    Raises
+    ------
+    ValueError
+        If ``start_epoch`` is no whole number from 0.
     """
 
     def __init__(self, learn: Any, start_epoch: int | None = None) -> None:
         super().__init__(learn)
+        if start_epoch is not None and (start_epoch < 0 or start_epoch != int(start_epoch)):
+            raise ValueError(f"start_epoch={start_epoch} counts epochs: give 0, 1, 2 or so on")
         self.start_epoch = start_epoch
         self.curves: Curves = {}
         self.position = self.n_steps = 0
