@@ -1,4 +1,4 @@
-"""Class methods that this package adds to CollabDataBunch: ratings that arrive in pieces."""
+"""Class methods that this package adds to CollabDataBunch: ratings in pieces or in parts."""
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -186,7 +186,57 @@ def from_parquet(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> 
         return from_pieces(cls, chunks, **{"source": _name(file), **kwargs})
 
 
-for _method in (from_pieces, from_csv, from_parquet):
+def from_frames(cls: type[CollabDataBunch], train: "pd.DataFrame",
+                valid: "pd.DataFrame | None" = None, test: "pd.DataFrame | None" = None,
+                **kwargs: Any) -> CollabDataBunch:
+    """Make batches from a split that is given as frames.
+
+    Parameters
+    ----------
+    train, valid, test : pandas.DataFrame
+        The ratings of each part, with the same columns. ``learn.validate()`` measures the
+        validation rows, ``learn.validate(data.test_dl)`` the test rows.
+    **kwargs
+        Other arguments of ``from_df``. Without `valid`, its ``valid_pct`` is 0 by default.
+
+    Returns
+    -------
+    CollabDataBunch
+        Users and items are numbered by the training rows alone.
+
+    Raises
+    ------
+    TypeError, UnknownColumnError, ValueError
+        As in ``from_df``; TypeError also for ``valid_idx`` or, beside `valid`, ``valid_pct``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(1, "a", 5), (1, "b", 3), (2, "a", 4), (2, "b", 1)]
+    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    >>> CollabDataBunch.from_frames(ratings[:2], ratings[2:3], ratings[3:], bs=2)
+    CollabDataBunch;
+    <BLANKLINE>
+    Train: 2 rows in 1 batches
+    <BLANKLINE>
+    Valid: 1 rows in 1 batches
+    <BLANKLINE>
+    Test: 1 rows in 1 batches
+    <BLANKLINE>
+    Path: .; device: cpu
+    """
+    import pandas as pd
+    if valid is None:
+        return cls.from_df(train, test=test, **{"valid_pct": 0, **kwargs})
+    if given := {"valid_idx", "valid_pct"} & kwargs.keys():
+        raise TypeError(f"from_frames() was given validation rows and {given.pop()}; leave one out")
+    check_columns(valid.columns, column_names(train.columns, [
+        kwargs.get(f"{part}_name") for part in ("user", "item", "rating")]), "valid: ")
+    ratings = pd.concat([train, valid], ignore_index=True)
+    return cls.from_df(ratings, test=test, valid_idx=range(len(train), len(ratings)), **kwargs)
+
+
+for _method in (from_pieces, from_csv, from_parquet, from_frames):
     setattr(CollabDataBunch, _method.__name__, classmethod(_method))
 
 

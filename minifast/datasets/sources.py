@@ -155,10 +155,7 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
         raise DataNotFoundError(
             f"{folder.absolute()} has no {missing}. Give the folder that holds them, or leave out "
             "`path`: untar_data(URLs.ML_100k) then finds or gets it.")
-    ratings = _table(folder / "u.data", {"userId": "int64", "movieId": "int64", "rating": "int64",
-                                         "timestamp": "int64"}, sep="\t")
-    movies = _table(folder / "u.item", {"movieId": "int64", "title": "str"}, sep="|",
-                    encoding="latin-1", usecols=[0, 1])
+    ratings, movies = _table(folder / "u.data", RATING, sep="\t"), _movies(folder)
     if path is None and len(ratings) != N_RATINGS:
         raise ValueError(f"{folder / 'u.data'} has {len(ratings)} ratings, not {N_RATINGS}; "
                          f"{AGAIN}")
@@ -173,6 +170,52 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     return ratings.merge(movies, on="movieId")
 
 
+def movielens_100k_fold(fold: int, path: str | Path | None = None
+                        ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read an official split of MovieLens 100K: 80 000 ratings to train on, 20 000 to test on.
+
+    The five test parts are disjoint, and together they are all ratings.
+
+    Parameters
+    ----------
+    fold : int
+        Number of the split, from 1 to 5: files u1.base and u1.test, and so on.
+    path : path, optional
+        Folder with these files and u.item; by default ``untar_data(URLs.ML_100k)``.
+
+    Returns
+    -------
+    train, test : pandas.DataFrame
+        Columns userId, movieId, rating, timestamp, title.
+
+    Raises
+    ------
+    ValueError
+        If there is no such split, or a file is damaged.
+    DataNotFoundError
+        If a file is missing. It is a FileNotFoundError.
+
+    Examples
+    --------
+    >>> movielens_100k_fold(6)
+    Traceback (most recent call last):
+    ValueError: fold=6 does not exist; the splits are 1 to 5.
+    """
+    if fold not in range(1, 6):
+        raise ValueError(f"fold={fold!r} does not exist; the splits are 1 to 5.")
+    folder = untar_data() if path is None else Path(path)
+    names = [f"u{fold}.base", f"u{fold}.test", "u.item"]
+    if missing := " and no ".join(name for name in names if not isfile(folder / name)):
+        raise DataNotFoundError(f"{folder.absolute()} has no {missing}; the archive of "
+                                "untar_data(URLs.ML_100k) has them all")
+    movies = _movies(folder)
+    train, test = (_table(folder / name, RATING, sep="\t").merge(movies, on="movieId")
+                   for name in names[:2])
+    return train, test
+
+
+RATING = {"userId": "int64", "movieId": "int64", "rating": "int64", "timestamp": "int64"}
+"""The columns of a file of ratings."""
 AGAIN = "remove the folder and call untar_data(URLs.ML_100k) to get it again, or read files " \
         "of another form with pandas.read_csv"
 
@@ -191,6 +234,12 @@ def _table(file: Path, columns: dict[str, str], **kwargs: Any) -> pd.DataFrame:
             raise ValueError(f"a line does not have the fields {', '.join(columns)}")
     table.columns = pd.Index(columns)
     return table
+
+
+def _movies(folder: Path) -> pd.DataFrame:
+    """Read the titles of the movies."""
+    return _table(folder / "u.item", {"movieId": "int64", "title": "str"}, sep="|",
+                  encoding="latin-1", usecols=[0, 1])
 
 
 def search_path() -> list[Path]:

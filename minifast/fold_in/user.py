@@ -23,8 +23,9 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
 
     The row starts at the mean of all users' rows and takes `epochs` steps over all the ratings,
     with the learner's optimizer, loss and weight decay, and the model in evaluation mode. All
-    other rows and parameters keep every bit. Afterwards ``recommend``, ``predict``, ``bias`` and
-    ``weight`` know the user.
+    other rows and parameters keep every bit. A model that computes users' factors from their
+    ratings, as that of ``minifast.ranking.rank_learner``, gets the ratings and learns nothing.
+    Afterwards ``recommend``, ``predict``, ``bias`` and ``weight`` know the user.
 
     Parameters
     ----------
@@ -69,9 +70,10 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
     if str(label) == NA or label in users.numbers or str(label) in users.numbers:
         raise ValueError(f"{label!r} is among the {len(users)} values of {users.name!r} already; "
                          "choose another label")
-    rows = learn_rows(learn, items, y, epochs, lr)
-    for table, row in zip(user_tables(learn.model), rows, strict=True):
-        table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None
+    if hasattr(learn.model, "append_user"):
+        learn.model.append_user(items, y)
+    else:
+        append_rows(learn.model, learn_rows(learn, items, y, epochs, lr))
     number = append_label(users, label)
     learn.data.classes[users.name] = users.classes
     learn.data.added.append(ArrayDataset([np.full(len(items), number), items], y))
@@ -187,6 +189,20 @@ def user_tables(model: Any) -> list[Embedding]:
         raise TypeError(f"{type(model).__name__} does not say where its users are; give it a "
                         "property user_tables, the list of its Embeddings with a row per user")
     return tables
+
+
+def append_rows(model: Any, rows: list[Array]) -> None:
+    """Put a row at the end of each of the users' tables.
+
+    Parameters
+    ----------
+    model : Module
+        A model of users and items; it changes in place.
+    rows : list of arrays (1, width)
+        The rows, on the model's device.
+    """
+    for table, row in zip(user_tables(model), rows, strict=True):
+        table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None
 
 
 def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: float) -> list[Array]:

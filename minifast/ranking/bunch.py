@@ -1,0 +1,51 @@
+"""CollabDataBunches whose batches are pairs, or users with all that they like."""
+from typing import Any, Self
+
+import numpy as np
+
+from ..data import CollabDataBunch
+from ..data.bunch import Batches
+
+
+class RankingDataBunch(CollabDataBunch):
+    """Ratings whose batches serve to rank; ``recommend`` and labels work as with the ratings."""
+
+    @classmethod
+    def with_loaders(cls, data: CollabDataBunch, train_dl: Batches, valid_dl: Batches) -> Self:
+        """Return the same ratings with other loaders.
+
+        Parameters
+        ----------
+        data : CollabDataBunch
+            The ratings. They do not change.
+        train_dl, valid_dl : DataLoader or sized iterable of (xb, yb)
+            The loaders.
+
+        Returns
+        -------
+        RankingDataBunch
+            A bunch that shares the rows and labels of `data`.
+        """
+        new = cls.__new__(cls)
+        vars(new).update(vars(data))
+        new.train_dl, new.valid_dl = train_dl, valid_dl
+        return new
+
+
+class PairDataBunch(RankingDataBunch):
+    """Batches of a NegativeSampler."""
+
+    def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
+        """Return the first pairs as a frame, with 1 for a positive and 0 for a negative."""
+        return super().batch_table(xb, yb.reshape(-1), rows)
+
+
+class UserDataBunch(RankingDataBunch):
+    """Batches of a UserLoader."""
+
+    def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
+        """Return the first users as a frame, with the items that they like."""
+        import pandas as pd
+        users, items = self.categories
+        liked = [", ".join(items.classes[np.flatnonzero(row)]) for row in yb.numpy()[:rows]]
+        return pd.DataFrame({users.name: users.classes[xb.numpy()[:rows]], items.name: liked})
