@@ -24,8 +24,8 @@ def _tabular() -> Any:
 def _kinds() -> tuple[type, ...]:
     """Return the classes of the parts of a TabularDataBunch."""
     from ..tabular.processors import TabularProc, TabularProcessor
-    from ..tabular.targets import CategoryList, FloatList
-    return TabularProc, TabularProcessor, FloatList, CategoryList
+    from ..tabular.targets import CategoryList, FloatList, MultiCategoryList
+    return TabularProc, TabularProcessor, FloatList, CategoryList, MultiCategoryList
 
 
 def data_to_json(data: DataBunch) -> dict[str, Any]:
