@@ -1,6 +1,7 @@
 """fastai v1's names for tables: parts of dates, kinds of targets, new rows, unusual rows."""
 import calendar
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from host import host
 
 from minifast import tensor
+from minifast.checkpoints import load_learner
 from minifast.data import DatasetType, UnknownColumnError
 from minifast.nn import Linear, TabularModel
 from minifast.tabular import (
@@ -266,6 +268,21 @@ def test_a_label_for_new_rows() -> None:
     assert (host(test.dataset.y) == 2).all()
     with pytest.raises(UnknownColumnError, match="no column 'size'"):
         data.add_test(flats()[["town"]])
+
+
+@pytest.mark.parametrize("dep_var", [["rent", "heat"], ["pets", "lift"]], ids=str)
+def test_an_exported_learner_predicts_new_rows(dep_var: Any, tmp_path: Path) -> None:
+    data = TabularDataBunch.from_df(
+        tmp_path, flats(), dep_var, range(30, 40), [FillMissing, Categorify, Normalize(clip=1)],
+        ["town"], ["size"], bs=10)
+    learn = tabular_learner(data, [4], seed=0, scale_y=dep_var[0] == "rent")
+    learn.export()
+    there = load_learner(tmp_path, test=flats()[["town", "size"]])
+    preds, targets = map(host, there.get_preds(DatasetType.Test))
+    assert targets.shape == (40, 2)
+    np.testing.assert_allclose(preds[30:], host(learn.get_preds()[0]), rtol=1e-5)
+    row = flats().iloc[3]
+    assert str(there.predict(row)[0]) == str(learn.predict(row)[0])
 
 
 @pytest.mark.cpu_only("only pandas")

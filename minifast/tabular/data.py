@@ -17,8 +17,6 @@ from .targets import CategoryList, FloatList, MultiCategoryList, Targets, make_t
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .items import TabularList
-
 Procs = Iterable[Proc] | Proc | None
 Names: TypeAlias = Sequence[str] | None
 
@@ -126,8 +124,7 @@ class TabularDataBunch(DataBunch):
         bunch.categories = [processor.categories[name] for name in bunch.cat_names]
         return bunch if test_df is None else bunch.add_test(test_df, bs=val_bs or bs)
 
-    def add_test(self, items: "pd.DataFrame | TabularList", label: Any = None, bs: int = 64
-                 ) -> "TabularDataBunch":
+    def add_test(self, items: Any, label: Any = None, bs: int = 64) -> "TabularDataBunch":
         """Add rows to predict: fastai v1's ``data.add_test``.
 
         ``learn.get_preds(DatasetType.Test)`` returns their predictions.
@@ -161,7 +158,7 @@ class TabularDataBunch(DataBunch):
         >>> len(data.add_test(df[["size"]]).test_dl.dataset)
         4
         """
-        frame: Any = getattr(items, "df", items)
+        frame = getattr(items, "df", items)
         given = frame if label is None else frame.assign(**dict.fromkeys(self.dep_names, label))
         rows = ArrayDataset(self.processor.apply(frame), self._targets_of(given))
         self.test_dl = DataLoader(rows.to(self.device), bs)
