@@ -76,8 +76,8 @@ class TabularModel(Module):
     seed : int, Generator or None
         Seed of the initial weights and of the dropouts.
     lin_bias : bool
-        Whether a linear layer before batch norm has a bias, as in v1. fastai 2 has none: the next
-        batch norm shifts its input anyway.
+        Whether a linear layer before batch norm has a bias, as in v1. fastai 2 has none: its inputs
+        are embeddings or come from batch norm, so they have shifts that are trained.
 
     Raises
     ------
