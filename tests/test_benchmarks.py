@@ -1,12 +1,15 @@
 """The benchmarks run, on the simulated device too, and what they compare gives equal results."""
+import io
+import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minifast
-from benchmarks import frozen, gpu, lazy, scale, scatter
+from benchmarks import frozen, gpu, lazy, our_tables, scale, scatter, tables
 
 pytestmark = pytest.mark.cpu_only("each benchmark is told its device")
 
@@ -157,3 +160,34 @@ def test_stages_of_training_on_many_ratings(capsys: pytest.CaptureFixture[str]) 
         assert peaks[0] > 10
         assert peaks == sorted(peaks)  # it is the peak so far
     assert out.count("While it trains: frame 0 MiB, ratings 0 MiB, order of a pass 0 MiB, ") == 2
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_a_contestant_trains_on_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    """Body mass tells the sex, so the loss is below that of a guess, log 2."""
+    rng = np.random.default_rng(0)
+    sex = rng.choice(["female", "male"], 200)
+    mass = np.where(sex == "male", 4500, 3500) + rng.normal(0, 300, 200)
+    rows = ["species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex",
+            *(f"a,b,40,17,200,{m:.0f},{s}" for m, s in zip(mass, sex, strict=True))]
+    (tmp_path / "penguins.csv").write_text("\n".join(rows))
+    number = [table.name for table in tables.TABLES].index("penguins")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{number} 0\n"))
+    monkeypatch.setattr("sys.stdout", sys.stdout)  # serve() sends what libraries print elsewhere
+    tables.serve("minifast", str(tmp_path))
+    loss, seconds = json.loads(capsys.readouterr().out)
+    assert 0 < loss < .5
+    assert seconds > 0
+
+
+def test_the_line_of_a_table() -> None:
+    ours, theirs = np.array([[1., 1.], [3., 2.]]), np.array([[2., 8.], [3., 9.]])
+    assert tables.row(tables.TABLES[0], ours, theirs) == \
+        "| flights, arr_delay | RMSE | 2.000 +- 1.000 | 2.500 +- 0.500 | -0.500 +- 0.500 | 6.2 |"
+    preds = np.array([[.5, .5], [.25, .75]])
+    assert tables.error(tables.TABLES[-1], preds, np.array([0, 1])) == \
+        pytest.approx(-(np.log(.5) + np.log(.75)) / 2)
+    assert len(our_tables.REMEDIES) == 6

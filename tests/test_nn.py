@@ -252,6 +252,17 @@ def test_batch_norms_gradients(shape: tuple[int, ...], training: bool) -> None:
     assert check(layer.train(training), grid(*shape))
 
 
+def test_batch_norm_of_whole_numbers_is_float32() -> None:
+    whole, layer = np.array([[1, 250], [3, 4], [8, 0]], np.uint8), BatchNorm1d(2)
+    for x in (whole, whole.astype(np.int64)):
+        y = layer(tensor(x, x.dtype))
+        assert y.dtype == np.float32
+        expected = (whole - whole.mean(0)) / np.sqrt(whole.var(0) + 1e-5)
+        np.testing.assert_allclose(host(y), expected, rtol=1e-5)
+    assert layer.eval()(tensor(whole, np.int64)).dtype == np.float32
+    assert layer.running_mean.dtype == np.float32
+
+
 def test_batch_norm_refuses_to_train_on_one_value() -> None:
     layer = BatchNorm1d(3)
     before = layer.state_dict()

@@ -127,9 +127,9 @@ def test_ways_to_fill() -> None:
         ids, numbers = table.fit(rows)
         return [ids.shape[1], numbers[-1, 0].item()]  # type: ignore[list-item]
     assert filled(FillMissing) == [1, 1.5]
-    assert filled(FillMissing("mode", add_col=False)) == [0, 1]
-    assert filled(FillMissing("constant", fill_val=-9)) == [1, -9]
-    assert filled(partial(FillMissing, "constant", add_col=False)) == [0, 0]
+    assert filled(FillMissing(fill_strategy="mode", add_col=False)) == [0, 1]
+    assert filled(FillMissing(fill_strategy="constant", fill_val=-9)) == [1, -9]
+    assert filled(partial(FillMissing, fill_strategy="constant", add_col=False)) == [0, 0]
 
 
 def test_processors_run_in_the_order_given() -> None:
@@ -268,7 +268,8 @@ def test_nothing_to_validate_on() -> None:
 
 def test_the_steps_of_a_tabular_list_lead_to_the_same_bunch() -> None:
     df = people()
-    items = TabularList.from_df(df, "somewhere", ["town", "floor"], ["height", "weight"], PROCS)
+    items = TabularList.from_df(df, ["town", "floor"], ["height", "weight"], PROCS,
+                                path="somewhere")
     data = items.split_by_idx(VALID).label_from_df("price") \
         .add_test(TabularList.from_df(df[:3])).databunch(bs=4, seed=0)
     other = people_data(test_df=df[:3])
@@ -277,7 +278,7 @@ def test_the_steps_of_a_tabular_list_lead_to_the_same_bunch() -> None:
         for a, b in zip(arrays(data, ds_type), arrays(other, ds_type), strict=True):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(host(data.one_batch()[1]), host(other.one_batch()[1]))
-    labels = TabularList.from_df(df, ".", ["town"], ["height", "weight"], PROCS) \
+    labels = TabularList.from_df(df, ["town"], ["height", "weight"], PROCS) \
         .split_by_rand_pct(.25, seed=42).label_from_df("floor", FloatList)
     rows = np.random.RandomState(42).permutation(16)[:4]
     y = arrays(labels.databunch(bs=4), DatasetType.Valid)[2]
@@ -414,7 +415,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"cat_names": ["twon"]}, UnknownColumnError, "no column 'twon'; there are town, floor"),
     ({"cont_names": ["hight"]}, UnknownColumnError, "no column 'hight'"),
     ({"dep_var": "prise"}, UnknownColumnError, "no column 'prise'"),
-    ({"dep_var": ["price"]}, TypeError, "one column, got ['price']"),
+    ({"dep_var": ["price", "prise"]}, UnknownColumnError, "no column 'prise'"),
     ({"test_df": people()[["town", "floor", "weight"]]}, UnknownColumnError, "no column 'height'"),
     ({"df": frame_with(height=(TRAIN, None))}, ValueError,
      "column 'height' has no number in the 12 training rows; leave it out"),
@@ -495,7 +496,11 @@ def test_a_row_that_cannot_be_predicted(row: Any, error: type[Exception], messag
 def test_bad_arguments() -> None:
     data = people_data()
     with pytest.raises(ValueError, match="'median', 'mode', 'constant'; got 'mean'"):
-        FillMissing("mean")
+        FillMissing(fill_strategy="mean")
+    with pytest.raises(TypeError, match=r"lists of columns, got 'mode'; write \['mode'\]"):
+        FillMissing("mode")
+    with pytest.raises(ValueError, match="positive number of standard deviations, got 0"):
+        Normalize(clip=0)
     with pytest.raises(ValueError, match="pair"):
         tabular_learner(data, [5], y_range=[1])
     with pytest.raises(ValueError, match="from low to high"):

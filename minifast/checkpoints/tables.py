@@ -29,8 +29,8 @@ def _tabular() -> Any:
 def _kinds() -> tuple[type, ...]:
     """Return the classes of the parts of a TabularDataBunch."""
     from ..tabular.processors import TabularProc, TabularProcessor
-    from ..tabular.targets import CategoryList, FloatList
-    return TabularProc, TabularProcessor, FloatList, CategoryList
+    from ..tabular.targets import CategoryList, FloatList, MultiCategoryList
+    return TabularProc, TabularProcessor, FloatList, CategoryList, MultiCategoryList
 
 
 def data_to_json(data: DataBunch) -> dict[str, Any]:
@@ -201,12 +201,12 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
     """
     if isinstance(data, CollabDataBunch):
         check_columns(test.columns, [cats.name for cats in data.categories])
-        x, dtype = [encode(cats, test) for cats in data.categories], np.dtype(np.float32)
+        x = [encode(cats, test) for cats in data.categories]
     elif isinstance(data, _tabular()):
-        x, dtype = data.processor.apply(test), data.train_dl.dataset.y.dtype
+        return data.add_test(test, bs=bs)
     else:
         raise TypeError(f"add_test() needs data of ratings or tables, not a "
                         f"{type(data).__name__}; pass test_dl= when you create the data")
-    rows = ArrayDataset(x, np.zeros(len(test), dtype)).to(data.device)
+    rows = ArrayDataset(x, np.zeros(len(test), np.float32)).to(data.device)
     data.test_dl = DataLoader(rows, bs, seed=0)
     return data

@@ -143,7 +143,7 @@ class BatchNorm(Module):
             raise ValueError(f"batch norm cannot train on a batch of shape {x.shape}: one value "
                              "has no variance. Use a batch size of 2 or more, drop a last batch "
                              "of one, or call model.eval()")
-        mean, var = batch_statistics(x)
+        mean, var = batch_statistics(x if x.dtype.kind == "f" else x.astype(np.float32))
         unbiased = var * (n / (n - 1))  # as in torch
         self.num_batches_tracked.data += 1
         share = 1 / self.num_batches_tracked.data if self.momentum is None else self.momentum

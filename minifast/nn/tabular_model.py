@@ -13,7 +13,7 @@ from .norm import BatchNorm1d
 
 
 def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Module | None = None,
-                seed: Seed = None) -> list[Module]:
+                seed: Seed = None, bias: bool = True) -> list[Module]:
     """Return batch norm, dropout, Linear and activation in this order: v1's ``bn_drop_lin``.
 
     Parameters
@@ -28,6 +28,8 @@ def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Mod
         The activation.
     seed : int, Generator or None
         Seed of the dropout and of the initial weights.
+    bias : bool
+        Whether the linear layer has a bias.
 
     Returns
     -------
@@ -40,8 +42,9 @@ def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Mod
     ['BatchNorm1d', 'Dropout', 'Linear', 'ReLU']
     """
     rng = generator(seed)
-    layers = BatchNorm1d(n_in) if bn else None, Dropout(p, rng) if p else None
-    return [layer for layer in (*layers, Linear(n_in, n_out, seed=rng), actn) if layer is not None]
+    layers = [BatchNorm1d(n_in) if bn else None, Dropout(p, rng) if p else None,
+              Linear(n_in, n_out, bias, rng), actn]
+    return [layer for layer in layers if layer is not None]
 
 
 class TabularModel(Module):
@@ -72,6 +75,9 @@ class TabularModel(Module):
         Whether there is batch norm after the last linear layer.
     seed : int, Generator or None
         Seed of the initial weights and of the dropouts.
+    lin_bias : bool
+        Whether a linear layer before batch norm has a bias, as in v1. fastai 2 has none: its inputs
+        are embeddings or come from batch norm, so they have shifts that are trained.
 
     Raises
     ------
@@ -86,8 +92,8 @@ class TabularModel(Module):
 
     def __init__(self, emb_szs: Sequence[tuple[int, int]], n_cont: int, out_sz: int,
                  layers: Sequence[int], ps: float | Sequence[float] | None = None,
-                 emb_drop: float = 0., y_range: Sequence[float] | None = None,
-                 use_bn: bool = True, bn_final: bool = False, seed: Seed = None) -> None:
+                 emb_drop: float = 0., y_range: Sequence[float] | None = None, use_bn: bool = True,
+                 bn_final: bool = False, seed: Seed = None, lin_bias: bool = True) -> None:
         rng = generator(seed)
         self.y_range, self.n_cont = check_y_range(y_range), n_cont
         self.embeds = ModuleList(embedding(n, width, rng) for n, width in emb_szs)
@@ -95,13 +101,12 @@ class TabularModel(Module):
         self.bn_cont = BatchNorm1d(n_cont)
         sizes = [sum(width for _, width in emb_szs) + n_cont, *layers, out_sz]
         drops = [0., *one_dropout_each(ps, len(layers), "hidden layers")]
-        self.layers = Sequential()
+        found: list[Module] = []
         for i, ((n_in, n_out), p) in enumerate(zip(pairwise(sizes), drops, strict=True)):
             actn = ReLU() if i < len(layers) else None
-            for layer in bn_drop_lin(n_in, n_out, use_bn and i != 0, p, actn, rng):
-                self.layers.append(layer)
-        if bn_final:
-            self.layers.append(BatchNorm1d(out_sz))
+            bias = lin_bias or actn is None or not use_bn
+            found += bn_drop_lin(n_in, n_out, use_bn and i != 0, p, actn, rng, bias)
+        self.layers = Sequential(*found, *([BatchNorm1d(out_sz)] if bn_final else []))
 
     def forward(self, x_cat: Tensor | Sequence[Tensor], x_cont: Tensor | None = None) -> Tensor:
         parts = []

@@ -2,15 +2,17 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from warnings import warn
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..data.bunch import DataBunch
 from ..data.categories import Categories, check_columns, emb_sz_rule
-from ..data.loader import ArrayDataset, to_tensors
-from ..data.split import random_split, split_by_idx
+from ..data.loader import ArrayDataset, DataLoader, to_tensors
+from ..data.split import split_by_idx
 from .processors import Proc, TabularProcessor
-from .targets import Targets, make_targets
+from .targets import CategoryList, FloatList, MultiCategoryList, Targets, make_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +30,10 @@ class TabularDataBunch(DataBunch):
     ----------
     processor : TabularProcessor
         The fitted processors.
-    targets : FloatList or CategoryList
+    targets : FloatList, CategoryList or MultiCategoryList
         How targets are encoded.
+    dep_names : sequence of str
+        The columns of targets.
     cat_names, cont_names : list of str
         The columns of ids, those that FillMissing has added too, and the columns of numbers.
     categories : list of Categories
@@ -40,16 +44,18 @@ class TabularDataBunch(DataBunch):
 
     processor: TabularProcessor
     targets: Targets
+    dep_names: Sequence[Any] = ()
     cat_names: list[str]
     cont_names: list[str]
     categories: list[Categories]
 
     @classmethod
-    def from_df(cls, path: str | Path, df: "pd.DataFrame", dep_var: str,
+    def from_df(cls, path: str | Path, df: "pd.DataFrame", dep_var: Hashable | list[Any],
                 valid_idx: Iterable[int], procs: Procs = None,
                 cat_names: Names = None, cont_names: Names = None,
                 classes: Iterable[Any] | None = None, test_df: "pd.DataFrame | None" = None,
-                label_cls: type[Any] | None = None, **kwargs: Any) -> "TabularDataBunch":
+                bs: int = 64, val_bs: int | None = None, label_cls: type[Any] | None = None,
+                log: bool = False, **kwargs: Any) -> "TabularDataBunch":
         """Make batches from a frame.
 
         Parameters
@@ -58,8 +64,8 @@ class TabularDataBunch(DataBunch):
             Folder of the learner's files.
         df : DataFrame
             Training and validation rows.
-        dep_var : str
-            The column of targets.
+        dep_var : str or list of str
+            The columns of targets.
         valid_idx : iterable of int
             Positions of the validation rows.
         procs : processor, or iterable of processors, optional
@@ -72,10 +78,12 @@ class TabularDataBunch(DataBunch):
         test_df : DataFrame, optional
             Rows to predict. If they have no targets, those of ``test_dl`` are NaN, or -1 for
             classes.
-        label_cls : {FloatList, CategoryList}, optional
+        bs, val_bs : int
+            Rows in a training batch and, if different, in all other batches.
+        label_cls, log : optional
             What targets are; see ``make_targets``.
         **kwargs
-            Arguments of ``DataBunch.create``: ``bs``, ``val_bs``, ``seed``, ``device``.
+            Other arguments of ``DataBunch.create``: ``seed``, ``device``.
 
         Returns
         -------
@@ -97,25 +105,107 @@ class TabularDataBunch(DataBunch):
         >>> data.get_emb_szs(), data.cont_names, data.c
         ([(3, 3)], ['size'], 1)
         """
+        names = [dep_var] if isinstance(dep_var, Hashable) else list(dep_var)
         cats = list(cat_names or [])
-        conts = [name for name in df.columns if name not in [*cats, dep_var]] \
+        conts = [name for name in df.columns if name not in [*cats, *names]] \
             if cont_names is None else list(cont_names)
-        _check_frame(df, cats, conts, dep_var)
+        _check_frame(df, cats, conts, names)
         train, valid = split_by_idx(len(df), valid_idx)
-        targets = make_targets(df[dep_var].iloc[train], label_cls, classes)
+        labels: Any = df[names[0] if len(names) == 1 else names]
+        targets = make_targets(labels.iloc[train], label_cls, classes, log)
         processor = TabularProcessor(procs, cats, conts)
-        y = targets.encode(df[dep_var])
+        y = targets.encode(labels)
         train_ds = ArrayDataset(processor.fit(df.iloc[train]), y[train])
         valid_ds = ArrayDataset(processor.apply(df.iloc[valid]), y[valid])
-        test_ds = None if test_df is None else ArrayDataset(
-            processor.apply(test_df), targets.encode(test_df[dep_var]) if dep_var in test_df
-            else np.full(len(test_df), np.nan if y.dtype.kind == "f" else -1, y.dtype))
-        bunch = cls.create(train_ds, valid_ds, test_ds, path=path, c=targets.c,
+        bunch = cls.create(train_ds, valid_ds, bs=bs, val_bs=val_bs, path=path, c=targets.c,
                            classes=targets.classes, **kwargs)
-        bunch.processor, bunch.targets = processor, targets
+        bunch.processor, bunch.targets, bunch.dep_names = processor, targets, names
         bunch.cat_names, bunch.cont_names = processor.cat_names, processor.cont_names
         bunch.categories = [processor.categories[name] for name in bunch.cat_names]
-        return bunch
+        return bunch if test_df is None else bunch.add_test(test_df, bs=val_bs or bs)
+
+    def add_test(self, items: Any, label: Any = None, bs: int = 64) -> "TabularDataBunch":
+        """Add rows to predict: fastai v1's ``data.add_test``.
+
+        ``learn.get_preds(DatasetType.Test)`` returns their predictions.
+
+        Parameters
+        ----------
+        items : DataFrame or TabularList
+            The rows, with the columns of the inputs. Labels that are not in the training rows
+            count as missing.
+        label : object, optional
+            The target of all rows. By default targets are those in the rows; if there are none,
+            they are NaN, or -1 for classes.
+        bs : int
+            Rows in a batch.
+
+        Returns
+        -------
+        TabularDataBunch
+            The same data.
+
+        Raises
+        ------
+        TypeError, ValueError, UnknownColumnError
+            If columns are missing, or of the wrong kind.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> data = TabularDataBunch.from_df(".", df, "price", [3], bs=3)
+        >>> len(data.add_test(df[["size"]]).test_dl.dataset)
+        4
+        """
+        frame = getattr(items, "df", items)
+        given = frame if label is None else frame.assign(**dict.fromkeys(self.dep_names, label))
+        rows = ArrayDataset(self.processor.apply(frame), self._targets_of(given))
+        self.test_dl = DataLoader(rows.to(self.device), bs)
+        return self
+
+    def _targets_of(self, frame: Any) -> "np.ndarray[Any, Any]":
+        """Return the targets in a frame; NaN or -1 if it has none."""
+        if self.dep_names and all(name in frame for name in self.dep_names):
+            names = self.dep_names
+            return self.targets.encode(frame[names[0] if len(names) == 1 else names])
+        several = self.targets.c > 1 and not isinstance(self.targets, CategoryList)
+        shape = (len(frame), self.targets.c) if several else len(frame)
+        return np.full(shape, np.nan, np.float32) if isinstance(self.targets, FloatList) \
+            else np.full(shape, -1, np.int64)
+
+    def get_y_range(self, margin: float = .1) -> tuple[float, float]:
+        """Return a ``y_range`` for ``tabular_learner``: the training targets' range, widened.
+
+        The sigmoid of a ``y_range`` never reaches its limits, so they need a margin.
+
+        Parameters
+        ----------
+        margin : float
+            What to add on both sides, as a share of the range.
+
+        Returns
+        -------
+        low, high : float
+            The range.
+
+        Raises
+        ------
+        ValueError
+            If the targets are classes, or all the same.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> TabularDataBunch.from_df(".", df, "price", [3], bs=3).get_y_range(margin=.25)
+        (1.0, 7.0)
+        """
+        low, high = getattr(self.targets, "low", None), getattr(self.targets, "high", None)
+        if low is None or high is None or low == high:
+            raise ValueError(f"a y_range needs targets that are different numbers; these are "
+                             f"{self.classes or f'all {low}'}")
+        return low - margin * (high - low), high + margin * (high - low)
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
         """Return the size of an embedding for each category column.
@@ -174,144 +264,40 @@ class TabularDataBunch(DataBunch):
         frame.insert(len(frame.columns), "target", decoded, allow_duplicates=True)
         return frame
 
+    def analyze_pred(self, pred: Tensor) -> Tensor:
+        return self.targets.analyze_pred(pred)
 
-class TabularList:
-    """The steps from a frame to a TabularDataBunch: fastai v1's ``TabularList``.
-
-    ``from_df``, a split, ``label_from_df``, perhaps ``add_test``, then ``databunch``. Each step
-    returns a new list, with more arguments of ``TabularDataBunch.from_df``.
-
-    Parameters
-    ----------
-    df : DataFrame
-        Training and validation rows.
-    **chosen
-        Other arguments of ``TabularDataBunch.from_df``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
-    >>> items = TabularList.from_df(df, cont_names=["size"]).split_by_idx([3])
-    >>> items.label_from_df("price").databunch(bs=3).one_batch()[0][1].shape
-    (3, 1)
-    """
-
-    def __init__(self, df: "pd.DataFrame", **chosen: Any) -> None:
-        self.df, self.chosen = df, chosen
-
-    def _with(self, **chosen: Any) -> "TabularList":
-        return TabularList(self.df, **{**self.chosen, **chosen})
-
-    @classmethod
-    def from_df(cls, df: "pd.DataFrame", path: str | Path = ".", cat_names: Names = None,
-                cont_names: Names = None, procs: Procs = None) -> "TabularList":
-        """Start with a frame.
-
-        Parameters
-        ----------
-        df : DataFrame
-            Training and validation rows.
-        path : str or Path
-            Folder of the learner's files.
-        cat_names, cont_names : sequence of str, optional
-            The columns of categories and of numbers; by default there are none.
-        procs : processor, or iterable of processors, optional
-            FillMissing, Categorify, Normalize.
-
-        Returns
-        -------
-        TabularList
-            The new list.
-        """
-        return cls(df, path=path, cat_names=cat_names, cont_names=cont_names or (), procs=procs)
-
-    def split_by_idx(self, valid_idx: Iterable[int]) -> "TabularList":
-        """Validate on the rows at these positions."""
-        return self._with(valid_idx=valid_idx)
-
-    def split_by_rand_pct(self, valid_pct: float = .2, seed: int | None = None) -> "TabularList":
-        """Validate on random rows.
-
-        Parameters
-        ----------
-        valid_pct : float
-            Share of the rows, in [0, 1).
-        seed : int, optional
-            Seed of the draw; see ``random_split``.
-
-        Returns
-        -------
-        TabularList
-            The new list.
-        """
-        return self._with(valid_idx=random_split(len(self.df), valid_pct, seed)[1])
-
-    def label_from_df(self, cols: str, label_cls: type[Any] | None = None,
-                      classes: Iterable[Any] | None = None) -> "TabularList":
-        """Choose the targets.
-
-        Parameters
-        ----------
-        cols : str
-            The column of targets.
-        label_cls, classes : optional
-            What targets are; see ``make_targets``.
-
-        Returns
-        -------
-        TabularList
-            The new list.
-        """
-        return self._with(dep_var=cols, label_cls=label_cls, classes=classes)
-
-    def add_test(self, items: "TabularList | pd.DataFrame") -> "TabularList":
-        """Add rows without targets."""
-        return self._with(test_df=items.df if isinstance(items, TabularList) else items)
-
-    def databunch(self, path: str | Path | None = None, bs: int = 64, **kwargs: Any
-                  ) -> TabularDataBunch:
-        """Process the rows, and make batches.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-            Folder of the learner's files; by default that of the list.
-        bs : int
-            Rows in a training batch.
-        **kwargs
-            ``val_bs``, ``seed``, ``device``, as in ``DataBunch.create``.
-
-        Returns
-        -------
-        TabularDataBunch
-            The data.
-
-        Raises
-        ------
-        ValueError
-            If the split or the targets are missing.
-        """
-        for name, step in (("valid_idx", "split_by_rand_pct()"),
-                           ("dep_var", "label_from_df(cols=...)")):
-            if name not in self.chosen:
-                raise ValueError(f"a databunch needs a split and targets; call .{step} before it")
-        chosen = self.chosen if path is None else {**self.chosen, "path": path}
-        return TabularDataBunch.from_df(df=self.df, bs=bs, **chosen, **kwargs)
+    def decode(self, target: Tensor) -> Any:
+        if isinstance(self.targets, MultiCategoryList):
+            return self.targets.decode(target.numpy()[None])[0]
+        if isinstance(self.targets, FloatList):
+            _warn_if_far(target.numpy(), self.targets)
+        return super().decode(target)
 
 
-def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], dep_var: str) -> None:
+def _warn_if_far(numbers: "np.ndarray[Any, Any]", targets: FloatList) -> None:
+    """Warn of a prediction that is farther from the training targets than they are wide."""
+    if targets.low is None or targets.high is None:
+        return
+    width = targets.high - targets.low
+    if (far := np.abs(numbers - (targets.low + targets.high) / 2) > 1.5 * width).any():
+        warn(f"a prediction of {numbers[far].flat[0]:.6g} is far outside the training targets, "
+             f"which go from {targets.low:.6g} to {targets.high:.6g}. Compare the row with the "
+             "training rows; tabular_learner(scale_y=True), or y_range=data.get_y_range(), and "
+             "Normalize(clip=...) limit the effect of unusual rows", stacklevel=5)
+
+
+def _check_frame(df: "pd.DataFrame", cats: list[str], conts: list[str], deps: list[Any]) -> None:
     """Check that the columns exist, each is named once, and no target is missing."""
-    if not isinstance(dep_var, Hashable):
-        raise TypeError(f"the targets are one column, got {dep_var!r}; give its name")
-    names = [*cats, *conts, dep_var]
+    names = [*cats, *conts, *deps]
     check_columns(df.columns, names, have="there are")
     if twice := [name for name in names if names.count(name) > 1 or df[name].ndim > 1]:
         raise ValueError(f"column {twice[0]!r} is named twice: cat_names {cats}, cont_names "
-                         f"{conts}, dep_var {dep_var!r}, frame {list(df.columns)}; name it once")
-    if len(names) == 1:
+                         f"{conts}, dep_var {deps}, frame {list(df.columns)}; name it once")
+    if len(names) == len(deps):
         raise ValueError("no column is an input; name some in cat_names or cont_names")
-    if len(missing := df.index[df[dep_var].isna()]):
-        raise ValueError(f"{len(missing)} of {len(df)} targets in {dep_var!r} are missing (the "
-                         f"first in row {missing[0]}); drop these rows with "
-                         f"df.dropna(subset=[{dep_var!r}]), or predict them as test_df=")
+    for dep in deps:
+        if len(missing := df.index[df[dep].isna()]):
+            raise ValueError(f"{len(missing)} of {len(df)} targets in {dep!r} are missing (the "
+                             f"first in row {missing[0]}); drop these rows with "
+                             f"df.dropna(subset=[{dep!r}]), or predict them as test_df=")

@@ -2,17 +2,49 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..nn import TabularModel
+import numpy as np
+
+from ..autograd import Tensor
+from ..nn import Buffer, Module, TabularModel
 from ..nn.init import Seed
 from ..train import Learner
 from .data import TabularDataBunch
+
+
+class OutputScale(Module):
+    """The last layer of ``tabular_learner(scale_y=True)``: outputs times std plus mean.
+
+    An output of 0 is the mean of the training targets, and one of 1 a standard deviation more,
+    so weights of the usual size are enough for targets in thousands.
+
+    Parameters
+    ----------
+    mean, std : float or sequence of float (c,)
+        Mean and standard deviation of the training targets.
+
+    Examples
+    --------
+    >>> OutputScale(10, 2)(Tensor([[1.]])).tolist()
+    [[12.0]]
+    """
+
+    def __init__(self, mean: Any, std: Any) -> None:
+        self.mean, self.std = (Buffer(np.asarray(a, np.float32)) for a in (mean, std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled: Tensor = x * self.std.data + self.mean.data
+        return scaled
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean.data.round(4).tolist()}, std={self.std.data.round(4).tolist()}"
 
 
 def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
                     emb_szs: Mapping[str, int] | None = None, metrics: Any = None,
                     ps: float | Sequence[float] | None = None, emb_drop: float = 0.,
                     y_range: Sequence[float] | None = None, use_bn: bool = True,
-                    seed: Seed = None, **learn_kwargs: Any) -> Learner:
+                    seed: Seed = None, scale_y: bool = False, lin_bias: bool = False,
+                    **learn_kwargs: Any) -> Learner:
     """Return a learner with a TabularModel that fits the data: fastai v1's ``tabular_learner``.
 
     Parameters
@@ -35,6 +67,13 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
         Whether there is batch norm between linear layers.
     seed : int, numpy.random.Generator or None
         Source of the initial weights and of the dropouts.
+    scale_y : bool
+        Whether outputs are in standard deviations of the training targets, for targets that are
+        far from 0 or large; see ``OutputScale``.
+    lin_bias : bool
+        Whether a linear layer before batch norm has a bias. fastai v1 has one, fastai 2 has not.
+        With it, hidden units can stop firing, and a rare row for which one fires is predicted
+        far outside the range of the targets.
     **learn_kwargs
         Other arguments of ``Learner``.
 
@@ -43,6 +82,11 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
     Learner
         The learner.
 
+    Raises
+    ------
+    ValueError
+        If ``scale_y`` is given for classes, or beside a ``y_range``.
+
     Examples
     --------
     >>> import pandas as pd
@@ -50,12 +94,24 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
     >>> data = TabularDataBunch.from_df(".", df, "price", [3], bs=3)
     >>> tabular_learner(data, [10], y_range=(0, 10)).model.layers
     Sequential(
-      (0): Linear(in_features=1, out_features=10, bias=True)
+      (0): Linear(in_features=1, out_features=10, bias=False)
       (1): ReLU()
       (2): BatchNorm1d(10, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
       (3): Linear(in_features=10, out_features=1, bias=True)
     )
     """
     model = TabularModel(data.get_emb_szs(emb_szs), len(data.cont_names), data.targets.c, layers,
-                         ps, emb_drop, y_range, use_bn, seed=seed)
+                         ps, emb_drop, y_range, use_bn, seed=seed, lin_bias=lin_bias)
+    if scale_y:
+        model.layers.append(_scale_of(data, y_range))
     return Learner(data, model, metrics=metrics, **learn_kwargs)
+
+
+def _scale_of(data: TabularDataBunch, y_range: Any) -> OutputScale:
+    """Return the layer that scales outputs to the training targets."""
+    if data.classes is not None or y_range is not None:
+        raise ValueError(f"scale_y=True is for targets that are numbers, without a y_range; got "
+                         f"y_range={y_range!r}, classes {data.classes}")
+    y = Tensor(data.train_ds.y).numpy()
+    std = y.std(0)
+    return OutputScale(y.mean(0), std + (std == 0))

@@ -4,6 +4,7 @@ A processor is fitted on the training rows only, then applied to validation, tes
 """
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,10 +25,15 @@ class TabularProc:
     Both change a frame in place, a copy whose rows are numbered from 0. A processor that makes a
     column appends its name to ``cat_names`` or ``cont_names``.
 
-    Attributes
+    Parameters
     ----------
-    cat_names, cont_names : list of str
-        The columns of categories and of numbers, set before ``apply_train``.
+    cat_names, cont_names : sequence of str
+        The columns of categories and of numbers. A TabularProcessor sets them to its own.
+
+    Raises
+    ------
+    TypeError
+        If a single text is given in place of names.
 
     Examples
     --------
@@ -39,6 +45,26 @@ class TabularProc:
     cat_names: list[str]
     cont_names: list[str]
 
+    def __init__(self, cat_names: Sequence[str] = (), cont_names: Sequence[str] = ()) -> None:
+        for name in (cat_names, cont_names):
+            if isinstance(name, str):
+                raise TypeError(f"cat_names and cont_names are lists of columns, got {name!r}; "
+                                f"write [{name!r}], or give other arguments by name, such as "
+                                "fill_strategy='median'")
+        self.cat_names, self.cont_names = list(cat_names), list(cont_names)
+
+    def __call__(self, df: "pd.DataFrame", test: bool = False) -> None:
+        """Process a frame in place.
+
+        Parameters
+        ----------
+        df : DataFrame
+            The rows, which are changed.
+        test : bool
+            Whether to process them as the training rows that came before, without fitting.
+        """
+        (self.apply_test if test else self.apply_train)(df)
+
     def apply_train(self, frame: "pd.DataFrame") -> None:
         """Fit on the training rows, and process them; every subclass overrides this."""
         raise NotImplementedError(f"{type(self).__name__} has no apply_train method")
@@ -49,6 +75,20 @@ class TabularProc:
 
     def undo(self, frame: "pd.DataFrame") -> None:
         """Turn processed rows back into readable ones, where possible."""
+
+
+class FillStrategy(StrEnum):
+    """What fills a missing number: fastai v1's ``FillStrategy``.
+
+    Examples
+    --------
+    >>> FillStrategy.COMMON == "mode"
+    True
+    """
+
+    MEDIAN = "median"
+    COMMON = "mode"
+    CONSTANT = "constant"
 
 
 STRATEGIES: "dict[str, Callable[[pd.Series[Any], float], float]]" = {
@@ -64,7 +104,9 @@ class FillMissing(TabularProc):
 
     Parameters
     ----------
-    fill_strategy : {'median', 'mode', 'constant'}
+    cat_names, cont_names : sequence of str
+        The columns; see ``TabularProc``.
+    fill_strategy : FillStrategy, or 'median', 'mode' or 'constant'
         Fill with the median or the most frequent number of the training rows, or with
         ``fill_val``.
     add_col : bool
@@ -87,19 +129,21 @@ class FillMissing(TabularProc):
     Examples
     --------
     >>> import pandas as pd
-    >>> step, frame = FillMissing(), pd.DataFrame({"age": [1., 3., None, 8.]})
-    >>> step.cat_names, step.cont_names = [], ["age"]
-    >>> step.apply_train(frame)
+    >>> frame = pd.DataFrame({"age": [1., 3., None, 8.]})
+    >>> FillMissing(cont_names=["age"])(frame)
     >>> frame["age"].tolist(), frame["age_na"].tolist()
     ([1.0, 3.0, 3.0, 8.0], [False, False, True, False])
     """
 
-    def __init__(self, fill_strategy: str = "median", add_col: bool = True, fill_val: float = 0.
-                 ) -> None:
+    def __init__(self, cat_names: Sequence[str] = (), cont_names: Sequence[str] = (),
+                 fill_strategy: str = FillStrategy.MEDIAN, add_col: bool = True,
+                 fill_val: float = 0.) -> None:
+        super().__init__(cat_names, cont_names)
         if fill_strategy not in STRATEGIES:
             raise ValueError(f"fill_strategy is one of {', '.join(map(repr, STRATEGIES))}; got "
                              f"{fill_strategy!r}")
-        self.fill_strategy, self.add_col, self.fill_val = fill_strategy, add_col, fill_val
+        self.fill_strategy = str(fill_strategy)
+        self.add_col, self.fill_val = add_col, fill_val
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
         fill = STRATEGIES[self.fill_strategy]
@@ -122,7 +166,8 @@ class FillMissing(TabularProc):
 class Categorify(TabularProc):
     """Number the labels of each category column from 1: fastai v1's ``Categorify``.
 
-    Labels are sorted; 0 is ``#na#``, a label that is missing or not in the training rows.
+    Labels are sorted, those of a pandas category in its order; 0 is ``#na#``, a label that is
+    missing or not in the training rows.
 
     Attributes
     ----------
@@ -132,16 +177,14 @@ class Categorify(TabularProc):
     Examples
     --------
     >>> import pandas as pd
-    >>> step, frame = Categorify(), pd.DataFrame({"colour": ["red", None, "blue"]})
-    >>> step.cat_names, step.cont_names = ["colour"], []
-    >>> step.apply_train(frame)
+    >>> frame = pd.DataFrame({"colour": ["red", None, "blue"]})
+    >>> Categorify(["colour"])(frame)
     >>> frame["colour"].tolist()
     [2, 0, 1]
     """
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
-        self.categories = {name: Categories(name, frame[name].to_numpy())
-                           for name in self.cat_names}
+        self.categories = {name: _categories(name, frame[name]) for name in self.cat_names}
         self.apply_test(frame)
 
     def apply_test(self, frame: "pd.DataFrame") -> None:
@@ -160,20 +203,41 @@ class Normalize(TabularProc):
     n - 1) plus 1e-7. Leave out a column that is constant in the training rows: any other number
     becomes huge.
 
+    Parameters
+    ----------
+    cat_names, cont_names : sequence of str
+        The columns; see ``TabularProc``.
+    clip : float, optional
+        The most standard deviations that a number may be away from the mean; beyond it is
+        replaced by this limit. fastai v1 does not clip.
+
     Attributes
     ----------
     stats : dict of str to (float, float)
         Mean and standard deviation of each column.
 
+    Raises
+    ------
+    ValueError
+        If ``clip`` is not positive.
+
     Examples
     --------
     >>> import pandas as pd
-    >>> step, frame = Normalize(), pd.DataFrame({"age": [1., 3., 5.]})
-    >>> step.cat_names, step.cont_names = [], ["age"]
-    >>> step.apply_train(frame)
+    >>> frame = pd.DataFrame({"age": [1., 3., 5.]})
+    >>> Normalize(cont_names=["age"])(frame)
     >>> frame["age"].round(6).tolist()
     [-1.0, 0.0, 1.0]
     """
+
+    clip: float | None = None
+
+    def __init__(self, cat_names: Sequence[str] = (), cont_names: Sequence[str] = (),
+                 clip: float | None = None) -> None:
+        super().__init__(cat_names, cont_names)
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip is a positive number of standard deviations, got {clip!r}")
+        self.clip = clip
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
         ddof = min(1, len(frame) - 1)  # the deviation of a single row is 0, not NaN
@@ -183,7 +247,8 @@ class Normalize(TabularProc):
 
     def apply_test(self, frame: "pd.DataFrame") -> None:
         for name, (mean, std) in self.stats.items():
-            frame[name] = (frame[name] - mean) / (std + 1e-7)
+            scaled = (frame[name] - mean) / (std + 1e-7)
+            frame[name] = scaled if self.clip is None else scaled.clip(-self.clip, self.clip)
 
     def undo(self, frame: "pd.DataFrame") -> None:
         for name, (mean, std) in self.stats.items():
@@ -281,7 +346,7 @@ class TabularProcessor:
         import pandas as pd
         cats, conts = self.inputs
         check_columns(rows.columns, [*cats, *conts], have="there are")
-        return pd.DataFrame({**{name: rows[name].to_numpy() for name in cats},
+        return pd.DataFrame({**{name: _labels(rows[name]) for name in cats},
                              **{name: to_numbers(rows[name]) for name in conts}},
                             index=range(len(rows)))
 
@@ -294,6 +359,19 @@ class TabularProcessor:
                              f"row {labels[row]} after procs; put FillMissing in procs to fill "
                              "missing numbers, and Normalize to scale large ones")
         return [ids, numbers]
+
+
+def _labels(column: "pd.Series[Any]") -> Any:
+    """Return labels as an array, a pandas category as it is."""
+    return column.array if hasattr(column, "cat") else column.to_numpy()
+
+
+def _categories(name: str, column: "pd.Series[Any]") -> Categories:
+    """Return the labels of a column, those of a pandas category in its order."""
+    categories = Categories(name, _labels(column))
+    if hasattr(labels := categories.labels, "categories"):
+        categories.labels = labels.astype(labels.categories.dtype)  # it compares with any labels
+    return categories
 
 
 def _instance(proc: Any) -> TabularProc:

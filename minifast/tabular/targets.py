@@ -1,18 +1,42 @@
-"""Targets of a table: a number, or one of several classes."""
+"""Targets of a table: numbers, one of several classes, or some of them."""
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..data.categories import Categories
 from .processors import to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Columns: TypeAlias = Any
+"""A Series (n,) of targets, or a DataFrame (n, c)."""
+
 
 class FloatList:
-    """Targets that are numbers, for a model with one output: fastai v1's ``FloatList``.
+    """Targets that are numbers, with an output for each: fastai v1's ``FloatList``.
+
+    Parameters
+    ----------
+    training : Series (n,) or DataFrame (n, c), optional
+        The targets of the training rows.
+    log : bool
+        Whether the model predicts logarithms. ``encode`` takes them; as in v1, nothing undoes
+        them: apply ``np.exp`` to predictions.
+
+    Attributes
+    ----------
+    c : int
+        Number of outputs.
+    low, high : float, optional
+        The range of the training targets, all outputs together.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See ``encode``.
 
     Examples
     --------
@@ -22,14 +46,53 @@ class FloatList:
     """
 
     c, classes = 1, None
+    low: float | None = None
+    high: float | None = None
+    log = False
 
-    def encode(self, column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
-        """Return targets (n,) as float32; raises like ``to_numbers``."""
-        return to_numbers(column, np.float32, "predict classes with label_cls=CategoryList")
+    def __init__(self, training: Columns | None = None, log: bool = False
+                 ) -> None:
+        self.log = log
+        if training is not None:
+            y = self.encode(training)
+            self.c = 1 if y.ndim == 1 else y.shape[1]
+            self.low, self.high = float(y.min()), float(y.max())
+
+    def encode(self, columns: Columns) -> "np.ndarray[Any, Any]":
+        """Return targets as float32.
+
+        Parameters
+        ----------
+        columns : Series (n,) or DataFrame (n, c)
+            The targets.
+
+        Returns
+        -------
+        ndarray (n,) or (n, c)
+            The numbers, or their logarithms.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a target is not a number, or infinite, or has no logarithm.
+        """
+        if columns.ndim == 2:
+            return np.stack([self.encode(columns[name]) for name in columns], axis=1)
+        y = to_numbers(columns, np.float32, "predict classes with label_cls=CategoryList")
+        if not self.log:
+            return y
+        for row in np.flatnonzero(y <= 0):
+            raise ValueError(f"{y[row]} in {columns.name!r} (row {columns.index[row]}) has no "
+                             "logarithm; leave out log=True, or predict np.log1p of the column")
+        return np.asarray(np.log(y))
+
+    def analyze_pred(self, pred: Tensor) -> Tensor:
+        """Return a prediction (c,) as it is."""
+        return pred
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Return encoded targets (n,) as they are."""
-        return targets
+        """Return encoded targets (n,) or (n, c) as a list of n."""
+        return list(targets)
 
 
 class CategoryList:
@@ -40,7 +103,8 @@ class CategoryList:
     training : Series
         The targets of the training rows.
     classes : iterable, optional
-        All classes, in the order of the outputs; by default the sorted values in ``training``.
+        All classes, in the order of the outputs; by default those of an ordered category in
+        their order, else the sorted values in ``training``.
 
     Raises
     ------
@@ -53,10 +117,15 @@ class CategoryList:
     >>> column = pd.Series(["no", "yes", "no"])
     >>> CategoryList(column).encode(column).tolist()
     [0, 1, 0]
+    >>> sizes = pd.Series(pd.Categorical(["S", "L"], ["S", "M", "L"], ordered=True))
+    >>> CategoryList(sizes).classes
+    ['S', 'M', 'L']
     """
 
     def __init__(self, training: "pd.Series[Any]", classes: Iterable[Any] | None = None) -> None:
         import pandas as pd
+        if classes is None and getattr(training.dtype, "ordered", False):
+            classes = training.cat.categories
         self.labels = Categories(str(training.name), training.to_numpy()).labels \
             if classes is None else pd.Index(list(classes))
         if not self.labels.is_unique or len(self.labels) < 2:
@@ -91,37 +160,103 @@ class CategoryList:
                 "or list all in classes=; if it is a quantity, make it float with .astype(float)")
         return codes
 
+    def analyze_pred(self, pred: Tensor) -> Tensor:
+        """Return the number of the most probable class in a prediction (c,)."""
+        return pred.argmax()
+
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
         """Return the classes (n,) with these numbers."""
         return np.array(self.classes, object)[targets]
 
 
-Targets: TypeAlias = FloatList | CategoryList
-
-
-def make_targets(training: "pd.Series[Any]", label_cls: type[Any] | None = None,
-                 classes: Iterable[Any] | None = None) -> Targets:
-    """Return the kind of targets that suits a column.
+class MultiCategoryList:
+    """Targets in several columns of 0 and 1, an output each: fastai v1's ``MultiCategoryList``.
 
     Parameters
     ----------
-    training : Series
+    training : DataFrame (n, c)
+        The targets of the training rows. Their columns are the classes.
+
+    Raises
+    ------
+    ValueError
+        See ``encode``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"cat": [0, 1], "dog": [True, True]})
+    >>> MultiCategoryList(df).decode(MultiCategoryList(df).encode(df))
+    [['dog'], ['cat', 'dog']]
+    """
+
+    def __init__(self, training: "pd.DataFrame") -> None:
+        self.classes, self.c = training.columns.tolist(), training.shape[1]
+        self.encode(training)
+
+    def encode(self, columns: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Return targets as int64.
+
+        Parameters
+        ----------
+        columns : DataFrame (n, c)
+            The targets.
+
+        Returns
+        -------
+        ndarray (n, c)
+            0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If a target is something else.
+        """
+        for name in columns:
+            if len(wrong := columns[name][~columns[name].isin([0, 1])]):
+                raise ValueError(f"{wrong.tolist()[0]!r} in {name!r} (row {wrong.index[0]}) is "
+                                 "neither 0 nor 1; several columns of targets are classes that a "
+                                 "row has or not, or numbers with label_cls=FloatList")
+        return columns.to_numpy(np.int64)
+
+    def analyze_pred(self, pred: Tensor) -> Tensor:
+        """Return 1 where a probability in the prediction (c,) is at least one half."""
+        return (pred >= .5).astype(np.int64)
+
+    def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
+        """Return the classes of each row of targets (n, c), as n lists."""
+        return [[name for name, on in zip(self.classes, row, strict=True) if on]
+                for row in targets]
+
+
+Targets: TypeAlias = FloatList | CategoryList | MultiCategoryList
+
+
+def make_targets(training: Columns, label_cls: type[Any] | None = None,
+                 classes: Iterable[Any] | None = None, log: bool = False) -> Targets:
+    """Return the kind of targets that suits one or several columns.
+
+    Parameters
+    ----------
+    training : Series (n,) or DataFrame (n, c)
         The targets of the training rows.
-    label_cls : {FloatList, CategoryList}, optional
-        The kind. By default floats are numbers; everything else is classes, whole numbers too,
-        as in fastai v1.
+    label_cls : {FloatList, CategoryList, MultiCategoryList}, optional
+        The kind. By default floats are numbers. Everything else is classes, whole numbers too,
+        as in fastai v1: of one column, or each of several columns is one.
     classes : iterable, optional
-        All classes; the targets are classes then.
+        All classes of one column; the targets are classes then.
+    log : bool
+        Whether to predict logarithms; the targets are numbers then.
 
     Returns
     -------
-    FloatList or CategoryList
+    FloatList, CategoryList or MultiCategoryList
         The targets.
 
     Raises
     ------
     ValueError
-        If ``label_cls`` is something else, or FloatList beside ``classes``.
+        If ``label_cls`` is something else, or does not fit the other arguments.
 
     Examples
     --------
@@ -129,11 +264,19 @@ def make_targets(training: "pd.Series[Any]", label_cls: type[Any] | None = None,
     >>> type(make_targets(pd.Series([1., 2.]))).__name__
     'FloatList'
     """
-    kind = training.infer_objects().dtype.kind
-    chosen = label_cls or (FloatList if kind == "f" and classes is None else CategoryList)
+    numbers = log or (classes is None and _all_floats(training))
+    one_column = CategoryList if training.ndim == 1 else MultiCategoryList
+    chosen = label_cls or (FloatList if numbers else one_column)
     if chosen is FloatList and classes is None:
-        return FloatList()
-    if chosen is not CategoryList:
-        raise ValueError(f"label_cls is FloatList (without classes=) or CategoryList; got "
-                         f"{chosen!r}, classes={classes!r}")
-    return CategoryList(training, classes)
+        return FloatList(training, log)
+    if chosen is not one_column or log or (training.ndim == 2 and classes is not None):
+        raise ValueError(
+            f"label_cls is FloatList (without classes=) or {one_column.__name__} for "
+            f"{'one column' if training.ndim == 1 else 'several columns'} of targets; got "
+            f"{chosen!r}, classes={classes!r}, log={log}")
+    return CategoryList(training, classes) if training.ndim == 1 else MultiCategoryList(training)
+
+
+def _all_floats(training: Columns) -> bool:
+    types = training.infer_objects().dtypes
+    return all(dtype.kind == "f" for dtype in ([types] if training.ndim == 1 else types))
