@@ -115,7 +115,7 @@ def clip_grad(learn: Learner, clip: float = .1) -> Learner:
 
     See Also
     --------
-    GradientClipping : The callback that does it.
+    minifast.callbacks.GradientClipping : The callback that does it.
     """
     learn.callback_fns = [*learn.callback_fns, partial(GradientClipping, clip=clip)]
     return learn

@@ -119,7 +119,7 @@ def fans(t: Tensor) -> tuple[int, int]:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def kaiming_uniform_(t: T, a: float = 0., seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
@@ -182,7 +182,7 @@ def kaiming_normal_(t: T, a: float = 0., seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
@@ -212,7 +212,7 @@ def xavier_uniform_(t: T, seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     seed : int, Generator or None
         Where the numbers come from; see ``minifast.backend.generator``.
 
@@ -242,7 +242,7 @@ def xavier_normal_(t: T, seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     seed : int, Generator or None
         Where the numbers come from; see ``minifast.backend.generator``.
 

@@ -15,7 +15,7 @@ def as_rows(x: Array) -> Array:
 
 
 def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
-    """Return rows (-1, n) as images (bs, n, *size): the inverse of `as_rows`.
+    """Return rows (-1, n) as images ``(bs, n, *size)``: the inverse of `as_rows`.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
 
     Returns
     -------
-    array (bs, n, *size)
+    array of shape ``(bs, n, *size)``
         A view, with the channels last in memory.
     """
     return channels_second(rows.reshape(bs, *size, rows.shape[1]))
