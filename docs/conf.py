@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import generate
+import pictures
 
 import minifast
 
@@ -34,6 +35,8 @@ myst_heading_anchors = 4
 myst_links_external_new_tab = False
 suppress_warnings = ["myst.xref_ambiguous", "mystnb.unknown_mime_type"]
 nb_execution_mode = "cache"
+if not os.environ.get("MINIFAST_SITE_COURSE"):  # students run them; a build would take minutes
+    nb_execution_excludepatterns = ["course/*"]
 nb_execution_cache_path = str(generate.OUT / "notebooks")
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
@@ -57,6 +60,7 @@ katex_options = "output: 'mathml'"
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_context = {"home": html_baseurl}
 templates_path = ["_templates"]
 html_additional_pages = {"404": "404.html"}
 html_show_sourcelink = False
@@ -81,5 +85,7 @@ generate.pages()
 
 
 def setup(app: object) -> None:
-    """Write the map of the site for search engines when the pages are there."""
+    """Put pictures into the pages, and write the map of the site at the end."""
+    app.connect("source-read", pictures.insert)  # type: ignore[attr-defined]
+    app.connect("doctree-resolved", generate.link_names)  # type: ignore[attr-defined]
     app.connect("build-finished", generate.sitemap)  # type: ignore[attr-defined]

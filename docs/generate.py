@@ -3,17 +3,23 @@
 They come into folders that git ignores: ``api`` has the reference, a page for each package,
 ``examples`` the notebook and the programs, ``course`` the units. A file is only written if it has
 changed, so Sphinx reads it again only then.
+
+Programs that take longer than a build should are run by ``python docs/generate.py record``, which
+stores what they print and draw in ``docs/outputs``.
 """
 import importlib
 import inspect
+import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from docutils import nodes
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -30,8 +36,11 @@ PLANTED = {"MINIFAST_HOME": str(OUT / "no data"), "XDG_CACHE_HOME": str(OUT / "c
 
 def pages() -> None:
     """Write all of them."""
+    os.environ.update(PLANTED)  # for the kernels of the notebooks too
     OUT.mkdir(parents=True, exist_ok=True)
     reference()
+    examples()
+    course()
 
 
 def write(path: Path, text: str) -> None:
@@ -81,10 +90,11 @@ def reference() -> None:
 def package_page(package: str, modules: list[ModuleType]) -> Iterator[str]:
     """Yield the lines of a page: the package's docstring, then its modules."""
     yield from [package, "=" * len(package), "", f".. automodule:: {package}", ""]
+    paths = {path for module in modules for path, _ in names(module, package)}
     for module in modules:
         if found := list(names(module, package)):
             if module.__name__ != package:
-                yield from heading(module.__name__, {path for path, _ in found})
+                yield from heading(module.__name__, paths)
             yield from table(package, found)
             for path, thing in found:
                 yield from entry(path, thing)
@@ -113,6 +123,94 @@ def entry(path: str, thing: Any) -> Iterator[str]:
         yield from [f".. autofunction:: {path}", ""]
 
 
+def link_names(app: Any, tree: nodes.document, page: str) -> None:
+    """Let `minifast.train.Learner`, written as code in a page, lead to the reference."""
+    known = app.env.get_domain("py").objects
+    for code in list(tree.findall(nodes.literal)):
+        entry = known.get(code.astext().removesuffix("()"))
+        if entry and entry.docname != page and not isinstance(code.parent, nodes.reference):
+            uri = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
+            code.replace_self(nodes.reference("", "", code.deepcopy(), refuri=uri, internal=True))
+
+
+# ------------------------------------------------------------------- examples and the course
+
+
+RUN = """
+import runpy, sys
+from matplotlib import rcParams
+from matplotlib.figure import Figure
+rcParams["svg.fonttype"], rcParams["svg.hashsalt"] = "none", "minifast"
+save = Figure.savefig
+def as_svg(figure, path, **keywords):
+    save(figure, path.with_suffix(".svg"), metadata={"Date": None})
+Figure.savefig = as_svg
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Run a program that saves its plots as PNG, and save them as SVG."""
+
+
+def run_example(name: str, folder: Path, *options: str) -> None:
+    """Run a program of ``examples/`` and store what it prints and draws in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = [sys.executable, "-c", RUN, str(ROOT / f"examples/{name}.py"), *options]
+    with open(folder / f"{name}.txt", "w", encoding="utf-8") as out:
+        subprocess.run([*program, *(["--out", "."] if name in PLOTTING else [])], check=True,
+                       cwd=folder, stdout=out, env={**os.environ, **PLANTED})
+
+
+PLOTTING = {"collab": ("lr_finder", "losses", "components"), "tabular": ("tabular_losses",),
+            "transfer": ("transfer", "transfer_losses")}
+QUICK = {"collab": ("--data", "planted"), "tabular": ()}
+"""Programs that a build runs, with their options."""
+RECORDED = ("transfer", "char_rnn", "gpt")
+NOT_RUN = ("surprise_table",)  # it needs MovieLens
+
+
+def examples() -> None:
+    """Write the notebook without outputs, and a page for each program."""
+    notebook(ROOT / "examples/collab_notebook.ipynb", DOCS / "examples/collab_notebook.ipynb")
+    for name in (*QUICK, *RECORDED, *NOT_RUN):
+        outputs = OUT / "examples" if name in QUICK else DOCS / "outputs"
+        if name in QUICK and not (outputs / f"{name}.txt").exists():
+            run_example(name, outputs, *QUICK[name])
+        write(DOCS / f"examples/{name}.md", "\n".join(program_page(name, outputs)))
+
+
+def program_page(name: str, outputs: Path) -> Iterator[str]:
+    """Yield the lines of a program's page: docstring, output, plots, source."""
+    source = (ROOT / f"examples/{name}.py").read_text(encoding="utf-8")
+    text = inspect.cleandoc(source.split('"""')[1])
+    yield from [f"# {name}.py", "", re.sub(r"(?m)^    (.*)$", r"```bash\n\1\n```", text), ""]
+    if (outputs / f"{name}.txt").exists():
+        printed = (outputs / f"{name}.txt").read_text(encoding="utf-8")
+        printed = re.sub(r"[\d.]+ s in total\.", "", printed).strip()  # of this machine
+        yield from ["## What it prints", "", "```text", printed, "```", ""]
+    for plot in PLOTTING.get(name, ()):
+        at = os.path.relpath(outputs / f"{plot}.svg", DOCS / "examples")
+        yield from [":::{container} scroll", f"![{plot.replace('_', ' ')}]({at})", ":::", ""]
+    yield from ["## Source", "", f":::{{literalinclude}} ../../examples/{name}.py",
+                ":language: python", ":::", ""]
+
+
+def notebook(source: Path, target: Path) -> None:
+    """Copy a notebook without its outputs; the build runs it on planted ratings."""
+    content = json.loads(source.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    write(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def course() -> None:
+    """Copy the students' notebooks, which students run themselves, and the teacher's page."""
+    for folder in sorted(ROOT.glob("course/unit*/")):
+        notebook(folder / "student.ipynb", DOCS / f"course/{folder.name}.ipynb")
+    teacher = (ROOT / "course/README.md").read_text(encoding="utf-8")
+    write(DOCS / "course/teacher.md", teacher.replace("](", "](../../course/"))
+
+
 # -------------------------------------------------------------------------- the map of the site
 
 
@@ -124,3 +222,8 @@ def sitemap(app: Any, error: Exception | None) -> None:
         write(Path(app.outdir) / "sitemap.xml",
               '<?xml version="1.0" encoding="utf-8"?>\n'
               f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{rows}\n</urlset>\n')
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["record"]:
+    for slow in RECORDED:
+        run_example(slow, DOCS / "outputs")
