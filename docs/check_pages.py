@@ -33,7 +33,8 @@ LOOK = """smallest => {
             found.push(`shrinks ${image.src.slice(-60)} to ${image.clientWidth} px`);
     // what is wider than its box has to scroll
     for (const wide of document.querySelectorAll("article pre, article table, article math")) {
-        let box = wide.parentElement, scrolls = /auto|scroll/.test(getComputedStyle(wide).overflowX);
+        let box = wide.parentElement;
+        let scrolls = /auto|scroll/.test(getComputedStyle(wide).overflowX);
         while (box && box.tagName != "ARTICLE" && !scrolls) {
             scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX); box = box.parentElement;
         }

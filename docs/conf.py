@@ -87,5 +87,7 @@ generate.pages()
 def setup(app: object) -> None:
     """Put pictures into the pages, and write the map of the site at the end."""
     app.connect("source-read", pictures.insert)  # type: ignore[attr-defined]
+    app.connect("viewcode-follow-imported", generate.source_module)  # type: ignore[attr-defined]
+    app.connect("doctree-read", generate.more_anchors)  # type: ignore[attr-defined]
     app.connect("doctree-resolved", generate.link_names)  # type: ignore[attr-defined]
     app.connect("build-finished", generate.sitemap)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -121,6 +123,28 @@ def entry(path: str, thing: Any) -> Iterator[str]:
         yield from [f".. autoclass:: {path}", "   :members:", "   :show-inheritance:", ""]
     else:
         yield from [f".. autofunction:: {path}", ""]
+
+
+def source_module(app: Any, module: str, name: str) -> str:
+    """Return the module that defines what a page documents under the path of its package."""
+    try:
+        thing = pkgutil.resolve_name(f"{module}:{name}")
+    except AttributeError:  # a field without a default value
+        return module
+    thing = getattr(thing, "fget", None) or getattr(thing, "func", None) or thing
+    defined = str(getattr(thing, "__module__", ""))
+    return defined if defined.startswith("minifast") else module
+
+
+def more_anchors(app: Any, tree: nodes.document) -> None:
+    """Let the path of the package and that of the module both lead to a name."""
+    for signature in tree.findall(addnodes.desc_signature):
+        module, name = signature.get("module"), signature.get("fullname")
+        package = ".".join(module.split(".")[:2]) if module else ""
+        for where in (package, source_module(app, module, name)) if package else ():
+            if (anchor := f"{where}.{name}") not in tree.ids:
+                signature["ids"].append(anchor)
+                tree.ids[anchor] = signature
 
 
 def link_names(app: Any, tree: nodes.document, page: str) -> None:

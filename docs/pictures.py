@@ -57,5 +57,5 @@ def insert(app: Any, name: str, source: list[str]) -> None:
     """Put the pictures into the text of a page, and lead its links to pages of the site."""
     for link, page in PAGES.items():
         source[0] = re.sub(rf"\]\(\.\./{link}\)", rf"]({page})", source[0])
-    source[0] = PLACE.sub(lambda found: f"```{{raw}} html\n{PICTURES[found[1]]().html()}```",
+    source[0] = PLACE.sub(lambda found: f"```{{raw}} html\n{PICTURES[found[1]]().html()}\n```",
                           source[0])
