@@ -26,6 +26,11 @@ def fill_(t: T, values: "np.ndarray[Any, Any]") -> T:
     -------
     Tensor
         ``t``.
+
+    Examples
+    --------
+    >>> fill_(Tensor(np.zeros(2, np.float32)), np.array([1., 2.]))
+    tensor([1., 2.])
     """
     changed.mark([t.data], depth=2)
     t.data[...] = backend_of(t.data).from_host(values.astype(t.dtype))
