@@ -136,6 +136,16 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
         If the data are of another class.
     UnknownColumnError
         If a column is missing. It is a KeyError.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> rows = [(1, "a", 5), (1, "b", 3), (2, "a", 4), (2, "b", 1)]
+    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> len(add_test(data, ratings[:3]).test_dl.dataset)
+    3
     """
     if isinstance(data, CollabDataBunch):
         check_columns(test.columns, [cats.name for cats in data.categories])
