@@ -32,6 +32,16 @@ def _packages() -> list[ModuleType]:
 def public_names(module: ModuleType) -> list[str]:
     """Return the names that a module defines or re-exports, without its submodules.
 
+    Parameters
+    ----------
+    module : module
+        The module.
+
+    Returns
+    -------
+    list of str
+        The names.
+
     Examples
     --------
     >>> import minifast.optim
@@ -65,6 +75,12 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
     ------
     AttributeError
         If there is no such name.
+
+    Examples
+    --------
+    >>> import minifast.optim
+    >>> notebook_attribute(minifast.optim, "partial").__name__
+    'partial'
     """
     if name == "__all__":
         names = [name for package in _packages() for name in public_names(package)]

@@ -45,6 +45,11 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     ------
     NotExportableError
         If the data are of another class.
+
+    Examples
+    --------
+    >>> data_to_json(DataBunch([], [], c=2, classes=["cat", "dog"]))["kind"]
+    'arrays'
     """
     if type(data) is CollabDataBunch:
         return {"kind": "collab", "rating_name": data.rating_name, "categories": [
@@ -74,6 +79,12 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
     -------
     DataBunch
         The data; ``add_test`` adds rows to predict.
+
+    Examples
+    --------
+    >>> content = data_to_json(DataBunch([], [], c=2, classes=["cat", "dog"]))
+    >>> data_from_json(content, Path()).classes
+    ['cat', 'dog']
     """
     if content["kind"] == "arrays":
         return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
