@@ -57,6 +57,7 @@ def leads_somewhere(path: Path, link: str, pages: dict[Path, Page]) -> bool:
 
 
 if __name__ == "__main__":
-    broken = problems(Path(*sys.argv[1:]) if sys.argv[1:] else SITE)
+    site = Path(*sys.argv[1:]) if sys.argv[1:] else SITE
+    broken = problems(site) if (site / "index.html").exists() else [f"no site in {site}"]
     print("\n".join(broken) or "every link leads somewhere")
     sys.exit(bool(broken))

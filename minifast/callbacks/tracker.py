@@ -93,6 +93,15 @@ class TrackerCallback(LearnerCallback):
         -------
         bool
             Whether it is better than the best so far.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+        >>> tracker = TrackerCallback(learn, "valid_loss")
+        >>> tracker.improved(.5), tracker.improved(.6), tracker.wait
+        (True, False, 1)
         """
         better = bool(self.sign * (value - self.best) > min_delta)
         self.best, self.wait = (value, 0) if better else (self.best, self.wait + 1)
@@ -110,6 +119,12 @@ class PatientCallback(TrackerCallback):
         Ignore improvements of this size or less.
     patience : int
         Epochs without improvement that are tolerated.
+
+    Examples
+    --------
+    >>> class Complain(PatientCallback):
+    ...     def give_up(self, epoch):
+    ...         print(f"nothing has improved until epoch {epoch}")
     """
 
     def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",

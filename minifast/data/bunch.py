@@ -213,10 +213,10 @@ class DataBunch:
         dl : DataLoader or sized iterable of (xb, yb)
             The loader.
 
-        Yields
-        ------
-        xb, yb : Tensor (bs, ...) or list of these
-            Inputs and targets.
+        Returns
+        -------
+        iterator of (xb, yb)
+            Inputs and targets, Tensor (bs, ...) or list of these.
 
         Examples
         --------

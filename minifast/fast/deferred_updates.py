@@ -78,7 +78,8 @@ class DeferredUpdates:
         >>> import numpy as np
         >>> updates = DeferredUpdates([], lambda name: np.zeros(0), SGDCoefficients, False, None)
         >>> now = {"lr": .1, "wd": 0., "mom": .9}
-        >>> updates.step(0, 0, now, lambda: lambda n: {key: [value] * n for key, value in now.items()})
+        >>> future = lambda n: {name: [value] * n for name, value in now.items()}
+        >>> updates.step(0, 0, now, lambda: future)
         []
         """
         chosen = [table for table in self.tables if table.applies(self.always)]

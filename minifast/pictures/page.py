@@ -86,8 +86,8 @@ class Picture:
         --------
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
-        ...     Picture("Nothing", "<p>nothing</p>").save(f"{folder}/nothing.html").stat().st_size > 0
-        True
+        ...     Picture("Nothing", "<p>nothing</p>").save(f"{folder}/nothing.html").name
+        'nothing.html'
         """
         file = Path(path)
         file.write_text(PAGE.format(title=escape(self.title), body=self.html()), encoding="utf-8")

@@ -64,7 +64,7 @@ class Scheduler(LearnerCallback):
         n_steps : int
             Number of steps.
         curves : dict of str to list of callable
-            The value of a hyper-parameter as a function of the step, for each layer group or for all.
+            The value of a hyper-parameter as a function of the step, for each layer group or all.
 
         Examples
         --------
