@@ -1,4 +1,4 @@
-"""Check docstrings against numpydoc: ``python tests/check_docs.py [file or folder]...``.
+"""Check docstrings against numpydoc: ``python tests/check_docs.py [--all] [file or folder]...``.
 
 A callable with arguments besides ``self`` and ``**keywords``, or with a ``raise`` of its own, needs
 Parameters, Returns, Raises and Examples; one without may have one line. Overrides of a documented
@@ -42,7 +42,8 @@ WITHOUT_EXAMPLES = (
     "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
     "minifast.autograd.display", "minifast.inspect.activation_stats", "minifast.inspect.interpret",
     "minifast.inspect.plots", "minifast.tabular", "minifast.train.lr_find", "minifast.vision")
-"""Modules in which a name with one argument may have one line, and Examples are not needed yet."""
+"""Modules in which a name with one argument may have one line, and Examples are not needed yet;
+``--all`` shows what they lack."""
 Problem = tuple[str, str, str]
 """Where, the code of the check, and what is wrong."""
 
@@ -272,6 +273,9 @@ def line(thing: Any) -> int:
 
 def main(paths: list[str]) -> int:
     """Print the problems and a count by check; return whether there are any."""
+    if "--all" in paths:
+        globals()["WITHOUT_EXAMPLES"] = ()
+        paths = [path for path in paths if path != "--all"]
     full = [Path(path).resolve().as_posix() for path in paths]
     under = [path.rpartition("/minifast")[2].strip("/") for path in full]
     found = [problem for part in under or [""] for module in modules(part)
