@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,10 +40,20 @@ PLANTED = {"MINIFAST_HOME": str(OUT / "no data"), "XDG_CACHE_HOME": str(OUT / "c
 def pages() -> None:
     """Write all of them."""
     os.environ.update(PLANTED)  # for the kernels of the notebooks too
-    OUT.mkdir(parents=True, exist_ok=True)
+    forget_old_runs()
     reference()
     examples()
     course()
+
+
+def forget_old_runs() -> None:
+    """Remove what examples and notebooks printed before the package or an example has changed."""
+    sources = [*ROOT.glob("minifast/**/*.py"), *ROOT.glob("examples/*")]
+    newest, stamp = max(path.stat().st_mtime for path in sources), OUT / "stamp"
+    if not stamp.exists() or stamp.stat().st_mtime < newest:
+        shutil.rmtree(OUT, ignore_errors=True)
+        OUT.mkdir(parents=True)
+        stamp.touch()
 
 
 def write(path: Path, text: str) -> None:
@@ -62,7 +73,8 @@ def documented() -> dict[str, list[ModuleType]]:
         if not module.__name__.startswith(NOT_IN_REFERENCE):
             package = ".".join(module.__name__.split(".")[:2])
             packages.setdefault(package, []).append(module)
-    return packages
+    return {package: modules for package, modules in packages.items()
+            if any(list(check_docs.public(module)) for module in modules)}
 
 
 def public_path(package: str, name: str, thing: Any) -> str:
@@ -189,13 +201,13 @@ PLOTTING = {"collab": ("lr_finder", "losses", "components"), "tabular": ("tabula
 QUICK = {"collab": ("--data", "planted"), "tabular": ()}
 """Programs that a build runs, with their options."""
 RECORDED = ("transfer", "char_rnn", "gpt")
-NOT_RUN = ("surprise_table",)  # it needs MovieLens
+"""Programs that run too long for a build; of all others the page shows the source only."""
 
 
 def examples() -> None:
     """Write the notebook without outputs, and a page for each program."""
     notebook(ROOT / "examples/collab_notebook.ipynb", DOCS / "examples/collab_notebook.ipynb")
-    for name in (*QUICK, *RECORDED, *NOT_RUN):
+    for name in sorted(file.stem for file in ROOT.glob("examples/*.py")):
         outputs = OUT / "examples" if name in QUICK else DOCS / "outputs"
         if name in QUICK and not (outputs / f"{name}.txt").exists():
             run_example(name, outputs, *QUICK[name])

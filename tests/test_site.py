@@ -32,7 +32,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     left_out = {name for name in map(attrgetter("__name__"), check_docs.modules())
                 if name not in {m.__name__ for modules in pages.values() for m in modules}}
     assert count > 400
-    assert all(name.startswith(generate.NOT_IN_REFERENCE) for name in left_out)
+    assert all(name.startswith(generate.NOT_IN_REFERENCE)
+               or not list(check_docs.public(sys.modules[name])) for name in left_out)
 
 
 def test_methods_are_shown_with_their_class() -> None:
@@ -44,7 +45,8 @@ def test_methods_are_shown_with_their_class() -> None:
 
 def test_every_page_has_its_place_in_the_order() -> None:
     toc = (DOCS / "_toc.yml").read_text(encoding="utf-8")
-    listed = re.findall(r"(?:file|root): (\S+)", toc)
+    listed = [page for page in re.findall(r"(?:file|root): (\S+)", toc)
+              if not page.startswith(("examples/", "course/"))]  # copies
     pages = [p.relative_to(DOCS).with_suffix("").as_posix()
              for p in (*DOCS.glob("*.md"), *DOCS.glob("gpu/*.md"))]
     assert sorted(listed) == sorted(pages)
