@@ -5,6 +5,7 @@ plus the two biases, through a sigmoid, is the predicted rating. This script tra
 MovieLens 100K, or on synthetic ratings with a known truth where MovieLens cannot be downloaded.
 
     python examples/collab.py --data planted --factors 20 --epochs 3
+    python -m minifast.distributed -n 2 examples/collab.py --data planted --distributed
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -31,13 +32,16 @@ from minifast.datasets import (
     planted_ratings,
     untar_data,
 )
+from minifast.distributed import only_rank_0_prints, to_distributed
 from minifast.fold_in import add_user
-from minifast.inspect.plots import plot_losses, suggestions
+from minifast.inspect import plot_embeddings
+from minifast.inspect.finder import suggestions
+from minifast.inspect.plots import plot_losses
 
 LR, WD, Y_RANGE, VALID_PCT = 6e-3, .1, (0, 5.5), .1
 YOURS = {"Blade Runner (1982)": 5, "Alien (1979)": 5, "2001: A Space Odyssey (1968)": 4,
          "Titanic (1997)": 2, "Liar Liar (1997)": 1}  # without these titles: the most rated ones
-TOP, SHOWN, LABELS = 1000, 6, 40  # titles to look at, to show at each end, to name in the plot
+TOP, SHOWN, LABELS = 1000, 6, 15  # titles to look at, to show at each end, to name in the plot
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("out"), help="for plots (default: out)")
     parser.add_argument("--seed", type=at_least(0), default=42,
                         help="of split, initial weights, order of batches (default: 42)")
+    parser.add_argument("--distributed", action="store_true", help="train on all ranks that "
+                        "mpiexec or python -m minifast.distributed has started")
     return parser.parse_args(argv)
 
 
@@ -184,37 +190,9 @@ def show_components(learn: CollabLearner, titles: list[str], out: Path) -> Path:
     for number, (column, share) in enumerate(zip(points.T, shares, strict=True), start=1):
         heading(f"Principal component {number} ({share:.0%} of the variance)")
         show(ends(pd.DataFrame({"value": column}, titles).sort_values("value")))
-    return save(draw_map(points, titles), out / "components.png")
-
-
-def draw_map(points: np.ndarray[Any, Any], titles: list[str]) -> Any:
-    """Plot every title as a dot, with names for the outermost and the most rated."""
-    figure, axes = plt.subplots(figsize=(12, 9), layout="constrained")
-    axes.scatter(points[:, 0], points[:, 1], s=6, color="lightgrey")
-    axes.set(xlabel="Component 1", ylabel="Component 2",
-             title=f"{len(titles):,} titles by the two largest differences of their factors")
-    figure.canvas.draw()  # computes the sizes of labels
-    outermost = np.abs(points / points.std(0)).max(1).argsort()[::-1][:LABELS // 2]
-    put_labels(axes, points, titles, [*outermost, *range(len(titles))])
-    return figure
-
-
-def put_labels(axes: Any, points: np.ndarray[Any, Any], titles: list[str],
-               order: list[int]) -> None:
-    """Put up to LABELS titles beside their dots, without overlaps."""
-    taken: list[Any] = []
-    for i in dict.fromkeys(order):
-        shift, side = (4, "left") if points[i][0] < 0 else (-4, "right")
-        label = axes.annotate(titles[i], points[i], xytext=(shift, 3), ha=side, fontsize=8,
-                              textcoords="offset points")
-        box = label.get_window_extent().padded(2)
-        if any(box.overlaps(other) for other in taken):
-            label.remove()
-            continue
-        axes.plot(*points[i], "o", markersize=3, color="tab:blue")
-        taken.append(box)
-        if len(taken) == LABELS:
-            return
+    figure = plot_embeddings(weights, titles, n_labels=LABELS, return_fig=True,
+                             title=f"Factors of {len(titles):,} titles")
+    return save(figure, out / "components.png")
 
 
 def compare(learn: CollabLearner, source: Source, truth: PlantedRatings, titles: list[str],
@@ -292,11 +270,14 @@ def main(argv: list[str] | None = None) -> None:
     start = perf_counter()
     plt.switch_backend("Agg")  # plots are written to files and need no display
     args = parse(argv)
-    out = writable(args.out)
+    rank = only_rank_0_prints() if args.distributed else 0
+    out = writable(args.out if rank == 0 else Path(mkdtemp()))
     try:
         device = get_backend(args.device or default_device()).name
         source = find_source(args.data)
         learn = make_learner(source, args.factors, device, args.seed)
+        if args.distributed:
+            to_distributed(learn)
     except (DeviceError, ValueError) as error:
         fail(error)
     describe(source, learn.data)

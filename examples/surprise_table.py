@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -35,6 +36,7 @@ from minifast.backend import default_device
 from minifast.collab import CollabLearner, EmbeddingDotBias, collab_learner
 from minifast.data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader, DatasetType
 from minifast.datasets import DataNotFoundError, movielens_100k, planted_ratings, untar_data
+from minifast.inspect.style import legend_below, plot_style
 from minifast.nn import Buffer, Module, embedding, mse_loss, sigmoid_range
 from minifast.train import Learner
 
@@ -246,8 +248,9 @@ def unknown_rows(ratings: pd.DataFrame, fold: Array) -> Array:
     return np.asarray(~known)
 
 
-def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Array) -> float:
-    """Print a row of the table, with means over the seeds, and return its RMSE."""
+def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Array
+             ) -> tuple[float, float]:
+    """Print a row of the table, with means over the seeds; return its RMSE, and +- over folds."""
     each = np.array([[rmse(e) for e in of_seed] for of_seed in errors])
     mae = np.mean([np.abs(e).mean() for of_seed in errors for e in of_seed])
     seeds = f"{each.mean(1).std(ddof=1):.4f}" if len(each) > 1 else ""
@@ -255,7 +258,7 @@ def show_row(name: str, errors: list[list[Array]], seconds: float, unknown: Arra
         if unknown.any() else ""
     print(f"{name:<33}{each.mean():>7.4f}{each.mean(0).std():>11.4f}{seeds:>11}{mae:>8.4f}"
           f"{seconds:>9.1f}{there}", flush=True)
-    return float(each.mean())
+    return float(each.mean()), float(each.mean(0).std())
 
 
 def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bool, out: Path
@@ -274,7 +277,7 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
         made, seconds = timed(predictions, seeds)
         errors = [[p - stars[fold] for p, fold in zip(of_seed, folds, strict=True)]
                   for of_seed in made]
-        points[name] = seconds, show_row(name, errors, seconds, unknown)
+        points[name] = seconds, *show_row(name, errors, seconds, unknown)
     print("+-: standard deviation over the folds, and over the seeds of weights and batches "
           "(--seeds N).\n"
           f"Seconds: all folds, with preparation and predictions, on {os.cpu_count()} cores. The "
@@ -284,7 +287,8 @@ def run_table(ratings: pd.DataFrame, folds: list[Array], seeds: range, svdpp: bo
           "is in no training row.\nminifast looks up row 0 for them, which gets no gradient and "
           "decays to zero. The prediction then depends\nonly on the bias of the known user or item."
           + ("" if theirs else "\nTo add Surprise's own rows, install scikit-surprise."))
-    return draw(out / "surprise_table.png", points, xlabel="Seconds", ylabel="RMSE in stars")
+    return draw(out / "surprise_table.png", points, xlabel="seconds", ylabel="RMSE (stars)",
+                title="Mean and standard deviation over the folds")
 
 
 def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
@@ -300,8 +304,8 @@ def run_ladder(ratings: pd.DataFrame, out: Path) -> Path:
         print(f"{name:<20}{train:>9.4f}{valid:>12.4f}{gain}{valid ** .5:>8.4f}", flush=True)
         curves[name] = range(1, 6), [float(x) for x in learn.recorder.val_losses if x is not None]
     print("Losses are mean squared errors. If only the training loss falls, the model overfits.")
-    return draw(out / "ladder.png", curves, xticks=range(1, 6), xlabel="Epoch",
-                ylabel="Validation loss")
+    return draw(out / "ladder.png", curves, xticks=range(1, 6), xlabel="epoch",
+                ylabel="validation loss\n(mean squared error)", title="One split")
 
 
 def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bool, wd: float
@@ -319,12 +323,13 @@ def climb(ratings: pd.DataFrame, y_range: tuple[float, float] | None, biases: bo
 
 
 def draw(path: Path, curves: dict[str, Any], **labels: Any) -> Path:
-    """Write a plot of named curves (x, y); ``labels`` are those of the axes."""
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, (x, y) in curves.items():
-        axes.plot(x, y, "o-", label=name)
-    axes.set(**labels)
-    axes.legend()
+    """Write a plot of named curves (x, y) or (x, y, spread); ``labels`` are those of the axes."""
+    with plot_style():
+        figure, axes = plt.subplots()
+        for (name, points), marker in zip(curves.items(), cycle("os^Dv<>p*h")):
+            axes.errorbar(*points, fmt=f"{marker}-", capsize=3, label=name)
+        axes.set(**labels)
+        legend_below(figure, axes, len(curves))
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path

@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 
 from minifast import DeviceError
 from minifast.backend import default_device, get_backend
-from minifast.inspect import LastUpdate
+from minifast.inspect import LastUpdate, plot_seeds
 from minifast.inspect.group_table import group_table
 from minifast.inspect.plots import plot_losses
 from minifast.metrics import accuracy
@@ -37,7 +37,6 @@ METHODS = ("from scratch", "frozen body", "fine-tuned")
 EPOCHS, FROZEN, UNFROZEN = 10, 30, 30  # of the old task, and of the two phases of the new one
 LR = 1e-2
 FINE_TUNING_LR = slice(1e-3, 1e-2)     # the first layer group learns ten times slower
-PALETTE = ("tab:grey", "tab:blue", "tab:orange")
 
 
 class Digits:
@@ -205,17 +204,14 @@ def gain_of(accuracies: Array) -> tuple[float, float]:
 
 def draw_curve(results: Array) -> Any:
     """Plot mean accuracy and its spread over the images per class, one line per method."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for method, color, accuracies in zip(METHODS, PALETTE, results.transpose(2, 0, 1), strict=True):
-        mean, spread = accuracies.mean(0), accuracies.std(0)
-        axes.plot(LABELS, mean, "o-", color=color, label=method)
-        axes.fill_between(LABELS, mean - spread, mean + spread, color=color, alpha=.15, lw=0)
-    axes.set(xlabel="Labelled images per class", ylabel="Accuracy on the others",
-             title=f"Digits 5 to 9, {len(results)} seeds: mean and standard deviation")
-    axes.set_xscale("log")
+    curves = dict(zip(METHODS, results.transpose(2, 0, 1), strict=True))
+    figure = plot_seeds(curves, LABELS, return_fig=True, xscale="log",
+                        xlabel="labelled images per class (log scale)",
+                        ylabel="accuracy on the others",
+                        title=f"Digits 5 to 9: mean and spread of {len(results)} seeds")
+    (axes,) = figure.axes
     axes.set_xticks(LABELS, map(str, LABELS))
     axes.minorticks_off()
-    axes.legend(loc="lower right")
     return figure
 
 

@@ -1,9 +1,10 @@
 """minifast: fastai v1's internals on NumPy or CuPy, small enough to read."""
-from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
-from typing import Any
+# with underscores, so that tab completion does not offer them
+from functools import cache as _cache
+from importlib import import_module as _import_module
+from pkgutil import iter_modules as _iter_modules
+from types import ModuleType as _Module
+from typing import Any as _Any
 
 from .autograd import (ChangedArrayError as ChangedArrayError, GradientError as GradientError,
                        GraphReleasedError as GraphReleasedError, Primitive as Primitive,
@@ -15,21 +16,18 @@ from .defaults import defaults as defaults
 
 __version__ = "0.1.0"
 
-# other names that fastai v1's modules re-export, with their modules
-_OTHERS = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot", "nn": "minifast.nn",
-           "Path": "pathlib", "itemgetter": "operator", "attrgetter": "operator",
-           "partial": "functools", "warn": "warnings", "DataFrame": "pandas", "Series": "pandas",
-           "defaults": "minifast.defaults"}
+# modules that a star import gives too
+_MODULES = {"np": "numpy", "nn": "minifast.nn"}
 
 
-@cache
-def _packages() -> list[ModuleType]:
+@_cache
+def _packages() -> list[_Module]:
     """Import and return the packages inside minifast."""
-    return [import_module(f"{__name__}.{found.name}")
-            for found in iter_modules(__path__) if found.ispkg]
+    return [_import_module(f"{__name__}.{found.name}")
+            for found in _iter_modules(__path__) if found.ispkg]
 
 
-def public_names(module: ModuleType) -> list[str]:
+def public_names(module: _Module) -> list[str]:
     """Return the names that a module defines or re-exports, without its submodules.
 
     Parameters
@@ -49,15 +47,15 @@ def public_names(module: ModuleType) -> list[str]:
     True
     """
     return [name for name, value in vars(module).items()
-            if not name.startswith("_") and not isinstance(value, ModuleType)]
+            if not name.startswith("_") and not isinstance(value, _Module)]
 
 
-def notebook_attribute(module: ModuleType, name: str) -> Any:
+def notebook_attribute(module: _Module, name: str) -> _Any:
     """Return what ``name`` stands for after a star import of ``module``.
 
     fastai v1's modules re-export all that they import, so its notebooks use ``pd``, ``plt`` or
     ``Path`` without importing them. Here a star import gives the public names of all packages
-    of minifast and a few names from other libraries.
+    of minifast; `minifast.notebook` has a few names from other libraries.
 
     Parameters
     ----------
@@ -84,10 +82,9 @@ def notebook_attribute(module: ModuleType, name: str) -> Any:
     """
     if name == "__all__":
         names = [name for package in _packages() for name in public_names(package)]
-        return list(dict.fromkeys([*public_names(module), *_OTHERS, *names]))
-    if name in _OTHERS:
-        found = import_module(_OTHERS[name])
-        return found if name in ("np", "pd", "plt", "nn") else getattr(found, name)
+        return list(dict.fromkeys([*public_names(module), *_MODULES, *names]))
+    if name in _MODULES:
+        return _import_module(_MODULES[name])
     if not name.startswith("_"):
         for package in _packages():
             if name in vars(package):

@@ -148,10 +148,9 @@ def _scatter_add(target: Array, index: Any, values: Array) -> None:
     np.add.at(target, index, values)
 
 
-NUMPY = Backend(
-    name="cpu", array_type=np.ndarray, from_host=np.asarray, to_host=np.asarray, gather=_gather,
-    scatter_add=_scatter_add, random=lambda rng, like: rng.random(like.shape, np.float32),
-    checks_ids=True)
+NUMPY = Backend("cpu", np.ndarray, from_host=np.asarray, to_host=np.asarray, gather=_gather,
+                scatter_add=_scatter_add, checks_ids=True,
+                random=lambda rng, like: rng.random(like.shape, np.float32))
 
 
 # ---------------------------------------------------------------- CuPy
@@ -226,9 +225,9 @@ def _cupy_backend() -> Backend:
                           f"({state.reason}). Use device 'cpu', which always works.")
     import cupy
     return Backend(
-        name="cuda", array_type=cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
-        gather=lambda table, rows: cupy.take(table, rows, axis=0),
-        scatter_add=cupy.add.at, synchronize=lambda: cupy.cuda.Device().synchronize(),
+        "cuda", cupy.ndarray, from_host=cupy.asarray, to_host=cupy.asnumpy,
+        gather=lambda table, rows: cupy.take(table, rows, axis=0), scatter_add=cupy.add.at,
+        synchronize=lambda: cupy.cuda.Device().synchronize(),
         out_of_memory=cupy.cuda.memory.OutOfMemoryError)
 
 

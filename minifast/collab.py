@@ -105,15 +105,8 @@ class EmbeddingNN(TabularModel):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward([users, items])
 
-    @property
-    def u_weight(self) -> Embedding:
-        """The users' embedding."""
-        return self.embeds[0]  # type: ignore[no-any-return]
-
-    @property
-    def i_weight(self) -> Embedding:
-        """The items' embedding."""
-        return self.embeds[1]  # type: ignore[no-any-return]
+    u_weight = property(lambda self: self.embeds[0], doc="The users' embedding.")
+    i_weight = property(lambda self: self.embeds[1], doc="The items' embedding.")
 
 
 class CollabLearner(Learner):

@@ -18,6 +18,10 @@ class Defaults:
     fast : bool
         Whether new learners use the fast path. It gives the same results sooner. True unless the
         environment says ``MINIFAST_FAST=0``.
+    silent : bool
+        Whether new learners show neither bar nor table.
+    extra_callbacks, extra_callback_fns : list
+        Callbacks, and functions that make them, for the fits of all learners.
 
     Examples
     --------
@@ -25,12 +29,13 @@ class Defaults:
     (slice(None, 0.003, None), 0.01)
     """
 
-    __slots__ = ("fast",)
+    __slots__ = ("extra_callback_fns", "extra_callbacks", "fast", "silent")
     lr: ClassVar[Any] = slice(3e-3)
     wd: ClassVar[float] = 1e-2
 
     def __init__(self) -> None:
-        self.fast = os.environ.get("MINIFAST_FAST") != "0"
+        self.fast, self.silent = os.environ.get("MINIFAST_FAST") != "0", False
+        self.extra_callbacks, self.extra_callback_fns = list[Any](), list[Any]()
 
     @property
     def device(self) -> str:

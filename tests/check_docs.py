@@ -40,8 +40,12 @@ SHARED = {"minifast.optim.steps": ["p", "state"],
 """Arguments that all functions of a module have: its own docstring explains them once."""
 WITHOUT_EXAMPLES = (
     "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
-    "minifast.autograd.display", "minifast.inspect.activation_stats", "minifast.inspect.interpret",
-    "minifast.inspect.plots", "minifast.tabular", "minifast.train.lr_find", "minifast.vision")
+    "minifast.autograd.display", "minifast.checkpoints.export", "minifast.checkpoints.images",
+    "minifast.checkpoints.tables", "minifast.datasets.on_disk", "minifast.datasets.rows",
+    "minifast.datasets.streaming", "minifast.distributed", "minifast.fast.exchange",
+    "minifast.inspect", "minifast.layers", "minifast.metrics.confusion",
+    "minifast.metrics.multilabel", "minifast.notebook", "minifast.tabular",
+    "minifast.train.lr_find", "minifast.train.recorder", "minifast.v1", "minifast.vision")
 """Modules in which a name with one argument may have one line, and Examples are not needed yet;
 ``--all`` shows what they lack."""
 Problem = tuple[str, str, str]
@@ -83,7 +87,7 @@ def methods(cls: type) -> Iterator[tuple[str, Any]]:
             or inspect.isfunction(inspect.unwrap(value))
         is_default = name in vars(cls).get("__annotations__", {})
         if is_method and not name.startswith("_") and not is_default and not as_in_numpy \
-                and getattr(value, "__name__", name) != "<lambda>":
+                and getattr(getattr(value, "fget", None) or value, "__name__", name) != "<lambda>":
             yield name, value
 
 

@@ -277,7 +277,7 @@ def test_a_checkpoint_that_is_missing(learn: Learner, tmp_path: Path) -> None:
     with refused(learn, FileNotFoundError, "best.safetensors", "models holds good"):
         learn.load("best")
     learn.model_dir = "elsewhere"
-    with refused(learn, FileNotFoundError, "elsewhere holds no checkpoint"):
+    with refused(learn, FileNotFoundError, "elsewhere holds none"):
         learn.load("good")
     assert not (tmp_path / "elsewhere").exists()
 

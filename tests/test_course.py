@@ -7,11 +7,13 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 import pytest
 
-from minifast.course import Bug, Unit
+from minifast.course import Bug, Unit, process
 from minifast.course.check import check
-from minifast.course.cli import main, student_files
+from minifast.course.cli import main
+from minifast.course.combine import combine
 from minifast.course.replace import path_of, source_of
-from minifast.course.starter import cut, graft
+from minifast.course.run import student_files
+from minifast.course.starter import cut
 from minifast.course.unit import load, numbers
 from minifast.course.values import difference, encode
 
@@ -66,25 +68,13 @@ def test_a_method_and_a_name_that_is_not_there() -> None:
         cut(source, ["f"])
 
 
-def test_solutions_of_several_units_are_put_together() -> None:
-    source = source_of(TAPE)
-    assert graft(source, source, ["unbroadcast", "walk_back", "Node.gradients"]) == source
-    other = cut(source, ["walk_back"]).replace("total = g.sum(", "total = helper(g)(").replace(
-        "class Variable(", "def helper(g):\n    return g.sum\n\n\nclass Variable(").replace(
-        "import sys\n", "import sys\nimport textwrap\n")
-    both = graft(source, other, ["unbroadcast"])
-    compile(both, "tape.py", "exec")
-    assert "total = helper(g)(" in both
-    assert both.count("def helper(g)") == both.count("import textwrap") == 1
-    assert "NotImplementedError" not in both
-    ops = source_of("minifast.autograd.ops")
-    assert graft(ops, cut(ops, ["mul"]), ["mul"]).count("todo()") == 3
-
-
 def test_start_never_overwrites(tmp_path: Path, output: Output) -> None:
     assert run("start", 3, "--folder", tmp_path, "--name", "Ada") == 0
     file = tmp_path / "unit03" / "tape.py"
-    assert f"{file}: write unbroadcast" in output()
+    text = output()
+    assert f"{file}: write unbroadcast" in text
+    assert f"{file.with_name('student.ipynb')}: the notebook" in text
+    assert json.loads(file.with_name("student.ipynb").read_text(encoding="utf-8"))["cells"]
     file.write_text("mine")
     assert run("start", 3, "--folder", tmp_path) == 0
     assert "is there already and stays as it is" in output()
@@ -124,7 +114,7 @@ def test_check_tells_what_is_wrong_gives_hints_and_reports(tmp_path: Path, outpu
     found = json.loads(report.read_text())
     assert not found["passed"]
     assert 0 < found["points"] < found["of"] == len(load(3).properties)
-    suite = Xml.fromstring(junit.read_text())
+    suite = Xml.fromstring(junit.read_text())[0]
     assert int(suite.get("failures", 0)) == found["of"] - found["points"]
     assert run("check", 3, "--folder", folder, "--hint", 2) == 1
     assert "Hint: Sum with keepdims=True." in output()
@@ -149,6 +139,29 @@ def test_no_file_and_no_python(tmp_path: Path) -> None:
     assert "there is no" in messages(tmp_path)
     solution(tmp_path, begin="def (")
     assert "invalid syntax" in messages(tmp_path)
+    assert check(load(3), student_files(load(3), tmp_path)).score == "0 of 9"
+
+
+def test_files_as_windows_writes_them(tmp_path: Path, output: Output,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a byte order mark, other ends of lines, and letters that its pipes cannot hold."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    folder = tmp_path / "Zo\xeb.name"
+    folder.mkdir()
+    file = solution(folder, "    added = g.ndim", "    print('\u0394 \u03bb')\n    added = g.ndim"
+                    ) / "unit03" / "tape.py"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert run("check", 3, "--folder", folder) == 0
+    assert "9 of 9" in output()
+
+
+def test_an_account_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, or on Windows without its usual variables."""
+    def unknown() -> str:
+        raise ImportError("No module named 'pwd'")
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert run("start", 3, "--folder", tmp_path) == 0
+    assert json.loads((tmp_path / "course.json").read_text()) == {"student": "student"}
 
 
 @pytest.mark.parametrize(("begin", "message"), [
@@ -164,8 +177,18 @@ def test_what_a_file_does_when_it_is_imported(begin: str, message: str, tmp_path
 
 
 def test_an_endless_loop_is_named(tmp_path: Path) -> None:
-    solution(tmp_path, "    added = g.ndim - len(x.shape)\n", "    while True:\n        pass\n")
-    assert "time is up in unbroadcast, line" in messages(tmp_path, timeout=3.)
+    folder = tmp_path / "Zo\xeb"  # faulthandler writes ASCII
+    folder.mkdir()
+    solution(folder, "    added = g.ndim - len(x.shape)\n", "    while True:\n        pass\n")
+    assert "time is up in unbroadcast, line" in messages(folder, timeout=3.)
+
+
+def test_a_loop_that_switches_the_alarm_off_is_ended(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE", 0.)
+    solution(tmp_path, begin="import faulthandler\nfaulthandler.cancel_dump_traceback_later()\n"
+             "while True:\n    pass")
+    assert "time is up" in messages(tmp_path, timeout=2.)
 
 
 READ = """
@@ -180,6 +203,7 @@ def solution():
 @pytest.mark.parametrize("how", [
     f"text = open({str(path_of(TAPE))!r}).read()",
     f"import pathlib; text = pathlib.Path({str(path_of(TAPE))!r}).read_text()",
+    f"text = open({str(path_of(TAPE)).encode()!r}).read()",
     f"import os; f = os.open({str(path_of(TAPE))!r}, 0); text = os.read(f, 10 ** 6).decode()",
     f"import linecache; text = ''.join(linecache.getlines({str(path_of(TAPE))!r})); assert text"])
 def test_a_solution_does_not_read_the_librarys(how: str, tmp_path: Path) -> None:
@@ -261,6 +285,17 @@ def test_sum():
     assert output().count("\n") == len(load(3).bugs)
 
 
+def test_options_of_a_folder_above_do_not_hide_faults(tmp_path: Path, output: Output) -> None:
+    """In a clone of the library, pytest's settings ask for several processes."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -n 2\n")
+    test = tmp_path / "test_sum.py"
+    test.write_text("import numpy as np\nfrom minifast.autograd.tape import unbroadcast\n\n"
+                    "def test_sum():\n"
+                    "    assert unbroadcast(np.ones((4, 3)), np.ones(3))[0] == 4\n")
+    run("bugs", 3, test)
+    assert "found    mean for sum" in output()
+
+
 def test_a_script_with_a_fault(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "script.py"
     script.write_text("import numpy as np\nfrom minifast.autograd.tape import unbroadcast\n"
@@ -278,6 +313,75 @@ def test_a_bug_whose_text_is_not_there_once() -> None:
         Bug("x", TAPE, "a", "b", "").apply("aa")
 
 
+# ---------------------------------------------------------------- several units together
+
+
+def test_definitions_and_additions_of_several_solutions_are_combined() -> None:
+    source = source_of(TAPE)
+    assert combine(source, {"unit 2": source, "unit 3": source}) == source
+    walk = source
+    for old, new in [("    heap = [(-root", "    limit: int = LIMIT\n    heap = [(-root"),
+                     ("def walk_back(", "LIMIT: int = helper(3)\n\n\ndef walk_back("),
+                     ("import sys\n", "import sys\nimport textwrap\n"),
+                     ("class Variable(", "def helper(x):\n    return x\n\n\nclass Variable(")]:
+        walk = walk.replace(old, new)
+    total = source.replace("total = g.sum(", "total = plus(g)(").replace(
+        "def unbroadcast(", "def plus(g: Node):\n    return g.sum\n\n\ndef unbroadcast(")
+    both = combine(source, {"unit 2": walk, "unit 3": total})
+    for own in ("limit: int = LIMIT", "LIMIT: int = helper(3)", "import textwrap", "def helper(",
+                "total = plus(g)(", "def plus(g: Node)"):
+        assert both.count(own) == 1
+    exec(compile(both, "tape.py", "exec"), {"__package__": "minifast.autograd",
+                                            "__name__": "minifast.autograd.tape"})
+
+
+def test_two_solutions_may_not_define_a_name_in_two_ways() -> None:
+    source = "import os\n\n\ndef f():\n    pass\n\n\ndef g():\n    pass\n"
+    one, two = source.replace("pass", "return h()", 1) + "def h():\n    return 1\n", \
+        source + "def h():\n    return 2\n"
+    with pytest.raises(ValueError, match="unit 1 and unit 5 both define h, in different ways"):
+        combine(source, {"unit 1": one, "unit 5": two})
+    same = combine(source, {"unit 1": one, "unit 5": one})
+    assert same.count("def h()") == 1
+
+
+def test_run_all_takes_the_units_that_are_finished(
+        tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minifast.course.cli.numbers", lambda: [2, 3, 4])
+    script = tmp_path / "script.py"
+    script.write_text("from minifast.autograd.tape import unbroadcast, walk_back\n"
+                      "print(unbroadcast.__doc__ + str(walk_back.__doc__)[:20])\n")
+    folder = solution(tmp_path, '"""Return the gradient', '"""My own gradient')
+    assert run("start", 2, "--folder", folder) == 0
+    capfd.readouterr()
+    assert run("run", "all", "--folder", folder, script) == 0
+    text = capfd.readouterr().out
+    assert "unit  2: the library's (0 of 17 properties hold)" in text
+    assert "unit  3: yours: unbroadcast" in text
+    assert "unit  4: the library's (not started)" in text
+    assert "My own gradient" in text
+    assert "Carry a gradient" in text
+    assert run("run", "all", "--folder", tmp_path / "none", script) == 1
+    assert "passes its check" in capfd.readouterr().out
+
+
+def test_check_all_checks_what_is_started(tmp_path: Path, output: Output,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minifast.course.cli.numbers", lambda: [2, 3])
+    assert run("check", "all", "--folder", tmp_path) == 1
+    assert "no unit is started" in output()
+    report, junit = tmp_path / "report.json", tmp_path / "report.xml"
+    folder = solution(tmp_path)
+    assert run("check", "all", "--folder", folder, "--json", report, "--junit", junit) == 0
+    assert "1 of 1 units are done" in output()
+    found = json.loads(report.read_text())
+    assert [unit["unit"] for unit in found["units"]] == [3]
+    assert found["points"] == found["of"] == found["units"][0]["of"] == 9
+    assert len(Xml.fromstring(junit.read_text())) == 1
+    assert run("check", "x", "--folder", folder) == 1
+    assert "a unit is a number, or all; got x" in output()
+
+
 # ---------------------------------------------------------------- values
 
 
@@ -290,10 +394,35 @@ def test_differences_are_told_without_the_answer() -> None:
         "the type should be float64, yours is float32"
     assert told(np.array([1., np.nan]), np.array([1., np.nan])) == ""
     assert told(np.array([1., np.inf]), np.array([1., np.inf])) == ""
-    assert "off by" in told(np.array([1., 2.]), np.array([1., np.nan]))
+    assert told(np.array([1., 2.]), np.array([1., np.nan])) == \
+        "at [1] your number nan is not right"
     assert told(np.float64(2), 2.5) == "your number 2.5 is off by 0.5"
-    assert told("ShapeError", "nothing") == "yours is nothing, which is not right"
+    assert told("ShapeError", "nothing") == "you get nothing, which is not right"
+    assert told(True, False) == "this does not hold"
+    assert told(False, True) == "you get True, which is not right"
     assert told(None, None) == ""
+    assert told(np.ones(2), None) == told("text", None) == "you get None: is a `return` missing?"
+    assert told("text", "") == "you get an empty text, which is not right"
+    names = ", ".join(f"layer{i}.weight" for i in range(20))
+    text = told(names, names.replace("12.weight", "12.bias"))
+    assert "layer12.bias" in text
+    assert len(text) < 90
+
+
+def test_digits_of_rounding_are_not_compared() -> None:
+    """Sums that cancel to zero differ by their order; numbers that are merely small do not."""
+    def told(right: object, ours: object) -> str:
+        return difference(*encode([right]), *encode([ours]))
+    terms = np.random.default_rng(0).normal(size=1000)
+    for dtype in (np.float64, np.float32):
+        some = np.concatenate([terms, -terms]).astype(dtype)
+        forwards, backwards = some.cumsum()[-1:], some[::-1].cumsum()[-1:]
+        assert forwards != backwards
+        assert told(forwards / 1000, backwards / 1000) == ""
+    assert told(np.array([0.]), np.array([3e-17])) == told(np.array([3e-17]), np.array([0.])) == ""
+    assert "off by" in told(np.array([0.]), np.array([1e-9]))
+    assert "off by" in told(np.array([1e-5]), np.array([1.001e-5]))
+    assert "off by" in told(np.array([1e-3], np.float32), np.array([1.001e-3], np.float32))
 
 
 def test_units_are_found() -> None:

@@ -518,11 +518,11 @@ def test_two_columns_of_one_name(twice: str) -> None:
 
 def test_pairs_are_no_data_sets() -> None:
     x, y = np.zeros((8, 2)), np.zeros(8)
-    with pytest.raises(TypeError, match=r"train_ds must be an ArrayDataset, got tuple; write "
+    with pytest.raises(TypeError, match=r"a data set is an object .*, got tuple; write "
                                         r"ArrayDataset\(x, y\)"):
-        DataBunch.create((x, y), (x, y), bs=4)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="valid_ds must be an ArrayDataset, got list"):
-        DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)  # type: ignore[arg-type]
+        DataBunch.create((x, y), (x, y), bs=4)
+    with pytest.raises(TypeError, match=r"row 0 of a list is a ndarray; a row is \(x, y\), or a "):
+        DataBunch.create(ArrayDataset(x, y), [x, y], bs=4)
 
 
 def test_no_validation_loader() -> None:
@@ -583,6 +583,44 @@ def test_five_rows_unless_told_otherwise() -> None:
 def test_plain_batches_are_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
     DataBunch(batches(1)).show_batch(2)
     assert capsys.readouterr().out.splitlines()[0].split() == ["x0", "target"]
+
+
+def test_the_last_rows_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    ratings_data().show_batch(3, DatasetType.Valid, reverse=True)
+    body = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split() for line in body] == [
+        ["1", "#na#", "3.0"], ["2", "#na#", "2.0"], ["4", "#na#", "4.0"]]
+
+
+@pytest.mark.parametrize(("values", "texts"), [
+    ([3., 5.], ["3.0", "5.0"]), ([3.8712, 4.], ["3.87", "4.00"]),
+    ([-4.76837e-07, 52.5], ["0.0", "52.5"]), ([0., -1e-7, 3.87], ["0.00", "0.00", "3.87"]),
+    ([.0123, .95], ["0.012", "0.950"]), ([744.353, 6.5], ["744.35", "6.50"]),
+    ([1e-7, 2e-6], ["1.00e-07", "2.00e-06"]), ([0., 0.], ["0.0", "0.0"]),
+    ([3.25e9, 1.], ["3.25e+09", "1.00e+00"]), ([float("nan"), 2.5], ["NaN", "2.5"]),
+    ([float("nan")], ["NaN"]), ([], [])])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "Float64"])
+def test_numbers_as_people_write_them(values: list[float], texts: list[str], dtype: str,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    display.show_table(pd.DataFrame({"n": range(len(values)),
+                                     "value": pd.array(values, dtype=dtype)}))
+    out = capsys.readouterr().out.replace("<NA>", "NaN").splitlines()[1:]
+    assert [line.split()[1] for line in out if values] == texts
+
+
+def test_words_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """NumPy's strings have a shape too."""
+    words = pd.Series([np.str_("ant"), np.str_("bee"), None], dtype=object)
+    display.show_table(pd.DataFrame({"word": words, "on": [True, False, True]}))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["ant", "True"], ["bee", "False"], ["None", "True"]]
+
+
+def test_arrays_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [np.array([1e-8, 2.], np.float32), np.arange(100.)]
+    display.show_table(pd.DataFrame({"x": cells}))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "x", "[0. 2.]", "[ 0.  1. ... 98. 99.]"]
 
 
 class ZMQInteractiveShell:

@@ -54,7 +54,8 @@ def test_ratings(make: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(there.weight(["a"]).numpy(), learn.weight(["a"]).numpy())
     assert [p.name for p in tmp_path.iterdir()] == ["export.safetensors"]
     assert repr(there.model) == repr(learn.model)
-    assert len(there.recommend(1, 3)) == 3
+    with pytest.warns(UserWarning, match=r"exported without its ratings, .*with_rated=True\)"):
+        assert len(there.recommend(1, 3)) == 3
     with pytest.raises(ValueError, match="has no batch"):
         there.fit(1)
 
@@ -68,6 +69,28 @@ def test_labels_of_any_plain_type(users: list[Any], tmp_path: Path) -> None:
     for before, after in zip(learn.data.categories, there.data.categories, strict=True):
         assert before.classes.tolist() == after.classes.tolist()
     np.testing.assert_array_equal(predictions(there, frame), predictions(learn, frame))
+
+
+def test_an_exported_learner_recommends_nothing_that_was_rated(tmp_path: Path) -> None:
+    learn = dot(tmp_path)
+    learn.export(with_rated=True)
+    there = load_learner(tmp_path)
+    for user in (1, 2, 3, 4):
+        pd.testing.assert_frame_equal(there.recommend(user), learn.recommend(user))
+    assert len(learn.recommend(1)) < len(learn.data.classes["item"]) - 1  # some were rated
+    there.export(with_rated=True)  # once more
+    pd.testing.assert_frame_equal(load_learner(tmp_path).recommend(2), learn.recommend(2))
+    with pytest.raises(ValueError, match="these data are a DataBunch; leave it out"):
+        line_learner(path=tmp_path).export(with_rated=True)
+
+
+@pytest.mark.parametrize("pairs", [
+    [np.array([1], np.int32), np.array([1, 2], np.int32)], [np.array([1], np.int32)],
+    [np.array([99], np.int32), np.array([1], np.int32)], [np.ones(1), np.ones(1)]])
+def test_rated_items_that_cannot_be_are_refused(pairs: Any, tmp_path: Path) -> None:
+    from minifast.checkpoints import tables
+    with pytest.raises(ValueError, match="its rated items are no pairs of a user and an item"):
+        tables.add_rated(ratings_data(path=tmp_path), pairs)
 
 
 def test_nothing_of_the_ratings_is_in_the_file(tmp_path: Path) -> None:

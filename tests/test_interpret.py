@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import assert_readable, assert_ticks_apart, contrast, overlapping
 from host import host
 from sklearn.metrics import confusion_matrix
 from tiny import fit_quietly, line_learner, ratings_data
@@ -15,7 +16,7 @@ from tiny import fit_quietly, line_learner, ratings_data
 from minifast import Tensor
 from minifast.collab import collab_learner
 from minifast.data import ArrayDataset, DataBunch, DatasetType
-from minifast.inspect import ClassificationInterpretation
+from minifast.inspect import ClassificationInterpretation, Interpretation
 from minifast.nn import Linear, Module, TabularModel, embedding
 from minifast.tabular import Categorify, Normalize, TabularDataBunch
 from minifast.train import Learner
@@ -139,6 +140,40 @@ def test_the_drawn_confusion_matrix_in_shares() -> None:
     assert texts_of(axes) == []
 
 
+@pytest.mark.cpu_only("draws what is on the host")
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("cmap", ["Blues", "viridis"])
+def test_the_confusion_matrix_can_be_read(normalize: bool, cmap: str) -> None:
+    names = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+             "ankle boot"]
+    rng = np.random.default_rng(0)
+    data = DataBunch.create(ArrayDataset(*rows(30, 0)), bs=8, classes=names)
+    y, preds = rng.integers(0, 10, 2000), rng.random((2000, 10)).astype(np.float32)
+    preds[np.arange(2000), y] += .8
+    interp = ClassificationInterpretation(Learner(data, Linear(2, 10)), Tensor(preds), Tensor(y),
+                                          Tensor(np.zeros(2000, np.float32)))
+    figure = interp.plot_confusion_matrix(normalize, cmap=cmap, slice_size=10, return_fig=True)
+    assert_readable(figure, 380)
+    assert_ticks_apart(figure)
+    (axes,) = figure.axes
+    assert len(axes.texts) == 100
+    assert overlapping(axes.texts) == []
+    image = axes.images[0]
+    for text, color in zip(axes.texts, image.cmap(image.norm(image.get_array())).reshape(100, 4),
+                           strict=True):
+        assert contrast(text.get_color(), color) > 4.5
+
+
+def test_the_confusion_matrix_in_given_axes() -> None:
+    figure, axs = plt.subplots(1, 2)
+    interp = given(ACTUAL, PREDICTED)
+    assert interp.plot_confusion_matrix(ax=axs[1], return_fig=True) is figure
+    assert [len(axes.images) for axes in axs] == [0, 1]
+    assert plt.get_fignums() == [figure.number]
+    np.testing.assert_array_equal(interp.confusion_matrix(slice_size=3), interp.confusion_matrix())
+    assert interp.most_confused(2, slice_size=3) == interp.most_confused(2)
+
+
 def test_the_largest_losses_and_the_smallest() -> None:
     interp = ClassificationInterpretation.from_learner(learner())
     losses = interp.losses.numpy()
@@ -174,8 +209,9 @@ def test_the_pictures_with_the_largest_losses(colour: bool) -> None:
     for axes, loss, row in zip(shown, losses, where, strict=True):
         np.testing.assert_allclose(axes.images[0].get_array(), x[12 + row] / 255, atol=1e-6)
         actual = y[12 + row]
-        assert axes.get_title() == (f"{NAMES[preds[row].argmax()]} / {actual} / {loss:.2f} / "
-                                    f"{preds[row][NAMES.index(actual)]:.2f}")
+        p = preds[row]
+        assert axes.get_title().replace("\n", " ") == (
+            f"{NAMES[p.argmax()]} / {actual} / {loss:.2f} / {p[NAMES.index(actual)]:.2f}")
     assert figure.get_suptitle() == "prediction / actual / loss / probability"
     assert interp.plot_top_losses(1, largest=False, figsize=(3, 2)) is None
     assert plt.gcf().get_size_inches().tolist() == [3, 2]
@@ -187,16 +223,29 @@ def test_the_rows_with_the_largest_losses(capsys: pytest.CaptureFixture[str]) ->
     assert interp.plot_top_losses(3) is None
     head, *body = capsys.readouterr().out.splitlines()
     assert head.split() == ["row", "prediction", "actual", "loss", "probability", "x0"]
+    table = interp.plot_top_losses(3, return_table=True)
+    assert list(table) == head.split()
     x, y = rows(23, 1)
     p = plainly(learn, x)
     worst = np.argsort(p[np.arange(23), y])[:3]
-    for line, row in zip(body, worst, strict=True):
-        number, guess, actual, loss, probability, *inputs = line.replace("[", "").replace(
-            "]", "").replace(",", "").split()
-        assert (int(number), guess, actual) == (row, NAMES[p[row].argmax()], NAMES[y[row]])
-        assert float(loss) == pytest.approx(-np.log(p[row, y[row]]), abs=1e-4)
-        assert float(probability) == pytest.approx(p[row, y[row]], abs=1e-4)
-        np.testing.assert_allclose([float(value) for value in inputs], x[row], rtol=1e-5)
+    for line, found, row in zip(body, table.itertuples(), worst, strict=True):
+        assert (found.row, found.prediction, found.actual) == (row, NAMES[p[row].argmax()],
+                                                               NAMES[y[row]])
+        assert found.loss == pytest.approx(-np.log(p[row, y[row]]), abs=1e-4)
+        assert found.probability == pytest.approx(p[row, y[row]], abs=1e-4)
+        np.testing.assert_allclose(found.x0, x[row], rtol=1e-5)
+        assert line.split()[:4] == [str(row), found.prediction, found.actual, f"{found.loss:.2f}"]
+        shown = line.split("[")[1].strip("]").split()
+        np.testing.assert_allclose([float(value) for value in shown], x[row], atol=.00051)
+
+
+def test_titles_of_pictures_can_be_read() -> None:
+    learn, _, _ = images_learner(True)
+    figure = learn.interpret().plot_top_losses(8, return_fig=True)
+    assert_readable(figure)
+    assert overlapping(axes.title for axes in figure.axes) == []
+    with pytest.raises(ValueError, match="pass heatmap=False"):
+        learn.interpret().plot_top_losses(8, heatmap=True)
 
 
 class TwoInputs(Module):
@@ -241,6 +290,44 @@ def test_rows_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert [int(line[0]) for line in body] == interp.top_losses()[1].tolist()
 
 
+def test_ratings_with_the_largest_losses(capsys: pytest.CaptureFixture[str]) -> None:
+    learn = fit_quietly(collab_learner(ratings_data(), 2, y_range=[0, 5.5], seed=0), 1)
+    interp = learn.interpret()
+    assert type(interp) is Interpretation
+    preds, y = (host(t) for t in learn.get_preds())
+    errors = (preds.ravel() - y) ** 2
+    np.testing.assert_allclose(interp.losses.numpy(), errors, rtol=1e-5)
+    table = interp.plot_top_losses(3, return_table=True)
+    assert list(table) == ["row", "prediction", "actual", "loss", "user", "item"]
+    assert table["row"].tolist() == np.argsort(-errors, kind="stable")[:3].tolist()
+    np.testing.assert_allclose(table["loss"], np.sort(errors)[::-1][:3], rtol=1e-5)
+    np.testing.assert_array_equal(table["actual"], y[table["row"]])
+    capsys.readouterr()
+    assert interp.plot_top_losses(3) is None
+    line = capsys.readouterr().out.splitlines()[1].split()
+    assert line[:3] == [str(table["row"][0]), f"{table['prediction'][0]:.2f}",
+                        f"{table['actual'][0]:.1f}"]
+
+
+def test_several_numbers_in_a_row() -> None:
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    ds = ArrayDataset(x, 2 * x)
+    learn = Learner(DataBunch.create(ds, ds, bs=4), Linear(2, 2, seed=0))
+    interp = Interpretation(learn, Tensor(x), Tensor(2 * x), Tensor(np.arange(4.)))
+    table = interp.plot_top_losses(2, return_table=True)
+    assert table["row"].tolist() == [3, 2]
+    np.testing.assert_array_equal(np.stack(list(table["actual"])), 2 * x[[3, 2]])
+
+
+def test_interpretation_does_not_draw_from_the_shuffled_loader() -> None:
+    learn = learner(NAMES)
+    before = learn.data.train_dl.rng.bit_generator.state
+    interp = learn.interpret(DatasetType.Train)
+    assert type(interp) is ClassificationInterpretation
+    assert len(interp.losses) == 30
+    assert learn.data.train_dl.rng.bit_generator.state == before
+
+
 def test_batches_that_are_no_data_set_have_no_inputs_to_show(
         capsys: pytest.CaptureFixture[str]) -> None:
     x, y = rows(8, 0)
@@ -263,3 +350,18 @@ def test_only_a_classifier_is_interpreted(learn: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         ClassificationInterpretation.from_learner(
             learn(), DatasetType.Fix)
+
+
+def test_interpretation_of_averaged_predictions() -> None:
+    learn = learner(NAMES)
+    with pytest.raises(ValueError, match=r"belongs to minifast.vision; write learn.interpret\(\)"):
+        learn.interpret(tta=True)
+    asked: list[Any] = []
+
+    def average(ds_type: DatasetType, with_loss: bool) -> Any:
+        asked.append((ds_type, with_loss))
+        return learn.get_preds(ds_type, with_loss=with_loss)
+    learn.TTA = average
+    interp = learn.interpret(DatasetType.Train, tta=True)
+    assert asked == [(DatasetType.Fix, True)]
+    assert (type(interp), len(interp.losses)) == (ClassificationInterpretation, 30)

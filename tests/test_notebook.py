@@ -101,7 +101,7 @@ def test_the_star_imports(run: Run) -> None:
                  "Learner"):
         assert name in run.names
     assert run.names["Path"] is Path
-    assert run.names["pd"] is pd
+    assert run.names["pd"] == pd
     assert run.names["CollabDataBunch"] is CollabDataBunch
 
 
@@ -150,11 +150,11 @@ def test_the_learning_rate_finder(run: Run) -> None:
     assert len(lines) == 4
     (figure,) = run.figures[15]
     (axes,) = figure.axes
-    curve, dot = axes.lines
+    curve, *_, dot = axes.lines
     rates = np.asarray(curve.get_xdata())
     np.testing.assert_allclose(rates, 1e-7 * 1e8 ** (np.arange(10, 85) / 100), rtol=1e-9)
     assert axes.get_xscale() == "log"
-    assert dot.get_color() == "red"
+    assert dot.get_marker() == "o"
     assert f"{dot.get_xdata()[0]:.2E}" == suggestion[1]
 
 

@@ -313,7 +313,7 @@ def test_parameters_of_two_types_in_a_group(make: Callable[..., Optimizer]) -> N
 
 def test_a_hyper_parameter_that_is_not_there() -> None:
     assert not hasattr(SGD([parameter(2)]), "beta")
-    with pytest.raises(AttributeError, match="has no beta; it has lr, mom, wd"):
+    with pytest.raises(AttributeError, match="no beta: this optimizer has lr, mom, wd"):
         _ = SGD([parameter(2)]).beta
 
 

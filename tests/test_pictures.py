@@ -324,3 +324,17 @@ def test_the_lookup_adds_rows_one_after_the_other() -> None:
     assert third[3] == g[1]
     with pytest.raises(IndexError, match="4"):
         lookup_picture(n=4, ids=[4])
+
+
+def test_jupyterlab_leaves_the_keys_of_pictures_alone() -> None:
+    """Lumino looks for the attribute on the element that has the focus."""
+    learn = line_learner(n_train=5)
+    with learn.no_logging():
+        learn.fit_one_cycle(1, 1e-2)
+    x = tensor([1., 2.], requires_grad=True)
+    for picture in (one_cycle_slider(learn), backward_player((x * x).sum()), optimizer_race(n=5),
+                    show_graph((x * x).sum()), lookup_picture()):
+        focusable = re.findall(r"<(?:button|input|select)\b[^>]*>|<[^>]*tabindex[^>]*>",
+                               picture.html().partition("<script>")[0])
+        assert focusable
+        assert all('data-lm-suppress-shortcuts="true"' in tag for tag in focusable)

@@ -71,8 +71,8 @@ def test_arguments_of_read_csv_are_passed_on(write: Callable[..., Path]) -> None
 
 def test_no_argument_of_ours_is_one_of_read_csv() -> None:
     assert not OPTIONS.keys() & inspect.signature(pd.read_csv).parameters.keys()
-    shared = inspect.signature(CollabDataBunch.from_df).parameters.keys() - {"ratings"}
-    assert OPTIONS.keys() == shared | {"pieces", "source"}
+    shared = inspect.signature(CollabDataBunch.from_df).parameters.keys() - {"ratings", "v1"}
+    assert OPTIONS.keys() == shared | {"pieces", "source", "in_memory", "folder"}
 
 
 def test_a_learner_trains_on_a_file(write: Callable[..., Path]) -> None:

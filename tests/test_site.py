@@ -11,9 +11,9 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS))
 import check_links
+import from_fastai
 import generate
 import pictures
-import v1_names
 
 pytestmark = pytest.mark.cpu_only("reads documents and docstrings")
 
@@ -66,12 +66,12 @@ def test_a_picture_and_links_to_other_folders_are_replaced() -> None:
 
 
 def test_the_table_of_fastais_names_is_up_to_date() -> None:
-    text = v1_names.PAGE.read_text(encoding="utf-8")
-    assert v1_names.rewritten(text) == text, "run python docs/v1_names.py"
+    text = from_fastai.PAGE.read_text(encoding="utf-8")
+    assert from_fastai.rewritten(text) == text, "run python docs/from_fastai.py"
 
 
 def test_each_name_that_a_page_gives_for_fastais_exists() -> None:
-    for path in re.findall(r"`(minifast(?:\.\w+)+)`", v1_names.PAGE.read_text(encoding="utf-8")):
+    for path in re.findall(r"`(minifast(?:\.\w+)+)`", from_fastai.PAGE.read_text(encoding="utf-8")):
         resolve_name(path)
 
 

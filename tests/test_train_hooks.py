@@ -4,6 +4,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import assert_readable, assert_ticks_apart
 from tiny import Spy, batches, fit_quietly, frozen_copy, host, line_learner, rows, three_groups
 
 from minifast import no_grad
@@ -301,13 +302,31 @@ def test_the_plot_of_statistics() -> None:
     fit_quietly(learn, 2, 1e-2, callbacks=[stats])
     figure = stats.plot(return_fig=True)
     assert [axes.get_ylabel() for axes in figure.axes] == [
-        "mean", "standard deviation", "share nearer to 0 than 0.05"]
+        "mean", "standard deviation", "share within ±0.05"]
     for axes, values in zip(figure.axes, [*stats.stats, stats.near_zero], strict=True):
         lines = [line for line in axes.lines if line.get_label() in stats.names]
         assert len(lines) == 5
         for line, row in zip(lines, values, strict=True):
             np.testing.assert_array_equal(line.get_ydata(), row)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == stats.names
+    assert_readable(figure)
+    assert_ticks_apart(figure)
     plt.close(figure)
     assert stats.plot() is None
     plt.close("all")
+    given, axs = plt.subplots(4)
+    assert stats.plot(axs=axs, return_fig=True) is given
+    assert [len(axes.lines) for axes in axs] == [6, 5, 5, 0]
+    plt.close("all")
+
+
+def test_the_legend_of_many_layers() -> None:
+    learn = Learner(DataBunch(batches(2)), Sequential(*(Linear(3, 3, seed=i) for i in range(20)),
+                                                      Linear(3, 1)), loss_func=MSELossFlat())
+    stats = ActivationStats(learn)
+    fit_quietly(learn, 1, 1e-2, callbacks=[stats])
+    figure = stats.plot(return_fig=True)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert (names[0], names[-1], len(names)) == ("0 Linear", "20 Linear", 8)
+    assert_readable(figure)
+    plt.close(figure)

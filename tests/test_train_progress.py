@@ -118,6 +118,38 @@ def test_the_bar_in_a_notebook_goes_to_its_output(monkeypatch: pytest.MonkeyPatc
     assert "epoch 1/1" in out.getvalue()
 
 
+class Handle:
+    """What a notebook shows at one place."""
+
+    def __init__(self, first: str) -> None:
+        self.lines = [first]
+
+    def update(self, line: dict[str, str], raw: bool) -> None:
+        self.lines.append(line["text/plain"])
+
+
+def test_all_epochs_of_a_fit_use_one_place_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    display = pytest.importorskip("IPython.display")
+    places: list[Handle] = []
+
+    def show(line: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        assert raw is display_id is True  # a new id, which no other output has
+        places.append(Handle(line["text/plain"]))
+        return places[-1]
+    monkeypatch.setattr(recorder, "in_notebook", lambda: True)
+    monkeypatch.setattr(recorder, "show_html", lambda *args, **kwargs: None)
+    monkeypatch.setattr(display, "display", show)
+    learn = line_learner(30)
+    drawn(learn, monkeypatch, per_batch=.2, epochs=3)
+    drawn(learn, monkeypatch, per_batch=.2, epochs=2)
+    assert len(places) == 2
+    for place, n in zip(places, (3, 2), strict=True):
+        text = "\n".join(place.lines)
+        assert all(f"epoch {i + 1}/{n}" in text for i in range(n))
+        assert place.lines[-1] == ""
+        assert "█" in text
+
+
 def test_the_loss_is_read_at_drawings_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU each reading waits for the device."""
     learn, reads = line_learner(200), []

@@ -1,21 +1,13 @@
-"""What a fit leaves behind: lists, the table, the plots, the readings of the finder's curve."""
+"""What a fit leaves behind: lists and the table."""
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from tiny import Spy, answer, floats, line_learner, scripted, three_groups
 
 from minifast.metrics import mae, rmse
 from minifast.train import Learner, recorder
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_stays_open() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def fitted(learn: Learner, epochs: int = 2, **kwargs: Any) -> Learner:
@@ -168,6 +160,18 @@ def test_the_table_in_a_notebook(monkeypatch: pytest.MonkeyPatch,
     assert re.findall("<th>(.*?)</th>", tables[-1]) == learn.recorder.names
 
 
+def test_each_table_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later table may lie at the same address in memory."""
+    ids: list[str] = []
+    monkeypatch.setattr(recorder, "in_notebook", lambda: True)
+    monkeypatch.setattr(recorder, "show_html", lambda html, name, update: ids.append(name))
+    learn = line_learner()
+    with learn.no_bar():
+        for _ in range(20):
+            learn.fit(1, .01)
+    assert len(set(ids)) == 20
+
+
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     learn = line_learner()
     with learn.no_logging():
@@ -177,71 +181,3 @@ def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), learn.no_logging():
         _ = 1 / 0
     assert len(table_of(learn, capsys)) == 4
-
-
-# ------------------------------------------------------------------------------------- the plots
-
-
-def line_of(figure: Any, axes: int = 0, line: int = 0) -> tuple[list[float], list[float]]:
-    x, y = figure.axes[axes].lines[line].get_data()
-    return list(x), list(y)
-
-
-@pytest.fixture
-def found() -> Learner:
-    learn = three_groups()
-    with learn.no_logging():
-        learn.lr_find(num_it=60)
-    return learn
-
-
-def test_the_finder_s_plot(found: Learner) -> None:
-    rec = found.recorder
-    figure = rec.plot(return_fig=True)
-    (axes,) = figure.axes
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == (
-        "Learning Rate", "Loss", "log")
-    n = len(rec.lrs)
-    assert line_of(figure) == (rec.lrs[10:n - 5], floats(rec.losses)[10:n - 5])
-    assert axes.xaxis.get_major_formatter()(1e-5, None) == "1e-05"
-    assert len(axes.lines) == 1
-    assert rec.min_grad_lr is None
-
-
-def test_what_the_plot_leaves_out(found: Learner) -> None:
-    rec = found.recorder
-    n = len(rec.lrs)
-    for start, end in ((0, 0), (3, 15), (n - 2, 0), (0, n - 2)):
-        x, _ = line_of(rec.plot(skip_start=start, skip_end=end, return_fig=True))
-        assert x == rec.lrs[start:n - end]
-    assert rec.plot() is None
-    figure = rec.plot(return_fig=True, color="k", linewidth=3)
-    assert figure.axes[0].lines[0].get_color() == "k"
-
-
-def test_the_suggested_rate_is_where_the_loss_falls_most(
-        found: Learner, capsys: pytest.CaptureFixture[str]) -> None:
-    rec = found.recorder
-    figure = rec.plot(skip_start=4, skip_end=2, suggestion=True, return_fig=True)
-    losses = np.array(floats(rec.losses))[4:-2]
-    slopes = [losses[1] - losses[0], *(losses[2:] - losses[:-2]) / 2, losses[-1] - losses[-2]]
-    at = int(np.argmin(slopes))
-    assert rec.min_grad_lr == rec.lrs[4 + at]
-    assert capsys.readouterr().out == f"Min numerical gradient: {rec.lrs[4 + at]:.2E}\n"
-    dot = figure.axes[0].lines[1]
-    assert (dot.get_color(), dot.get_marker()) == ("red", "o")
-    np.testing.assert_allclose([v[0] for v in dot.get_data()], [rec.lrs[4 + at], losses[at]])
-
-
-@pytest.mark.parametrize("skips", [(10, 5), (6, 5), (0, 11), (50, 50)])
-def test_too_few_points_to_plot(skips: tuple[int, int],
-                                capsys: pytest.CaptureFixture[str]) -> None:
-    learn = line_learner(12)
-    with learn.no_logging():
-        learn.lr_find(num_it=12)
-    capsys.readouterr()
-    assert learn.recorder.plot(*skips, suggestion=True, return_fig=True) is None
-    out = capsys.readouterr().out
-    assert out.startswith("Nothing to plot: 12 batches were recorded")
-    assert f"{skips[0]} at the start and {skips[1]} at the end" in out
-    assert plt.get_fignums() == []

@@ -47,7 +47,7 @@ from minifast.vision import (
     resnet20,
     simple_cnn,
 )
-from minifast.vision.pixels import read_image
+from minifast.vision.files import read_image
 
 mpl.use("Agg")
 Array = np.ndarray

@@ -54,7 +54,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False,
     return Tensor(get_backend(device).from_host(array), requires_grad)
 
 
-def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def cat(tensors: Sequence[Tensor], axis: int = 0, **other: Any) -> Tensor:
     """Join tensors along an existing axis; ``torch.cat``.
 
     Parameters
@@ -63,6 +63,8 @@ def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         Tensors of the same shape except along ``axis``.
     axis : int
         The axis.
+    **other
+        Refused; torch's ``dim`` is ``axis``.
 
     Returns
     -------
@@ -74,10 +76,10 @@ def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     >>> cat([tensor([1]), tensor([2, 3])])
     tensor([1, 2, 3])
     """
-    return apply(ops.concatenate(len(tensors)), *tensors, axis=axis)
+    return apply(ops.concatenate(len(tensors)), *tensors, axis=axis, **other)
 
 
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def stack(tensors: Sequence[Tensor], axis: int = 0, **other: Any) -> Tensor:
     """Join tensors of one shape along a new axis; ``torch.stack``.
 
     Parameters
@@ -86,6 +88,8 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         Tensors of one shape.
     axis : int
         The position of the new axis.
+    **other
+        Refused; torch's ``dim`` is ``axis``.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     >>> stack([tensor([1, 2]), tensor([3, 4])]).shape
     (2, 2)
     """
-    return cat([t.unsqueeze(axis) for t in tensors], axis)
+    return cat([t.unsqueeze(axis) for t in tensors], axis, **other)
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
@@ -123,10 +127,10 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     return apply(ops.where, tensor(condition) if isinstance(condition, list) else condition, a, b)
 
 
-ops.FUNCTIONS |= {"where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max,
-                  "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
-                  "amin": Tensor.min, "var": partial(Tensor.var, correction=0),
-                  "std": partial(Tensor.std, correction=0)} | {
-    name: getattr(Tensor, name) for name in (
-        "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
-        "argmax", "argmin", "argsort", "any", "all")}
+ops.FUNCTIONS |= {name: getattr(Tensor, name) for name in (
+    "sum", "mean", "max", "min", "clip", "reshape", "transpose", "squeeze", "broadcast_to",
+    "argmax", "argmin", "argsort", "any", "all")} | {
+    "where": where, "concatenate": cat, "stack": stack, "amax": Tensor.max, "amin": Tensor.min,
+    "expand_dims": lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape),
+    "size": lambda a, axis=None: np.size(a.data, axis), "var": partial(Tensor.var, correction=0),
+    "std": partial(Tensor.std, correction=0)}

@@ -122,7 +122,7 @@ def gradcheck(f: Callable[..., Tensor] | Primitive, *inputs: Any, eps: float = 1
     weights = Tensor(np.asarray(rng.normal(size=y.shape))).to(y.device)
     if y.requires_grad:
         y.backward(weights)
-    checked = [_check_input(lambda: (function(*wide) * weights).sum().item(), i, x, eps, atol, rtol)
+    checked = [_check(lambda: (function(*wide) * weights).sum().item(), i, x, eps, atol, rtol)
                for i, x in enumerate(wide) if _is_float(x)]
     if not any(checked):
         raise GradientError("nothing was checked: no float input, or a kink everywhere; "
@@ -134,8 +134,7 @@ def _is_float(x: Any) -> bool:
     return isinstance(x, Tensor) and x.dtype.kind == "f"
 
 
-def _check_input(f: Callable[[], float], i: int, x: Tensor, eps: float, atol: float, rtol: float
-                 ) -> int:
+def _check(f: Callable[[], float], i: int, x: Tensor, eps: float, atol: float, rtol: float) -> int:
     """Check the gradient of ``x``, input number ``i`` of ``f``; return how many elements count."""
     gradient = np.zeros(x.shape) if x.grad is None else transfer(x.grad, "cpu")
     middle, checked = f(), 0

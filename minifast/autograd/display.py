@@ -119,13 +119,10 @@ def in_notebook() -> bool:
     return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
-def _jupyter() -> Any:
-    from IPython import display
-    return display
-
-
 def show_table(table: Any) -> None:
     """Show a frame without its index: HTML in a notebook, text in a terminal.
+
+    See ``cell_writer`` for how numbers are written.
 
     Examples
     --------
@@ -134,10 +131,46 @@ def show_table(table: Any) -> None:
      userId  target
           1     3.0
     """
-    if in_notebook():
-        show_html(table.to_html(index=False))
-    else:
-        print(table.to_string(index=False))
+    writers = [cell_writer(table.iloc[:, i]) for i in range(table.shape[1])]
+    show, write = (show_html, table.to_html) if in_notebook() else (print, table.to_string)
+    show(write(index=False, formatters=writers))
+
+
+def cell_writer(column: Any) -> Writer | None:
+    """Return the function that writes the numbers of a column as people do.
+
+    All numbers have the same decimals, one or more: as few as show them exactly, but not more
+    than two, or three digits of the largest. Columns of huge or tiny numbers have exponents.
+
+    Parameters
+    ----------
+    column : pandas.Series (n,)
+        Cells of a table: floats, arrays, or something else.
+
+    Returns
+    -------
+    callable or None
+        Returns the text of a cell; None if pandas should write the cells.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> [cell_writer(pd.Series(values))(values[0]) for values in
+    ...  ([4., 3.], [3.8712, 4.2], [-1e-7, 52.5], [.01234, .0511], [-7.5, 2.25])]
+    [' 4.0', ' 3.87', ' 0.0', ' 0.0123', '-7.50']
+    """
+    if column.dtype == object and any(getattr(cell, "ndim", 0) for cell in column):
+        return lambda cell: np.array2string(getattr(cell, "numpy", lambda: cell)(), threshold=6,
+                                            edgeitems=2, precision=3, suppress_small=True)
+    if column.dtype.kind != "f":
+        return None
+    known = column[np.isfinite(column)].to_numpy(np.float64)
+    if not 1e-4 <= (largest := np.abs(known).max(initial=0) or 1.) < 1e7:
+        return "{: .2e}".format
+    most = max(2, 2 - int(np.floor(np.log10(largest))))
+    exact = (n for n in range(1, most) if np.abs(known.round(n) - known).max() <= 1e-6 * largest)
+    decimals = next(exact, most) if len(known) else 1
+    return lambda x: f"{round(float(x), decimals) + 0.: .{decimals}f}"  # not -0.0
 
 
 def show_html(html: str, display_id: str | None = None, update: bool = False) -> None:
@@ -152,7 +185,8 @@ def show_html(html: str, display_id: str | None = None, update: bool = False) ->
     update : bool
         Whether to replace the output of this name.
     """
-    _jupyter().display(_jupyter().HTML(html), display_id=display_id, update=update)
+    from IPython.display import HTML, display
+    display(HTML(html), display_id=display_id, update=update)  # type: ignore[no-untyped-call]
 
 
 class DisplayLine:
@@ -161,15 +195,14 @@ class DisplayLine:
     When the bar clears its line, nothing is left in the saved output.
     """
 
-    def __init__(self) -> None:
-        self._shown = False
+    encoding = "utf-8"
+    handle: Any = None
 
     def write(self, text: str) -> None:
         """Show ``text`` in place of the line before."""
         line = {"text/plain": text.strip("\r\n ")}
-        if self._shown or line["text/plain"]:
-            _jupyter().display(line, raw=True, display_id=f"line-{id(self)}", update=self._shown)
-            self._shown = True
-
-    def flush(self) -> None:
-        """Do nothing: ``write`` shows its text at once."""
+        if self.handle is not None:
+            self.handle.update(line, raw=True)
+        elif line["text/plain"]:
+            from IPython.display import display
+            self.handle = display(line, raw=True, display_id=True)  # type: ignore[no-untyped-call]

@@ -319,11 +319,13 @@ def linear(x: Array, w: Array, b: Array) -> Array:
 
 
 def _log_softmax(a: Array) -> Array:
+    """Return the logarithm of the softmax along the last axis, without overflow."""
     shifted = a - a.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def _softmax_minus_one_hot(g: Array, y: Array, a: Array, target: Array) -> Array:
+    """Return the gradient of the scores: each row times its own element of g (n,)."""
     one_hot = np.arange(a.shape[1], like=target) == target[:, None]
     return (np.exp(_log_softmax(a)) - one_hot) * g[:, None]
 

@@ -1,6 +1,6 @@
 """Primitives: functions on arrays with one derivative rule per input."""
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import CO_VARARGS
 from typing import Any
 
@@ -46,9 +46,9 @@ class Primitive:
     """
 
     name: str
-    forward: Callable[..., Array]
-    rules: tuple[Rule | None, ...]
-    on_tensors: tuple[Rule | None, ...] = ()
+    forward: Callable[..., Array] = field(repr=False)
+    rules: tuple[Rule | None, ...] = field(repr=False)
+    on_tensors: tuple[Rule | None, ...] = field(default=(), repr=False)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the output; if an input is a tensor, this is the same as ``apply``.
@@ -168,9 +168,8 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
     """
     devices = mixed_devices(arrays)
     if len(devices) > 1:
-        return DeviceError(f"{name}: inputs on different devices, "
-                           f"{' and '.join(sorted(devices))}; bring them together with "
-                           "tensor.to(device)")
+        return DeviceError(f"{name}: inputs on different devices, {' and '.join(sorted(devices))}; "
+                           "bring them together with tensor.to(device)")
     shapes = " and ".join(str(a.shape) for a in arrays if hasattr(a, "shape"))
     if {"dim", "keepdim"} & options.keys():
         return TypeError(f"{name}: write axis= and keepdims= for torch's dim= and keepdim=")

@@ -33,7 +33,7 @@ class Variable(Protocol):
     def accumulate(self, gradient: Array) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One recorded operation: its inputs and its output.
 
@@ -71,6 +71,10 @@ class Node:
     output: Array
     options: dict[str, Any]
     position: int = field(default_factory=clock.__next__, init=False)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(getattr(a, "shape", a)) for a in self.arrays)
+        return f"<{self.op.name}: {shapes} -> {getattr(self.output, 'shape', 'released')}>"
 
     def gradients(self, g: Array, create_graph: bool = False) -> Iterator[tuple[Variable, Array]]:
         """Yield each input that needs a gradient together with its gradient.

@@ -167,15 +167,13 @@ class Tensor:
         result = _constant(ufunc, *inputs)
         if result.dtype.kind == "f" and ufunc.__name__ not in ops.STEPS \
                 and any(getattr(x, "requires_grad", False) for x in inputs):
-            raise TypeError(f"np.{ufunc.__name__} has no derivative rule, so this tensor's "
-                            "gradient would be lost; use tensor.detach(), or write a primitive "
-                            "for it")
+            raise TypeError(f"np.{ufunc.__name__} has no derivative rule: this tensor's gradient "
+                            "would be lost; use tensor.detach(), or write a primitive for it")
         return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Differentiate the functions in ``ops.FUNCTIONS``; pass arrays to all others."""
-        known = ops.FUNCTIONS.get(function.__name__, function._implementation)
-        return known(*args, **kwargs)
+        return ops.FUNCTIONS.get(function.__name__, function._implementation)(*args, **kwargs)
 
     def item(self) -> Any:
         """Return the only element as a Python number. On a GPU this waits for the device.
@@ -577,7 +575,8 @@ class Tensor:
         """
         return apply(ops.min_, self, axis=axis, keepdims=keepdims, **other)
 
-    def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+    def var(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1,
+            **other: Any) -> "Tensor":
         """Return the variance.
 
         Parameters
@@ -588,6 +587,8 @@ class Tensor:
             Whether to keep the reduced axes with length 1.
         correction : int
             The divisor is n - correction; 1 as in torch, where NumPy's default is 0.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
@@ -600,12 +601,12 @@ class Tensor:
         >>> x.var().item(), round(x.var(correction=0).item(), 4)
         (1.0, 0.6667)
         """
-        squares = (self - self.mean(axis, keepdims=True)) ** 2
-        mean = squares.mean(axis, keepdims)
+        mean = ((self - self.mean(axis, keepdims=True)) ** 2).mean(axis, keepdims, **other)
         n = self.numel() // max(mean.numel(), 1)
         return mean * (n / (n - correction)) if n > correction else mean * float("nan")
 
-    def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+    def std(self, axis: ops.Axis = None, keepdims: bool = False, correction: int = 1,
+            **other: Any) -> "Tensor":
         """Return the standard deviation, the square root of ``var``.
 
         Where the result is 0, its derivative is 0, as in torch.
@@ -618,6 +619,8 @@ class Tensor:
             Whether to keep the reduced axes with length 1.
         correction : int
             The divisor of the variance is n - correction.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
@@ -629,16 +632,18 @@ class Tensor:
         >>> Tensor(np.float32([1, 3, 5])).std()
         tensor(2.)
         """
-        var = self.var(axis, keepdims, correction)
+        var = self.var(axis, keepdims, correction, **other)
         return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
-    def argmax(self, axis: int | None = None) -> "Tensor":
+    def argmax(self, axis: int | None = None, **other: Any) -> "Tensor":
         """Return the position of the largest value.
 
         Parameters
         ----------
         axis : int, optional
             The axis along which to look; by default the position counts over all elements.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
@@ -650,15 +655,17 @@ class Tensor:
         >>> Tensor(np.float32([[1, 2], [4, 3]])).argmax(axis=1)
         tensor([1, 0])
         """
-        return Tensor(self.data.argmax(axis))
+        return _constant(np.argmax, self, axis=axis, **other)
 
-    def argmin(self, axis: int | None = None) -> "Tensor":
+    def argmin(self, axis: int | None = None, **other: Any) -> "Tensor":
         """Return the position of the smallest value.
 
         Parameters
         ----------
         axis : int, optional
             The axis along which to look; by default the position counts over all elements.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
@@ -670,15 +677,17 @@ class Tensor:
         >>> Tensor(np.float32([[1, 2], [4, 3]])).argmin(axis=1)
         tensor([0, 1])
         """
-        return Tensor(self.data.argmin(axis))
+        return _constant(np.argmin, self, axis=axis, **other)
 
-    def argsort(self, axis: int = -1) -> "Tensor":
+    def argsort(self, axis: int = -1, **other: Any) -> "Tensor":
         """Return the positions in ascending order.
 
         Parameters
         ----------
         axis : int
             The axis along which to sort.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
 
         Returns
         -------
@@ -690,7 +699,7 @@ class Tensor:
         >>> Tensor(np.float32([3, 1, 2])).argsort()
         tensor([1, 2, 0])
         """
-        return Tensor(np.argsort(self.data, axis=axis))
+        return _constant(np.argsort, self, axis=axis, **other)
 
     def any(self) -> "Tensor":
         """Return whether any element is true."""
@@ -912,10 +921,10 @@ def apply(op: Primitive, *inputs: Any, **options: Any) -> Tensor:
         needs_grad = needs_grad or getattr(x, "requires_grad", False)
     try:
         output = op.forward(*arrays, **options)
-    except (TypeError, ValueError, IndexError) as error:
+        if output.dtype.char == "d" and "dtype" not in options:
+            output = _narrow(output, arrays)
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise explain(op.name, arrays, options, error) from error
-    if output.dtype.char == "d" and "dtype" not in options:
-        output = _narrow(output, arrays)
     result = Tensor(output)
     if needs_grad and (make_node := recording.get()):
         result.requires_grad = True
@@ -930,13 +939,13 @@ def _narrow(output: Array, arrays: list[Any]) -> Array:
     return output if wide else output.astype(np.float32)
 
 
-def _constant(function: Callable[..., Array], *inputs: Any) -> Tensor:
+def _constant(function: Callable[..., Array], *inputs: Any, **options: Any) -> Tensor:
     """Return a function of the inputs' arrays, without a gradient."""
     arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
     try:
-        return Tensor(function(*arrays))
+        return Tensor(function(*arrays, **options))
     except (TypeError, ValueError) as error:
-        raise explain(function.__name__.strip("_"), arrays, {}, error) from error
+        raise explain(function.__name__.strip("_"), arrays, options, error) from error
 
 
 def _plain_index(index: Any) -> Any:

@@ -1,9 +1,14 @@
 """Callbacks that can be passed to a fit, or to a learner as ``callback_fns``."""
+import sys
+from functools import partial
+
+from .. import notebook_attribute
 from .accumulate import AccumulateScheduler as AccumulateScheduler
+from .csv_logger import CSVLogger as CSVLogger
 from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
 from .general_sched import GeneralScheduler as GeneralScheduler
 from .general_sched import TrainingPhase as TrainingPhase
-from .misc import CSVLogger as CSVLogger
+from .loss_metrics import LossMetrics as LossMetrics
 from .misc import GradientClipping as GradientClipping
 from .misc import StopAfterNBatches as StopAfterNBatches
 from .misc import TerminateOnNaNCallback as TerminateOnNaNCallback
@@ -14,3 +19,9 @@ from .tracker import EarlyStoppingCallback as EarlyStoppingCallback
 from .tracker import ReduceLROnPlateauCallback as ReduceLROnPlateauCallback
 from .tracker import SaveModelCallback as SaveModelCallback
 from .tracker import TrackerCallback as TrackerCallback
+from .watch import PeakMemMetric as PeakMemMetric
+from .watch import RecordOnCPU as RecordOnCPU
+from .watch import ShowGraph as ShowGraph
+from .watch import TrackEpochCallback as TrackEpochCallback
+
+__getattr__ = partial(notebook_attribute, sys.modules[__name__])

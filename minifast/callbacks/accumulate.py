@@ -4,8 +4,7 @@ from typing import Any
 import numpy as np
 
 from ..train import Learner, LearnerCallback
-from ..train.callback import Changes
-from ..train.loop import batch_rows
+from ..train.callback import Changes, listify
 
 
 class AccumulateScheduler(LearnerCallback):
@@ -38,7 +37,7 @@ class AccumulateScheduler(LearnerCallback):
     >>> every_fourth = partial(AccumulateScheduler, n_step=4)  # for callback_fns=[...]
     """
 
-    _order = -5  # before callbacks that use the gradients, such as GradientClipping
+    _order = -16  # before callbacks that use the gradients, such as GradientClipping
 
     def __init__(self, learn: Learner, n_step: int = 1, drop_last: bool = False) -> None:
         super().__init__(learn)
@@ -54,7 +53,8 @@ class AccumulateScheduler(LearnerCallback):
                              "rows; set loss_func.reduction = 'mean' or 'sum'")
 
     def on_batch_begin(self, last_target: Any) -> None:
-        self.rows = batch_rows(last_target)
+        joint = getattr(self.learn.data.train_dl, "rows", 0)  # of all ranks of a distributed fit
+        self.rows = joint or len(listify(last_target)[0])
         self.unit = self.rows if self.reduction == "mean" else 1
 
     def on_backward_begin(self) -> None:

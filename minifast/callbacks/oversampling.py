@@ -1,4 +1,5 @@
 """Oversampling: a training loader that draws rows of rare classes more often."""
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,14 @@ class OverSamplingCallback(LearnerCallback):
         labels = transfer(dl.dataset.y, "cpu")
         weights = class_weights(labels) if self.weights is None else self.weights
         counts = np.unique(labels, return_counts=True)[1]
-        data.train_dl = WeightedLoader(dl, _checked(weights, len(labels)),
-                                       len(counts) * int(counts.max()))
+        rows: Any = getattr(dl, "dl", dl)  # the loader inside of one that transforms batches
+        drawn = WeightedLoader(rows, _checked(weights, len(labels)),
+                               len(counts) * int(counts.max()))
+        if rows is dl:
+            data.train_dl = drawn
+        else:
+            data.train_dl = copy(dl)
+            data.train_dl.dl = drawn
         self.loader = dl
 
     def on_train_end(self) -> None:

@@ -47,7 +47,7 @@ class TrackerCallback(LearnerCallback):
         self.best, self.wait = self.worst, 0
 
     def value(self, smooth_loss: Any, last_metrics: Any) -> float | None:
-        """Return the monitored value of this epoch; warn and return None if there is none.
+        """Return the monitored value of this epoch; None, mostly with a warning, without one.
 
         Parameters
         ----------
@@ -75,6 +75,8 @@ class TrackerCallback(LearnerCallback):
         values = dict(zip(names, [smooth_loss, *last_metrics], strict=False))
         if values.get(self.monitor) is not None:
             return float(values[self.monitor])
+        if not last_metrics and not self.learn.data.empty_val:
+            return None  # this epoch is not validated, as in lr_find
         warn(f"{type(self).__name__} watches {self.monitor!r}, which is not among "
              f"{', '.join(values) or 'no values'}; nothing was done", stacklevel=2)
         return None

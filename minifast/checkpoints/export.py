@@ -1,6 +1,7 @@
 """export and load_learner: a trained model in one file, for predictions in other programs."""
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 from ..collab import CollabLearner
 from ..data import CollabDataBunch, DataBunch
@@ -9,12 +10,14 @@ from ..train import Learner
 from ..train.checkpoint import CheckpointError, check_state
 from .container import read_container, write_container
 from .objects import NotExportableError, from_object_json, to_object_json
-from .tables import add_test, data_from_json, data_to_json
+from .tables import RATED, add_rated, add_test, data_from_json, data_to_json, rated_pairs
 
 KIND, FILE = "learner", "export.safetensors"
+DATA_KIND, DATA_FILE = "data", "data.safetensors"
 
 
-def export(learn: Learner, file: str | Path = FILE) -> None:
+def export(learn: Learner, file: str | Path = FILE, destroy: bool = False,
+           with_rated: bool = False) -> None:
     """Write all that predictions need to ``<learn.path>/<file>``: fastai v1's ``learn.export``.
 
     These are the weights under torch's names, the model, the loss and how new rows are encoded. The
@@ -26,6 +29,11 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
         The learner.
     file : str or Path
         Name of the file, or an absolute path.
+    destroy : bool
+        Whether to free the learner afterwards, see ``learn.destroy``.
+    with_rated : bool
+        For a learner of ratings, whether to write which items each user has rated too, but not
+        the ratings: 8 bytes each. ``recommend`` then leaves them out.
 
     Raises
     ------
@@ -33,6 +41,8 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
         If the class of the data or their labels cannot be exported. It is a TypeError.
     OSError
         If the file cannot be written.
+    ValueError
+        If ``with_rated`` is set for other data than ratings.
 
     Notes
     -----
@@ -56,7 +66,21 @@ def export(learn: Learner, file: str | Path = FILE) -> None:
     """
     content = {"data": data_to_json(learn.data),
                "model": _described(learn.model), "loss": _described(learn.loss_func)}
-    write_container(Path(learn.path, file), KIND, learn.model.state_dict(), content)
+    arrays = {**learn.model.state_dict(), **(rated_pairs(learn.data) if with_rated else {})}
+    write_container(Path(learn.path, file), KIND, arrays, content)
+    if destroy:
+        learn.destroy()  # type: ignore[attr-defined]
+
+
+class ExportedCollabLearner(CollabLearner):
+    """A learner of ratings from a file. Without the items that were rated, it warns of them."""
+
+    def recommend(self, user: Any, n: int = 10) -> Any:
+        if not self.data.added:
+            warn("this learner was exported without its ratings, so items that the user has rated "
+                 "are recommended too; learn.export(with_rated=True) leaves them out",
+                 stacklevel=2)
+        return super().recommend(user, n)
 
 
 def _described(thing: Any) -> dict[str, Any]:
@@ -120,6 +144,8 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
     arrays, content = read_container(place, KIND)
     try:
         data = data_from_json(content["data"], Path(path))
+        if rated := [arrays.pop(name) for name in RATED if name in arrays]:
+            add_rated(data, rated)
         made = _made(content["model"], model, "model", arrays)
         loss = _made(content["loss"], loss_func, "loss_func", arrays)
         if not (isinstance(made, Module) and callable(loss)):
@@ -129,7 +155,7 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
         raise CheckpointError(f"{place} cannot be read: {error}") from error
     check_state(place, made, arrays)
     made.load_state_dict(arrays)
-    kind = CollabLearner if isinstance(data, CollabDataBunch) else Learner
+    kind = ExportedCollabLearner if isinstance(data, CollabDataBunch) else Learner
     return kind(data if test is None else add_test(data, test), made.eval(), loss_func=loss)
 
 
@@ -143,5 +169,62 @@ def _made(described: dict[str, Any], given: Any, argument: str, arrays: Any) -> 
     return from_object_json(described["known"], arrays, ())
 
 
+# ---------------------------------------------------------------- data alone
+
+
+def export_data(data: DataBunch, file: str | Path = DATA_FILE) -> None:
+    """Write how new rows are encoded to ``<data.path>/<file>``, without any rows.
+
+    fastai v1's ``data.export``; ``DataBunch.load_empty`` reads the file.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+    file : str or Path
+        Name of the file, or an absolute path.
+
+    Raises
+    ------
+    NotExportableError
+        If the class of the data or their labels cannot be exported. It is a TypeError.
+    OSError
+        If the file cannot be written.
+    """
+    write_container(Path(data.path, file), DATA_KIND, {}, {"data": data_to_json(data)})
+
+
+def load_empty(cls: type[DataBunch], path: str | Path, fname: str | Path = DATA_FILE) -> Any:
+    """Return data without rows from a file of ``data.export``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    fname : str or Path
+        Name of the file.
+
+    Returns
+    -------
+    DataBunch
+        The data, of the class that they had; ``data.add_test`` adds rows to predict.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If the file is damaged or does not hold exported data.
+    """
+    place = Path(path, fname)
+    _, content = read_container(place, DATA_KIND)
+    try:
+        return data_from_json(content["data"], Path(path))
+    except (KeyError, TypeError, AttributeError, ImportError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{place} cannot be read: {error}") from error
+
+
 setattr(Learner, "export", export)  # noqa: B010  (this room adds a method of fastai's)
 setattr(DataBunch, "add_test", add_test)  # noqa: B010
+setattr(DataBunch, "export", export_data)  # noqa: B010
+setattr(DataBunch, "load_empty", classmethod(load_empty))  # noqa: B010

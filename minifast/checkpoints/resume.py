@@ -137,7 +137,10 @@ class CheckpointCallback(LearnerCallback):
                  "passes": self.passes, "ended": ended}
         content = {"fit": self.fit, "place": place, "random_at_epoch": self.random_at_epoch,
                    "random": random_state(self.generators)}
-        save_fit(self.path, self.learn, self.callbacks, self.smoothener, content)
+        if getattr(self.learn, "writes_files", True):  # one rank of a distributed fit does
+            save_fit(self.path, self.learn, self.callbacks, self.smoothener, content)
+        else:
+            self.learn.model.state_dict()  # reading makes the fast path round, on all ranks alike
         self._restart()
 
     def _restart(self) -> None:

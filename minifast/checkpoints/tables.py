@@ -4,12 +4,17 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..data import ArrayDataset, CollabDataBunch, DataBunch, DataLoader
 from ..data.categories import check_columns
 from ..data.ratings import encode
 from ..train.checkpoint import Arrays
 from .container import to_json
+from .images import image_data, images_from_json, images_to_json
 from .objects import NotExportableError, from_object_json, to_object_json
+
+RATED = ("rated/users", "rated/items")
+"""Names of the arrays with the pairs of users and items that were rated."""
 
 
 def _tabular() -> Any:
@@ -34,7 +39,7 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     Parameters
     ----------
     data : DataBunch
-        Data of ratings, of a table, or of arrays.
+        Data of ratings, of a table, of images, or of arrays.
 
     Returns
     -------
@@ -58,11 +63,13 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
         return {"kind": "tabular", **{
             name: to_object_json(getattr(data, name), f"data.{name}", _kinds())
             for name in ("processor", "targets")}}
+    if type(data) is image_data():
+        return images_to_json(data)
     if type(data) is DataBunch:
         return {"kind": "arrays", "c": data.c, "classes": None if data.classes is None else
                 to_json(list(data.classes))}
     raise NotExportableError(f"the data are a {type(data).__name__}; export needs CollabDataBunch, "
-                             "TabularDataBunch or DataBunch")
+                             "TabularDataBunch, ImageDataBunch or DataBunch")
 
 
 def data_from_json(content: dict[str, Any], path: Path) -> Any:
@@ -90,7 +97,62 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
         return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
     if content["kind"] == "collab":
         return _collab(content, path)
+    if content["kind"] == "images":
+        return images_from_json(content, path)
     return _table(content, path)
+
+
+def rated_pairs(data: DataBunch) -> Arrays:
+    """Return which items each user has rated, in all rows but those of the test set.
+
+    Parameters
+    ----------
+    data : CollabDataBunch
+        The ratings.
+
+    Returns
+    -------
+    dict of str to array (n,) of int32
+        The numbers of users and of items, without repetitions.
+
+    Raises
+    ------
+    ValueError
+        If the data are no ratings.
+    """
+    if not isinstance(data, CollabDataBunch):
+        raise ValueError(f"with_rated=True keeps the items that users have rated, and these data "
+                         f"are a {type(data).__name__}; leave it out")
+    rows = [[Tensor(column).numpy() for column in ds.x]
+            for ds in (data.train_ds, data.valid_ds, *data.added) if ds is not None and len(ds)]
+    pairs = np.unique(np.concatenate(rows, axis=1), axis=1).astype(np.int32) if rows \
+        else np.zeros((2, 0), np.int32)
+    return dict(zip(RATED, pairs, strict=True))
+
+
+def add_rated(data: CollabDataBunch, pairs: list[Any]) -> None:
+    """Add the pairs of `rated_pairs` to data without rows, for ``learn.recommend``.
+
+    Parameters
+    ----------
+    data : CollabDataBunch
+        The data.
+    pairs : list of two arrays (n,)
+        The numbers of users and of items.
+
+    Raises
+    ------
+    ValueError
+        If these are not two columns of numbers that the data have.
+    """
+    sizes = [len(cats) for cats in data.categories]
+    if len(pairs) != 2 or pairs[0].shape != pairs[1].shape or any(
+            ids.dtype.kind != "i" or ids.ndim != 1 or (len(ids) and not 0 <= ids.min()
+                                                       <= ids.max() < n)
+            for ids, n in zip(pairs, sizes, strict=True)):
+        raise ValueError("its rated items are no pairs of a user and an item")
+    unknown = np.full(len(pairs[0]), np.nan, np.float32)
+    data.added = [ArrayDataset(pairs, unknown)]
 
 
 def _empty(x: list[Any], y: Any) -> DataLoader:

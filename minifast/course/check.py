@@ -2,6 +2,7 @@
 import ast
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +11,7 @@ from xml.etree import ElementTree as Xml
 from zlib import crc32
 
 from . import process
-from .unit import Property, Unit
+from .unit import Property, Unit, load
 from .values import difference
 
 
@@ -63,15 +64,26 @@ class Report:
         """Whether all properties hold."""
         return all(finding.passed for finding in self.findings)
 
+    @property
+    def points(self) -> tuple[int, int]:
+        """How many properties hold, and how many there are, also if none could be tried."""
+        return sum(f.passed for f in self.findings), len(load(self.unit).properties)
+
+    @property
+    def score(self) -> str:
+        """The points as a text."""
+        return "{} of {}".format(*self.points)
+
     def as_json(self) -> dict[str, Any]:
         """Return the report for a JSON file, without the hints."""
         findings = [{k: v for k, v in asdict(f).items() if k != "hints"} for f in self.findings]
+        points, of = self.points
         return {"unit": self.unit, "student": self.student, "passed": self.passed,
-                "points": sum(f.passed for f in self.findings), "of": len(self.findings),
-                "seconds": round(self.seconds, 2), "properties": findings}
+                "points": points, "of": of, "seconds": round(self.seconds, 2),
+                "properties": findings}
 
-    def as_junit(self) -> str:
-        """Return the report as JUnit's XML."""
+    def as_junit(self) -> Xml.Element:
+        """Return the report as an element of JUnit's XML."""
         suite = Xml.Element("testsuite", name=f"unit {self.unit}", tests=str(len(self.findings)),
                             failures=str(sum(not f.passed for f in self.findings)),
                             time=f"{self.seconds:.2f}")
@@ -80,7 +92,44 @@ class Report:
                                   name=finding.claim)
             if not finding.passed:
                 Xml.SubElement(case, "failure", message=finding.message)
-        return Xml.tostring(suite, encoding="unicode")
+        return suite
+
+
+def json_of_all(reports: Sequence[Report]) -> dict[str, Any]:
+    """Return the reports of several units for a JSON file.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        One or more reports of one student.
+
+    Returns
+    -------
+    dict
+        The sums, and under ``"units"`` the reports.
+    """
+    points, of = (sum(numbers) for numbers in zip(*(r.points for r in reports), strict=True))
+    return {"student": reports[0].student, "passed": all(r.passed for r in reports),
+            "points": points, "of": of, "seconds": round(sum(r.seconds for r in reports), 2),
+            "units": [r.as_json() for r in reports]}
+
+
+def junit_of_all(reports: Sequence[Report]) -> str:
+    """Return reports as JUnit's XML, without characters that XML does not allow.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        The reports.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    suites = Xml.Element("testsuites")
+    suites.extend(report.as_junit() for report in reports)
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f]", "?", Xml.tostring(suites, encoding="unicode"))
 
 
 def seed_of(student: str, unit: int) -> int:
@@ -146,7 +195,7 @@ def _cannot_run(files: dict[str, Path]) -> Finding | None:
             return Finding("file", "The file is there", False,
                            f"there is no {path}; `start` writes it")
         try:
-            ast.parse(path.read_text(encoding="utf-8"))
+            ast.parse(path.read_bytes())  # as Python reads it, with a mark of Notepad's too
         except (SyntaxError, ValueError) as error:
             return Finding("syntax", "Python can read the file", False, f"{path}: {error}")
     return None
@@ -216,6 +265,7 @@ def _error(described: Any, files: list[str]) -> str:
 
 
 def _place_of_stack(stack: str, files: list[str]) -> str:
+    files = [file.encode("ascii", "backslashreplace").decode() for file in files]  # as in stack
     for file, line, name in re.findall(r'File "(.+)", line (\d+) in (.+)', stack):
         if file in files:
             return f" in {name}, line {line} of {Path(file).name}"

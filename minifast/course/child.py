@@ -13,7 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-FORBIDDEN_EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
+FORBIDDEN_EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty",
+                    "os.posix_spawn", "os.spawn", "os.startfile", "_winapi.CreateProcess")
 
 
 def main(job_file: str) -> None:
@@ -57,18 +58,23 @@ def keep_out(paths: Iterable[str]) -> None:
     paths : iterable of str
         The files of the library that the student's replace.
     """
-    stems = {os.path.splitext(os.path.realpath(path))[0] for path in paths}
-    cached = {os.path.join(os.path.dirname(stem), "__pycache__", os.path.basename(stem))
-              for stem in stems}
+    kept = {_without_ending(path) for path in paths}
+    kept |= {os.path.join(os.path.dirname(path), "__pycache__", os.path.basename(path))
+             for path in kept}
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in FORBIDDEN_EVENTS:
             raise PermissionError("a solution does not start processes")
-        if event == "open" and isinstance(arguments[0], str):
-            stem = os.path.realpath(arguments[0]).rpartition(".py")[0]
-            if stem in stems or stem.partition(".")[0] in cached:
-                raise PermissionError("a solution does not read the library's")
+        if event == "open" and isinstance(arguments[0], (str, bytes)) \
+                and _without_ending(arguments[0]) in kept:
+            raise PermissionError("a solution does not read the library's")
     sys.addaudithook(refuse)
+
+
+def _without_ending(path: str | bytes) -> str:
+    """Return the real path of a file of source or bytecode up to the first dot of its name."""
+    folder, name = os.path.split(os.path.realpath(os.fsdecode(path)))
+    return os.path.normcase(os.path.join(folder, name.partition(".")[0]))
 
 
 def probe(number: int, seeds: Iterable[int]) -> dict[str, Any]:

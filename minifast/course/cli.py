@@ -8,43 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from . import process
-from .check import Report, check
-from .replace import path_of, source_of
+from .check import Report, check, json_of_all, junit_of_all
+from .replace import source_of
+from .run import bugs, finished, folder_of, run, run_with_bug, student_files
 from .starter import cut
 from .unit import Unit, load, numbers
 
 EPILOG = """Examples:
-  python -m minifast.course start 3             write the files of unit 3 to ./course/unit03
+  python -m minifast.course start 3             write the files of unit 3 to ./my_course/unit03
   python -m minifast.course check 3 --hint 1    check them, with a hint where something is wrong
   python -m minifast.course train 6             train the recommender with your functions
+  python -m minifast.course train all           with those of all units that you have finished
   python -m minifast.course bugs 3 my_test.py   which faults does your test find?"""
-
-
-def _folder_of(unit: Unit, folder: Path) -> Path:
-    """Return the folder of a student's files of a unit."""
-    return folder / f"unit{unit.number:02d}"
-
-
-def student_files(unit: Unit, folder: Path) -> dict[str, Path]:
-    """Return the student's file for each module of the tasks.
-
-    Parameters
-    ----------
-    unit : Unit
-        The unit.
-    folder : Path
-        The student's folder.
-
-    Returns
-    -------
-    dict of str to Path
-        The files by the names of the modules.
-    """
-    return {module: _folder_of(unit, folder) / path_of(module).name for module in unit.tasks}
+FOLDER = Path("my_course")
+PAGES = Path(__file__).with_name("pages"), Path(__file__).parents[2] / "course"
+"""Where the notebooks are in an installed library, and in a clone."""
 
 
 def start(unit: Unit, folder: Path, name: str | None) -> None:
-    """Write the starters of a unit; a file that is there stays as it is.
+    """Write the notebook and the starters of a unit; a file that is there stays as it is.
 
     Parameters
     ----------
@@ -55,18 +37,31 @@ def start(unit: Unit, folder: Path, name: str | None) -> None:
     name : str, optional
         The student's name, which is kept in ``course.json``.
     """
-    _folder_of(unit, folder).mkdir(parents=True, exist_ok=True)
+    folder_of(unit, folder).mkdir(parents=True, exist_ok=True)
     settings = folder / "course.json"
     if name is not None or not settings.exists():
-        settings.write_text(json.dumps({"student": name or getpass.getuser()}), encoding="utf-8")
-    for module, path in student_files(unit, folder).items():
-        names = unit.tasks[module]
+        settings.write_text(json.dumps({"student": name or _account()}), encoding="utf-8")
+    texts = {path: (cut(source_of(module), unit.tasks[module]),
+                    f"write {', '.join(unit.tasks[module])}")
+             for module, path in student_files(unit, folder).items()}
+    for page in PAGES:
+        if (book := folder_of(unit, page) / "student.ipynb").is_file():
+            texts[folder_of(unit, folder) / book.name] = book.read_text("utf-8"), "the notebook"
+    for path, (text, todo) in texts.items():
         if path.exists():
             print(f"{path} is there already and stays as it is")
-            continue
-        path.write_text(cut(source_of(module), names), encoding="utf-8")
-        print(f"{path}: write {', '.join(names)}")
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path}: {todo}")
     print(f"Then: python -m minifast.course check {unit.number}")
+
+
+def _account() -> str:
+    """Return the name of the account, if the system knows it."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return "student"
 
 
 def student_of(folder: Path) -> str:
@@ -74,7 +69,7 @@ def student_of(folder: Path) -> str:
     try:
         return str(json.loads((folder / "course.json").read_text(encoding="utf-8"))["student"])
     except (OSError, ValueError, KeyError, TypeError):
-        return getpass.getuser()
+        return _account()
 
 
 def show(report: Report, hint: int) -> None:
@@ -87,21 +82,23 @@ def show(report: Report, hint: int) -> None:
     hint : int
         How strong a hint to give; 0 gives none.
     """
+    told: set[str] = set()
     for finding in report.findings:
         print(f"{'ok   ' if finding.passed else 'WRONG'} {finding.claim}")
         if finding.passed:
             continue
-        print(f"      {finding.message}")
-        if hint and finding.hints:
+        again = "Error: " in finding.message and finding.message in told
+        told.add(finding.message)
+        print(f"      {'the same error as above' if again else finding.message}")
+        if hint and finding.hints and not again:
             print(f"      Hint: {finding.hints[min(hint, len(finding.hints)) - 1]}")
-        elif finding.hints:
-            print(f"      --hint 1 gives a hint, --hint {len(finding.hints)} the strongest")
-    done = sum(f.passed for f in report.findings)
-    print(f"Unit {report.unit}: {done} of {len(report.findings)} properties hold")
+    if not hint and any(f.hints for f in report.findings if not f.passed):
+        print("--hint 1 gives a hint for each, --hint 2 a stronger one")
+    print(f"Unit {report.unit}: {report.score} properties hold ({report.seconds:.1f} s)")
 
 
-def run_check(unit: Unit, options: argparse.Namespace) -> bool:
-    """Check a unit, show the report, and write it to files.
+def run_check(unit: Unit, options: argparse.Namespace) -> Report:
+    """Check a unit, show the report, and keep it for ``status``.
 
     Parameters
     ----------
@@ -112,19 +109,55 @@ def run_check(unit: Unit, options: argparse.Namespace) -> bool:
 
     Returns
     -------
-    bool
-        Whether the solution is right.
+    Report
+        The report.
     """
     folder = options.folder
     student = options.name or student_of(folder)
     report = check(unit, student_files(unit, folder), student, options.timeout)
     show(report, options.hint)
-    results = _folder_of(unit, folder) / "result.json"
-    for path in filter(None, (options.json, results if results.parent.is_dir() else None)):
-        Path(path).write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
+    if folder_of(unit, folder).is_dir():
+        _write(folder_of(unit, folder) / "result.json", report.as_json())
+    return report
+
+
+def check_all(units: Sequence[Unit], options: argparse.Namespace) -> bool:
+    """Check units, and write the reports to the files that the options name.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        One unit, or all: then those that are not started are left out.
+    options : Namespace
+        The options of the command line.
+
+    Returns
+    -------
+    bool
+        Whether the solutions are right.
+
+    Raises
+    ------
+    ValueError
+        If no unit is started.
+    """
+    started = [u for u in units if len(units) == 1 or folder_of(u, options.folder).is_dir()]
+    if not started:
+        raise ValueError(f"no unit is started in {options.folder}; `start 1` writes the first")
+    reports = [run_check(unit, options) for unit in started]
+    if len(units) > 1:
+        print(f"{sum(r.passed for r in reports)} of {len(reports)} units are done "
+              f"({sum(r.seconds for r in reports):.1f} s)")
+    if options.json:
+        _write(Path(options.json), json_of_all(reports) if len(units) > 1 else
+               reports[0].as_json())
     if options.junit:
-        Path(options.junit).write_text(report.as_junit(), encoding="utf-8")
-    return report.passed
+        Path(options.junit).write_text(junit_of_all(reports), encoding="utf-8")
+    return all(report.passed for report in reports)
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    path.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 def status(folder: Path) -> None:
@@ -132,83 +165,11 @@ def status(folder: Path) -> None:
     for number in numbers():
         unit = load(number)
         try:
-            result = json.loads((_folder_of(unit, folder) / "result.json").read_text("utf-8"))
+            result = json.loads((folder_of(unit, folder) / "result.json").read_text("utf-8"))
             text = f"{result['points']} of {result['of']} properties"
         except (OSError, ValueError, KeyError):
-            text = "started" if _folder_of(unit, folder).is_dir() else "not started"
+            text = "started" if folder_of(unit, folder).is_dir() else "not started"
         print(f"{number:2d}  {unit.title:<28} {text}")
-
-
-def bugs(unit: Unit, test: Path | None) -> bool:
-    """Run a student's tests against the faults of a unit.
-
-    Parameters
-    ----------
-    unit : Unit
-        The unit.
-    test : Path, optional
-        A file of tests; without one the symptoms are listed.
-
-    Returns
-    -------
-    bool
-        Whether the tests pass on the library, and each fault is found.
-    """
-    if test is None:
-        for bug in unit.bugs:
-            print(f"{bug.name}: {bug.symptom}")
-        return True
-    arguments = ["pytest", "-q", "-x", "-p", "no:cacheprovider", str(test)]
-    if (clean := _run(arguments, {})).code:
-        print(f"These tests fail on the library itself:\n{clean.output[-2000:]}")
-        return False
-    found = []
-    for bug in unit.bugs:
-        ended = _run(arguments, {bug.module: bug.apply(source_of(bug.module))})
-        found.append(ended.code != 0)
-        print(f"{'found   ' if found[-1] else 'SURVIVES'} {bug.name}: {bug.symptom}")
-    print(f"{sum(found)} of {len(found)} faults found")
-    return all(found)
-
-
-def _run(arguments: Sequence[str], texts: dict[str, str], quiet: bool = True,
-         files: dict[str, str] | None = None, timeout: float = 300.) -> process.Ended:
-    return process.start(process.Job("run", files or {}, texts, arguments=list(arguments),
-                                     timeout=timeout), quiet)
-
-
-def run_script(unit: Unit, folder: Path, script: list[str], bug: str | None) -> int:
-    """Run a script with the student's functions, or with a fault, in the library.
-
-    Parameters
-    ----------
-    unit : Unit
-        The unit.
-    folder : Path
-        The student's folder.
-    script : list of str
-        The script and its arguments.
-    bug : str, optional
-        The name of a fault of the unit.
-
-    Returns
-    -------
-    int
-        The exit status of the script.
-
-    Raises
-    ------
-    ValueError
-        If the unit has no such fault.
-    """
-    if bug is None:
-        files = {name: str(path) for name, path in student_files(unit, folder).items()}
-        return _run(script, {}, False, files, 3600.).code
-    chosen = {b.name: b for b in unit.bugs}
-    if bug not in chosen:
-        raise ValueError(f"unit {unit.number} has no fault {bug!r}; it has {', '.join(chosen)}")
-    text = chosen[bug].apply(source_of(chosen[bug].module))
-    return _run(script, {chosen[bug].module: text}, False, timeout=3600.).code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -219,8 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str, unit: bool = True) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text)
         if unit:
-            made.add_argument("unit", type=int, help="number of the unit")
-        made.add_argument("--folder", type=Path, default=Path("course"), help="your folder")
+            made.add_argument("unit", help="number of the unit, or all")
+        made.add_argument("--folder", type=Path, default=FOLDER, help="your folder")
         return made
     command("start", "write the starters of a unit").add_argument("--name", help="your name")
     made = command("check", "check your solution of a unit")
@@ -239,6 +200,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _chosen(text: str) -> list[Unit]:
+    """Return the unit of a number, or all units."""
+    if text == "all":
+        return [load(number) for number in numbers()]
+    if not text.isdecimal():
+        raise ValueError(f"a unit is a number, or all; got {text}")
+    return [load(int(text))]
+
+
+def _run(units: Sequence[Unit], options: argparse.Namespace) -> int:
+    """Run the recommender or a script; return its exit status."""
+    script = ["minifast.course.train"] if options.command == "train" else options.script
+    if getattr(options, "bug", None):
+        return run_with_bug(script, units[0], options.bug)
+    if len(units) > 1 and not (units := finished(units, options.folder)):
+        raise ValueError(f"no unit in {options.folder} passes its check")
+    return run(script, units, options.folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command.
 
@@ -252,16 +232,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "status":
             status(options.folder)
             return
-        unit = load(options.unit)
+        units = _chosen(options.unit)
         if options.command == "start":
-            start(unit, options.folder, options.name)
+            for unit in units:
+                start(unit, options.folder, options.name)
         elif options.command == "check":
-            sys.exit(not run_check(unit, options))
+            sys.exit(not check_all(units, options))
         elif options.command == "bugs":
-            sys.exit(not bugs(unit, options.test))
-        elif options.command == "train":
-            sys.exit(run_script(unit, options.folder, ["minifast.course.train"], None))
+            survived = [unit for unit in units if not bugs(unit, options.test)]
+            sys.exit(bool(survived))
         else:
-            sys.exit(run_script(unit, options.folder, options.script, options.bug))
+            sys.exit(_run(units, options))
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")

@@ -12,8 +12,9 @@ from typing import Any
 from .replace import path_of
 
 CHILD = Path(__file__).with_name("child.py")
-TIMEOUT = 20.
-"""Seconds after which a solution is taken for one that never ends."""
+TIMEOUT, GRACE = 20., 10.
+"""Seconds after which a solution is taken for one that never ends, and ends itself; seconds more
+after which it is ended from outside."""
 
 
 @dataclass
@@ -85,19 +86,29 @@ def start(job: Job, quiet: bool = True) -> Ended:
     Ended
         The end.
     """
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         entries = {**asdict(job), "result": str(folder / "result.json"),
                    "stack": str(folder / "stack.txt"),
                    "forbidden": [str(path_of(name)) for name in [*job.files, *job.texts]]}
         (folder / "job.json").write_text(json.dumps(entries), encoding="utf-8")
+        code, output = _wait(job, folder / "job.json", quiet)
+        stack = _text(folder / "stack.txt") or ("ended from outside" if code is None else "")
+        return Ended(1 if code is None else code, output, _read(folder / "result.json"), stack)
+
+
+def _wait(job: Job, file: Path, quiet: bool) -> tuple[int | None, str]:
+    """Return the status of the process and its output; no status if it had to be ended."""
+    try:
         done = subprocess.run(
-            [sys.executable, str(CHILD), str(folder / "job.json")], check=False, text=True,
-            stdout=subprocess.PIPE if quiet else None,
-            stderr=subprocess.STDOUT if quiet else None, stdin=subprocess.DEVNULL,
-            env={**os.environ, "MINIFAST_FAST": "0", "PYTHONDONTWRITEBYTECODE": "1"})
-        return Ended(done.returncode, done.stdout or "", _read(folder / "result.json"),
-                     _text(folder / "stack.txt"))
+            [sys.executable, str(CHILD), str(file)], check=False, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if quiet else None, timeout=job.timeout + GRACE,
+            stderr=subprocess.STDOUT if quiet else None, encoding="utf-8", errors="replace",
+            env={**os.environ, "MINIFAST_FAST": "0", "PYTHONDONTWRITEBYTECODE": "1",
+                 "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"})
+    except subprocess.TimeoutExpired:
+        return None, ""
+    return done.returncode, done.stdout or ""
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,6 @@
 """Starters: files of the library from which the body of some functions is cut out."""
 import ast
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 TODO = 'raise NotImplementedError("write this")'
 MISSING_RULE = f"""def todo():
@@ -53,49 +52,6 @@ def cut(source: str, names: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def graft(source: str, solution: str, names: Iterable[str]) -> str:
-    r"""Return source with the functions of a solution in the place of its own.
-
-    So solutions of several units that belong to one module work together. What the solution
-    defines besides, such as functions of its own and imports, comes along.
-
-    Parameters
-    ----------
-    source : str
-        The text of a module.
-    solution : str
-        The text of a student's file, which began as a starter of it.
-    names : iterable of str
-        The functions to take over, and methods as ``"Class.method"``.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    ValueError
-        If one of the texts lacks a function.
-
-    Examples
-    --------
-    >>> graft("def f():\n    pass\n", "def f():\n    return g()\ndef g():\n    return 1", ["f"])
-    'def g():\n    return 1\n\n\ndef f():\n    return g()\n'
-    """
-    names = list(names)
-    lines, own = source.split("\n"), solution.split("\n")
-    pairs = zip(_named(source, names), _named(solution, names), strict=True)
-    for old, new in sorted(pairs, key=lambda pair: pair[0].lineno, reverse=True):
-        lines[_first_line(old) - 1:old.end_lineno] = own[_first_line(new) - 1:new.end_lineno]
-    known = _defined(source)
-    more = [own[_first_line(node) - 1:node.end_lineno] for node in ast.parse(solution).body
-            if _names_of(node) - known]
-    at = _end_of_imports(source)
-    lines[at:at] = [line for text in more for line in (*text, "", "")]
-    return "\n".join(lines)
-
-
 def _named(source: str, names: Iterable[str]) -> Iterator[ast.FunctionDef]:
     functions = dict(_functions(ast.parse(source)))
     for name in names:
@@ -104,27 +60,9 @@ def _named(source: str, names: Iterable[str]) -> Iterator[ast.FunctionDef]:
         yield functions[name]
 
 
-def _first_line(node: Any) -> int:
-    return min(int(d.lineno) for d in (node, *getattr(node, "decorator_list", ())))
-
-
 def _end_of_imports(source: str) -> int:
     return max((node.end_lineno or 0 for node in ast.parse(source).body
                 if isinstance(node, (ast.Import, ast.ImportFrom))), default=0)
-
-
-def _defined(source: str) -> set[str]:
-    """Return the names that a module defines or imports."""
-    return {name for node in ast.parse(source).body for name in _names_of(node)}
-
-
-def _names_of(node: ast.stmt) -> set[str]:
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        return {node.name}
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -8,6 +8,9 @@ from ..autograd import Tensor
 
 TOLERANCE = {"float16": 1e-2, "float32": 2e-5, "float64": 1e-9}
 """The largest difference, as a share of the largest number of an array."""
+SMALL = 1e-2
+"""Arrays of smaller numbers are compared as if this were the largest: what should be zero but for
+rounding passes, whatever the rounding is."""
 
 
 def encode(values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -53,15 +56,19 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
     >>> difference(one, two)
     'at [1] your number 2 is off by 1'
     """
+    if got["data"] == ["None"] != expected["data"]:
+        return "you get None: is a `return` missing?"
     if expected["shape"] != got["shape"]:
         return f"the shape should be {tuple(expected['shape'])}, yours is {tuple(got['shape'])}"
     if expected["dtype"] != got["dtype"]:
         return f"the type should be {expected['dtype']}, yours is {got['dtype']}"
     if expected["dtype"] not in TOLERANCE:
-        same = expected["data"] == got["data"]
-        return "" if same else f"yours is {_short(got['data'])}, which is not right"
+        if expected["data"] == got["data"]:
+            return ""
+        return "this does not hold" if got["data"] in ([False], ["False"]) else \
+            f"you get {_short(expected['data'], got['data'])}, which is not right"
     right, ours = (np.array(x["data"], np.float64) for x in (expected, got))
-    scale = np.abs(right[np.isfinite(right)]).max(initial=1e-30)
+    scale = np.abs(right[np.isfinite(right)]).max(initial=SMALL)
     with np.errstate(invalid="ignore"):
         off = np.where((right == ours) | (np.isnan(right) & np.isnan(ours)), 0., ours - right)
     wrong = ~(np.abs(off) <= TOLERANCE[expected["dtype"]] * scale)
@@ -69,7 +76,8 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
         return ""
     at = int(np.flatnonzero(wrong)[0])
     place = list(map(int, np.unravel_index(at, expected["shape"]))) if expected["shape"] else []
-    return f"{f'at {place} ' if place else ''}your number {ours[at]:.6g} is off by {off[at]:.3g}"
+    error = f"is off by {off[at]:.3g}" if np.isfinite(off[at]) else "is not right"
+    return f"{f'at {place} ' if place else ''}your number {ours[at]:.6g} {error}"
 
 
 def error_of(call: Callable[..., Any], *arguments: Any) -> str:
@@ -106,6 +114,11 @@ def error_of(call: Callable[..., Any], *arguments: Any) -> str:
     return "nothing"
 
 
-def _short(data: list[Any]) -> str:
-    shown = data[0] if len(data) == 1 else data
-    return text if len(text := str(shown)) <= 60 else text[:57] + "..."
+def _short(expected: list[Any], got: list[Any]) -> str:
+    """Return a text of what a student got, of a long one the part where it begins to differ."""
+    right, ours = (str(data[0] if len(data) == 1 else data) for data in (expected, got))
+    if len(ours) <= 60:
+        return ours or "an empty text"
+    same = next((i for i, (a, b) in enumerate(zip(right, ours, strict=False)) if a != b), 0)
+    start = max(0, same - 20)
+    return "..." * (start > 0) + ours[start:start + 54] + "..." * (start + 54 < len(ours))

@@ -2,6 +2,7 @@
 from collections.abc import Iterator, Sized
 from enum import Enum
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -47,6 +48,9 @@ class DataBunch:
     loss_func : callable, optional
         By default mean squared error for floats, cross entropy for whole numbers (n,), binary
         cross entropy for whole numbers (n, c).
+    **v1
+        Arguments of v1 that change nothing here, such as ``num_workers``, and ``dl_tfms``:
+        functions that each batch passes through.
 
     Notes
     -----
@@ -62,7 +66,7 @@ class DataBunch:
     def __init__(self, train_dl: Batches, valid_dl: Batches | None = None,
                  fix_dl: Batches | None = None, test_dl: Batches | None = None,
                  path: str | Path = ".", device: str | None = None, c: int | None = None,
-                 classes: Any = None, loss_func: Any = None) -> None:
+                 classes: Any = None, loss_func: Any = None, **v1: Any) -> None:
         self.device = get_backend(device or default_device()).name
         self.path = Path(path)
         self.train_dl = train_dl
@@ -74,18 +78,20 @@ class DataBunch:
             self.c = _count_outputs(y) if self.c is None else self.c
             loss_func = _fitting_loss(y) if loss_func is None else loss_func
         self.loss_func = loss_func
+        if v1:
+            import_module("minifast.v1").accept_options(self, v1)
 
     @classmethod
-    def create(cls, train_ds: ArrayDataset, valid_ds: ArrayDataset | None = None,
-               test_ds: ArrayDataset | None = None, bs: int = 64, val_bs: int | None = None,
-               seed: int | np.random.Generator | None = None, device: str | None = None,
-               **kwargs: Any) -> Self:
+    def create(cls, train_ds: Any, valid_ds: Any = None, test_ds: Any = None, bs: int = 64,
+               val_bs: int | None = None, seed: int | np.random.Generator | None = None,
+               device: str | None = None, **kwargs: Any) -> Self:
         """Make loaders from data sets; training is shuffled and drops its last short batch.
 
         Parameters
         ----------
-        train_ds, valid_ds, test_ds : ArrayDataset
-            The rows. They move to `device`.
+        train_ds, valid_ds, test_ds : ArrayDataset, or sequence of (x, y)
+            The rows. They move to `device`. Rows of a data set of your own are read one by one
+            in each pass and joined with ``np.stack``, see `minifast.datasets.RowDataset`.
         bs, val_bs : int
             Rows in a training batch and, if different, in all other batches.
         seed : int or numpy.random.Generator, optional
@@ -105,7 +111,7 @@ class DataBunch:
         ValueError
             If there are fewer training rows than `bs`.
         TypeError
-            If the rows are not data sets.
+            If the rows are not data sets, or an argument of v1 does not fit.
 
         Examples
         --------
@@ -114,10 +120,9 @@ class DataBunch:
         >>> [len(yb) for xb, yb in data.train_dl], [len(yb) for xb, yb in data.fix_dl]
         ([2], [2, 1])
         """
-        for name, ds in {"train_ds": train_ds, "valid_ds": valid_ds, "test_ds": test_ds}.items():
-            if ds is not None and not isinstance(ds, ArrayDataset):
-                raise TypeError(f"{name} must be an ArrayDataset, got {type(ds).__name__}; write "
-                                "ArrayDataset(x, y), or give loaders to DataBunch(train_dl)")
+        train_ds, valid_ds, test_ds = (ds if ds is None or isinstance(ds, ArrayDataset)
+                                       else import_module("minifast.datasets").RowDataset(ds)
+                                       for ds in (train_ds, valid_ds, test_ds))
         if len(train_ds) < bs:
             raise ValueError(f"{len(train_ds)} training rows are fewer than one batch of {bs}; "
                              f"pass bs={max(len(train_ds), 1)} or lower, or give more rows")
@@ -126,9 +131,9 @@ class DataBunch:
 
         def in_order(ds: ArrayDataset | None) -> DataLoader | None:
             return None if ds is None else DataLoader(ds.to(device), val_bs or bs)
-        return cls(DataLoader(train, bs, shuffle=True, drop_last=True, seed=seed),
-                   in_order(valid_ds), DataLoader(train, val_bs or bs), in_order(test_ds),
-                   device=device, **kwargs)
+        shuffled = DataLoader(train, bs, shuffle=True, drop_last=True, seed=seed)
+        return cls(shuffled, in_order(valid_ds), DataLoader(train, val_bs or bs),
+                   in_order(test_ds), device=device, **kwargs)
 
     def to(self, device: str) -> Self:
         """Move the rows of all loaders to ``device``, where batches come from afterwards.
@@ -155,25 +160,10 @@ class DataBunch:
                 dl.dataset = move(dl.dataset)
         return self
 
-    @property
-    def empty_val(self) -> bool:
-        """Whether there is nothing to validate on."""
-        return self.valid_dl is None or len(self.valid_dl) == 0
-
-    @property
-    def train_ds(self) -> Any:
-        """The training rows."""
-        return getattr(self.train_dl, "dataset", None)
-
-    @property
-    def valid_ds(self) -> Any:
-        """The validation rows."""
-        return getattr(self.valid_dl, "dataset", None)
-
-    @property
-    def batch_size(self) -> int | None:
-        """Rows in a training batch."""
-        return getattr(self.train_dl, "bs", None)
+    train_ds = property(lambda s: getattr(s.train_dl, "dataset", None), doc="Training rows.")
+    valid_ds = property(lambda s: getattr(s.valid_dl, "dataset", None), doc="Validation rows.")
+    empty_val = property(lambda s: not s.valid_dl, doc="Whether there are no validation rows.")
+    batch_size = property(lambda s: getattr(s.train_dl, "bs", None), doc="Rows of a batch.")
 
     def dl(self, ds_type: DatasetType = DatasetType.Valid) -> Batches:
         """Return the loader of a kind.
@@ -218,6 +208,11 @@ class DataBunch:
         iterator of (xb, yb)
             Inputs and targets, Tensor (bs, ...) or list of these.
 
+        Yields
+        ------
+        xb, yb : Tensor (bs, ...) or list of these
+            Inputs and targets.
+
         Examples
         --------
         >>> data = DataBunch([(np.zeros((2, 3)), np.zeros(2))], [])
@@ -228,13 +223,20 @@ class DataBunch:
             return iter(dl)  # its tensors are on the device already
         return (to_tensors(tuple(batch), self.device) for batch in dl)
 
-    def one_batch(self, ds_type: DatasetType = DatasetType.Train) -> Batch:
+    def one_batch(self, ds_type: DatasetType = DatasetType.Train, detach: bool = True,
+                  denorm: bool = False, cpu: bool = False) -> Batch:
         """Return the first batch of a pass.
 
         Parameters
         ----------
         ds_type : DatasetType
             The loader to take it from.
+        detach : bool
+            Accepted as in v1; data have no history.
+        denorm : bool
+            Whether to undo the normalisation of images; True by default in v1.
+        cpu : bool
+            Whether to bring the batch to the CPU; True by default in v1.
 
         Returns
         -------
@@ -252,8 +254,9 @@ class DataBunch:
         >>> xb.shape, yb.shape
         ((2, 3), (2,))
         """
-        for batch in self.batches(self.dl(ds_type)):
-            return batch
+        for xb, yb in self.batches(self.dl(ds_type)):
+            x = self.denormalized(xb) if denorm and hasattr(self, "denormalized") else xb
+            return to_tensors((x, yb), "cpu" if cpu else self.device)  # type: ignore[no-any-return]
         raise ValueError(f"the {ds_type.name} loader has no batch")
 
     def one_item(self, item: Any) -> Any:
@@ -320,7 +323,8 @@ class DataBunch:
             return int(target) if self.classes is None else self.classes[int(target)]
         return float(target.reshape(-1)[0]) if target.numel() == 1 else target
 
-    def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train) -> None:
+    def show_batch(self, rows: int = 5, ds_type: DatasetType = DatasetType.Train,
+                   reverse: bool = False) -> None:
         """Show a batch as a table.
 
         Parameters
@@ -329,6 +333,8 @@ class DataBunch:
             How many of its rows to show.
         ds_type : DatasetType
             The loader to take it from.
+        reverse : bool
+            Whether to show its last rows, the last one first.
 
         Examples
         --------
@@ -337,7 +343,9 @@ class DataBunch:
         1.0     3.0
         """
         from ..autograd.display import show_table
-        show_table(self.batch_table(*self.one_batch(ds_type), rows=rows))
+        xb, yb = self.one_batch(ds_type)
+        table = self.batch_table(xb, yb, len(yb) if reverse else rows)
+        show_table(table[::-1].head(rows) if reverse else table)
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         """Return the first rows of a batch as a frame.
@@ -364,18 +372,13 @@ class DataBunch:
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]
         table = {f"x{i}": list(x.numpy()[:rows]) for i, x in enumerate(columns)}
-        return pd.DataFrame({**table, "target": list(yb.numpy()[:rows])})
+        return pd.DataFrame({**table, "target": [self.decode(y) for y in yb[:rows]]})
 
     def __repr__(self) -> str:
         loaders = {"Train": self.train_dl, "Valid": self.valid_dl, "Test": self.test_dl}
-        sizes = "".join(f"\n\n{kind}: {_size(dl)}" for kind, dl in loaders.items()
-                        if dl is not None)
+        sizes = "".join(f"\n\n{kind}: {dl if isinstance(dl, DataLoader) else f'{len(dl)} batches'}"
+                        for kind, dl in loaders.items() if dl is not None)
         return f"{type(self).__name__};{sizes}\n\nPath: {self.path}; device: {self.device}"
-
-
-def _size(dl: Batches) -> str:
-    rows = f"{len(dl.dataset)} rows in " if isinstance(dl, DataLoader) else ""
-    return f"{rows}{len(dl)} batches"
 
 
 def _count_outputs(y: Any) -> int:

@@ -110,6 +110,9 @@ class DataLoader:
         self.dataset, self.bs, self.shuffle, self.drop_last = dataset, bs, shuffle, drop_last
         self.rng = generator(seed)
 
+    def __repr__(self) -> str:
+        return f"{len(self.dataset)} rows in {len(self)} batches of {self.bs}"
+
     def __len__(self) -> int:
         n = len(self.dataset)
         return n // self.bs if self.drop_last else -(-n // self.bs)

@@ -37,7 +37,7 @@ class CollabDataBunch(DataBunch):
                 item_name: str | None = None, rating_name: str | None = None,
                 test: "pd.DataFrame | None" = None, seed: int | None = None, path: Any = ".",
                 bs: int = 64, val_bs: int | None = None, device: str | None = None,
-                valid_idx: Iterable[int] | None = None) -> "CollabDataBunch":
+                valid_idx: Iterable[int] | None = None, **v1: Any) -> "CollabDataBunch":
         """Make batches from a frame that has a row for each rating.
 
         Users and items are numbered by their order among the training rows, from 1. Those that
@@ -64,6 +64,8 @@ class CollabDataBunch(DataBunch):
             Where the batches are; by default the current device.
         valid_idx : iterable of int, optional
             Positions of the validation rows, if the split is given instead of random.
+        **v1
+            Other arguments of v1, such as ``num_workers``; see `DataBunch`.
 
         Returns
         -------
@@ -103,7 +105,7 @@ class CollabDataBunch(DataBunch):
         rows = ArrayDataset([encode(cats, ratings) for cats in categories], y)
         return cls.from_encoded(categories, names[2], ArrayDataset(*rows[train]),
                                 ArrayDataset(*rows[valid]), test, path=path, bs=bs, val_bs=val_bs,
-                                device=device, seed=seed)
+                                device=device, seed=seed, **v1)
 
     @classmethod
     def from_encoded(cls, categories: list[Categories], rating_name: str, train: ArrayDataset,
@@ -169,8 +171,7 @@ class CollabDataBunch(DataBunch):
         [(4, 3), (3, 10)]
         """
         widths = sz_dict or {}
-        return [(len(cats), widths.get(cats.name, emb_sz_rule(len(cats))))
-                for cats in self.categories]
+        return [(len(c), widths.get(c.name, emb_sz_rule(len(c)))) for c in self.categories]
 
     def encode(self, labels: Iterable[Any], column: int) -> Tensor:
         """Return the numbers of labels, on the data's device.

@@ -2,6 +2,7 @@
 from . import methods as methods
 from .planted import PlantedRatings as PlantedRatings
 from .planted import planted_ratings as planted_ratings
+from .rows import RowDataset as RowDataset
 from .sources import DataNotFoundError as DataNotFoundError
 from .sources import URLs as URLs
 from .sources import movielens_100k as movielens_100k

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import ArrayDataset, CollabDataBunch, random_split, split_by_idx
+from ..data import ArrayDataset, CollabDataBunch, DataLoader, random_split, split_by_idx
 from ..data.categories import check_columns
 from ..data.ratings import column_names, read_numbers
 from ..data.split import check_valid_pct
 from .files import CHUNK, csv_chunks, parquet_chunks
+from .on_disk import BufferedLoader, write_columns
 from .streaming import LabelColumn, take
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
                 rating_name: str | None = None, test: "pd.DataFrame | None" = None,
                 seed: int | None = None, path: Any = ".", bs: int = 64, val_bs: int | None = None,
                 device: str | None = None, source: str = "the ratings",
-                valid_idx: Iterable[int] | None = None) -> CollabDataBunch:
+                valid_idx: Iterable[int] | None = None, in_memory: bool = True,
+                folder: Any = None) -> CollabDataBunch:
     """Make batches from frames that arrive one after the other.
 
     The result is that of ``from_df`` with all of them in one frame, but only one piece has to be
@@ -40,6 +42,13 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
         What error messages call the pieces.
     valid_idx : iterable of int, optional
         Positions of the validation rows, counted through all pieces.
+    in_memory : bool
+        Whether the ratings are kept in memory. With False, they are written to a file, and each
+        batch is read from there in an order that is random within a buffer; see
+        `minifast.datasets.on_disk.BufferedLoader`.
+    folder : path, optional
+        Where to write the files of ``in_memory=False``; by default a temporary folder that is
+        removed when the data are deleted.
 
     Returns
     -------
@@ -51,7 +60,7 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     TypeError
         If a piece is not a frame, or a column mixes types of labels.
     UnknownColumnError, ValueError
-        As in ``from_df``.
+        As in ``from_df``, and if ``valid_idx`` is given for ratings that stay on disk.
 
     Examples
     --------
@@ -62,9 +71,15 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     ['#na#', '3', '7']
     """
     check_valid_pct(valid_pct)
+    found = _columns(pieces, [user_name, item_name, rating_name], test, source)
+    options = {"path": path, "bs": bs, "val_bs": val_bs, "device": device, "seed": seed}
+    if not in_memory:
+        if valid_idx is not None:
+            raise ValueError("ratings that stay on disk are split row by row: give valid_pct, not "
+                             "valid_idx")
+        return _on_disk(cls, found, valid_pct, folder, test, options)
     labels, y = (LabelColumn(), LabelColumn()), array("f")
-    for where, *columns, rating in _columns(pieces, [user_name, item_name, rating_name], test,
-                                            source):
+    for where, *columns, rating in found:
         y.frombytes(read_numbers(rating, where).tobytes())
         for label, column in zip(labels, columns, strict=True):
             label.append(column, where)
@@ -78,8 +93,21 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
                             strict=True)
     rows = ArrayDataset(codes, ratings)
     return cls.from_encoded(list(categories), rating.name, ArrayDataset(*rows[:n]),
-                            ArrayDataset(*rows[n:]), test, path=path, bs=bs, val_bs=val_bs,
-                            device=device, seed=seed)
+                            ArrayDataset(*rows[n:]), test, **options)
+
+
+def _on_disk(cls: type[CollabDataBunch], pieces: Iterator[Any], valid_pct: float, folder: Any,
+             test: "pd.DataFrame | None", options: dict[str, Any]) -> CollabDataBunch:
+    """Make batches of ratings that stay in files."""
+    cats, name, train, valid = write_columns(pieces, valid_pct, options["seed"], folder)
+    data = cls.from_encoded(cats, name, train, valid, test, **options)
+    bs, dl = options["bs"], data.train_dl
+    rng = dl.rng if isinstance(dl, DataLoader) else None
+    val_bs = options["val_bs"] or bs
+    data.train_dl = BufferedLoader(train, bs, True, True, rng, data.device)
+    data.fix_dl = BufferedLoader(train, val_bs, device=data.device)
+    data.valid_dl = BufferedLoader(valid, val_bs, device=data.device)
+    return data
 
 
 OPTIONS = signature(from_pieces).parameters.keys() - {"cls", "pieces"}

@@ -182,15 +182,43 @@ class LabelColumn:
         """
         codes = take(np.asarray(self._codes), order)
         del self._codes[:]
-        labels = self._all_labels(where)
-        seen = np.zeros(len(labels) + 1, bool)
+        seen = np.zeros(len(self._numbers) + 1, bool)
         for part in slices(n_train):
             seen[codes[part]] = True
-        cats = Categories(self.name, labels[seen[:-1]])
-        final = np.append(cats.encode(labels), 0).astype(np.int32)
+        cats, final = self.categories(seen, where)
         for part in slices(len(codes)):
             codes[part] = final[codes[part]]
         return cats, codes
+
+    def pop_codes(self) -> Rows:
+        """Return the numbers of the labels appended so far, and forget them; -1 is missing."""
+        codes = np.array(self._codes, np.int32)
+        del self._codes[:]
+        return codes
+
+    def categories(self, seen: "np.ndarray[Any, Any]", where: str = "") -> tuple[Categories, Rows]:
+        """Return the categories and their numbers.
+
+        Parameters
+        ----------
+        seen : array of bool
+            Whether each label occurs in a training row; the array may be longer or shorter.
+        where : str
+            Beginning of error messages.
+
+        Returns
+        -------
+        categories : Categories
+            The labels of the training rows.
+        numbers : array (n_labels + 1,) of int32
+            The number of each label in the order of arrival; the last one stands for missing.
+        """
+        labels = self._all_labels(where)
+        occurs = np.zeros(len(labels), bool)
+        n = min(len(labels), len(seen))
+        occurs[:n] = seen[:n]
+        cats = Categories(self.name, labels[occurs])
+        return cats, np.append(cats.encode(labels), 0).astype(np.int32)
 
     def _all_labels(self, where: str) -> "pd.Index[Any]":
         import pandas as pd

@@ -443,6 +443,13 @@ class EmbeddingStore:
                 table.grad = None
             self.only_pending = self.intact
 
+    def write_gradients(self) -> None:
+        """Write all gradients into flat storage, as the gradients of the tables."""
+        self.collect()
+        self.pending = []
+        for table in self.tables:
+            table.grad = table.grad_view
+
     def collect(self) -> None:
         """Write all gradients into flat storage, before a step that reads them there."""
         if self.is_sparse():

@@ -9,9 +9,12 @@ from ..backend import transfer
 from ..nn import Module, Parameter
 from ..train import Learner, LearnerCallback
 from .hooks import Hooks
+from .style import GREY, legend_below, panels, plot_style
 
 NEAR_ZERO = .05
 """Activations smaller than this count as near zero."""
+MOST_NAMES = 8
+"""Layers that a plot's legend names at most."""
 
 
 class HookCallback(LearnerCallback):
@@ -182,13 +185,16 @@ class ActivationStats(HookCallback):
         super().on_train_end()
         self._set_stats(self.batches)
 
-    def plot(self, return_fig: bool = False) -> Any:
+    @plot_style()
+    def plot(self, return_fig: bool = False, axs: Any = None) -> Any:
         """Plot the three statistics by batch, a line per layer: early layers dark, late ones light.
 
         Parameters
         ----------
         return_fig : bool
             Return the figure.
+        axs : sequence of three Axes, optional
+            Axes to draw in; there is no legend then.
 
         Returns
         -------
@@ -200,19 +206,29 @@ class ActivationStats(HookCallback):
         ValueError
             If nothing was recorded.
         """
-        import matplotlib.pyplot as plt
         used = [i for i, row in enumerate(self.near_zero) if not np.isnan(row).all()]
         if not used:
             raise ValueError("nothing was recorded: train first, with callback_fns="
                              "[ActivationStats] or callbacks=[ActivationStats(learn)]")
-        figure, grid = plt.subplots(3, 1, sharex=True, figsize=(9, 7), layout="constrained")
-        labels = ("mean", "standard deviation", f"share nearer to 0 than {NEAR_ZERO}")
+        from matplotlib import colormaps
+        figure, grid = panels(3, axs, sharex=True)
+        labels = ("mean", "standard deviation", f"share within ±{NEAR_ZERO}")
         for axes, values, label in zip(grid, [*self.stats, self.near_zero], labels, strict=True):
-            axes.set_prop_cycle(color=plt.get_cmap("viridis")(np.linspace(0, .9, len(used))))
-            axes.plot(values[used].T, label=[self.names[i] for i in used], linewidth=1.2)
+            axes.set_prop_cycle(color=colormaps["viridis"](np.linspace(0, .85, len(used))))
+            axes.plot(values[used].T, label=[self.names[i] for i in used])
             axes.set_ylabel(label)
-            axes.grid(alpha=.3)
-        grid[0].axhline(0, color="grey", linewidth=.8, zorder=0)
-        grid[2].set(xlabel="Batches processed", ylim=(0, None))
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right upper")
+        grid[0].axhline(0, color=GREY, linewidth=.8, zorder=0)
+        grid[0].set_title("Outputs of the layers")
+        grid[2].set(xlabel="batches processed", ylim=(0, None))
+        if axs is None:
+            _add_legend(figure, grid[0])
         return figure if return_fig else None
+
+
+def _add_legend(figure: Any, axes: Any) -> None:
+    """Add a legend below a figure; of many names it has some."""
+    lines, names = axes.get_legend_handles_labels()
+    shown = np.unique(np.linspace(0, len(names) - 1, MOST_NAMES).round().astype(int))
+    columns = max(1, 40 // (max(len(names[i]) for i in shown) + 5))
+    legend_below(figure, axes, -(-len(shown) // columns), ncols=columns,
+                 handles=[lines[i] for i in shown], labels=[names[i] for i in shown])

@@ -59,3 +59,7 @@ def summary(learn: Learner) -> Text:
         f"Optimizer: {getattr(opt_func, '__name__', opt_func)}, weight decay {learn.wd} "
         f"({'decoupled' if learn.true_wd else 'coupled'})",
         f"Loss: {learn.loss_func}", "", group_table(learn)]))
+
+
+model_summary = summary
+"""fastai v1's name of the function behind ``learn.summary``."""

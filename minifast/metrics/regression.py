@@ -173,6 +173,29 @@ def r2_score(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - ((target - pred) ** 2).sum() / ((target - target.mean()) ** 2).sum()
 
 
+def exp_rmspe(pred: Tensor, target: Tensor) -> Tensor:
+    """Return the root of the mean squared relative error of e^target.
+
+    Parameters
+    ----------
+    pred, target : Tensor (bs, ...)
+        Logarithms of predictions and targets, flattened.
+
+    Returns
+    -------
+    Tensor
+        The error, a single number.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> exp_rmspe(tensor([1., 2.]), tensor([1., 2.]))
+    tensor(0.)
+    """
+    pred, target = (x.exp() for x in flat_pair(as_floats(pred), as_floats(target)))
+    return (((target - pred) / target) ** 2).mean().sqrt()
+
+
 class EpochMetric(Metric):
     """A function of all predictions and all targets of an epoch."""
 
@@ -204,6 +227,12 @@ class ExplainedVariance(EpochMetric):
     """The explained variance of an epoch."""
 
     func = staticmethod(explained_variance)
+
+
+class ExpRMSPE(EpochMetric):
+    """The root of the mean squared relative error of e^target, in an epoch."""
+
+    func = staticmethod(exp_rmspe)
 
 
 mse, rmse, mae = mean_squared_error, root_mean_squared_error, mean_absolute_error

@@ -21,9 +21,9 @@ class Embedding(Module):
 
     Parameters
     ----------
-    n : int
+    num_embeddings : int
         Number of rows.
-    width : int
+    embedding_dim : int
         Length of a row.
     seed : int, Generator or None
         Seed of the initial weights.
@@ -35,8 +35,9 @@ class Embedding(Module):
     (3, 3)
     """
 
-    def __init__(self, n: int, width: int, seed: Seed = None) -> None:
-        self.weight = normal_(Parameter(np.empty((n, width), np.float32)), seed=seed)
+    def __init__(self, num_embeddings: int, embedding_dim: int, seed: Seed = None) -> None:
+        shape = num_embeddings, embedding_dim
+        self.weight = normal_(Parameter(np.empty(shape, np.float32)), seed=seed)
 
     def forward(self, ids: Any) -> Tensor:
         if not isinstance(ids, Tensor):

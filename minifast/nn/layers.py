@@ -12,13 +12,13 @@ from .module import Module, Parameter
 
 
 class Linear(Module):
-    """``x @ weight.T + bias``, from (..., n_in) to (..., n_out): ``torch.nn.Linear``.
+    """``x @ weight.T + bias``, from (..., in) to (..., out): ``torch.nn.Linear``.
 
-    Weight and bias start uniform within +-1 / sqrt(n_in), as in torch.
+    Weight and bias start uniform within +-1 / sqrt(in_features), as in torch.
 
     Parameters
     ----------
-    n_in, n_out : int
+    in_features, out_features : int
         Numbers of inputs and outputs.
     bias : bool
         Whether there is a bias.
@@ -32,7 +32,9 @@ class Linear(Module):
     (1, 2)
     """
 
-    def __init__(self, n_in: int, n_out: int, bias: bool = True, seed: Seed = None) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True,
+                 seed: Seed = None) -> None:
+        n_in, n_out = in_features, out_features
         rng, bound = generator(seed), 1 / sqrt(max(n_in, 1))
         self.weight = kaiming_uniform_(Parameter(np.empty((n_out, n_in), np.float32)), sqrt(5), rng)
         self.bias = None if not bias else uniform_(
@@ -54,12 +56,20 @@ class Linear(Module):
 class ReLU(Module):
     """max(x, 0), element by element: ``torch.nn.ReLU``.
 
+    Parameters
+    ----------
+    inplace : bool
+        Accepted as in torch. It saves memory there, and changes nothing here.
+
     Examples
     --------
     >>> from minifast import tensor
     >>> ReLU()(tensor([-1., 2.]))
     tensor([0., 2.])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        """Keep nothing."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.relu()
@@ -180,6 +190,8 @@ class Dropout(Module):
         Probability, in [0, 1).
     seed : int, Generator or None
         Seed of the random numbers.
+    inplace : bool
+        Accepted as in torch; it changes nothing here.
 
     Raises
     ------
@@ -193,7 +205,7 @@ class Dropout(Module):
     tensor([1.])
     """
 
-    def __init__(self, p: float = .5, seed: Seed = None) -> None:
+    def __init__(self, p: float = .5, seed: Seed = None, inplace: bool = False) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"a dropout probability lies in [0, 1), got {p}")
         self.p, self.rng = p, generator(seed)

@@ -1,5 +1,7 @@
 """Loss functions, and fastai's flattened form of them."""
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from ..autograd import ShapeError, Tensor, apply, ops
 from .embedding import check_ids
@@ -34,8 +36,7 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" \
-        else losses.sum()
+    return losses if reduction == "none" else getattr(losses, reduction)()
 
 
 def as_floats(x: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
     return reduce_losses(apply(ops.binary_cross_entropy, as_floats(pred), target), reduction)
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
+def softmax(x: Tensor, axis: int = -1, **other: object) -> Tensor:
     """Return exp(x) divided by its sum along an axis.
 
     Parameters
@@ -182,6 +183,8 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
         Scores, of any shape.
     axis : int
         The axis of the classes.
+    **other
+        Refused; torch's ``dim`` is ``axis``.
 
     Returns
     -------
@@ -195,7 +198,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     x = as_floats(x)
-    e = (x - x.detach().max(axis, keepdims=True)).exp()
+    e = (x - x.detach().max(axis, keepdims=True, **other)).exp()
     return e / e.sum(axis, keepdims=True)
 
 
@@ -269,13 +272,16 @@ def MSELossFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802  (fasta
     return FlattenedLoss("MSELoss", mse_loss, reduction, floatify=True)
 
 
-def CrossEntropyFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
+def CrossEntropyFlat(reduction: str = "mean", **options: Any) -> FlattenedLoss:  # noqa: N802
     """Return the cross entropy of scores (..., classes), flattened: for one label per row.
 
     Parameters
     ----------
     reduction : {'mean', 'sum', 'none'}
         How to combine the losses.
+    **options
+        ``axis`` of the classes and ``weight`` of each class, see
+        `minifast.layers.cross_entropy_flat`.
 
     Returns
     -------
@@ -287,6 +293,9 @@ def CrossEntropyFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
     >>> CrossEntropyFlat()
     FlattenedLoss of CrossEntropyLoss()
     """
+    if options:
+        return import_module("minifast.layers").cross_entropy_flat(  # type: ignore[no-any-return]
+            reduction, **options)
     return FlattenedLoss("CrossEntropyLoss", cross_entropy, reduction, is_2d=True,
                          activation=softmax)
 

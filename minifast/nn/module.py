@@ -164,6 +164,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def _named(self, *kinds: type[Tensor]) -> Iterator[tuple[str, Any]]:
+        """Yield the attributes of all modules that are instances of ``kinds``, with full names."""
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
                 if isinstance(value, kinds):
@@ -501,7 +502,12 @@ class ModuleList(Module):
         Parameters
         ----------
         module : Module
-            The new one.
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If it is something else, such as a function.
 
         Examples
         --------
@@ -511,6 +517,8 @@ class ModuleList(Module):
         >>> len(layers)
         1
         """
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__} holds modules, got {module!r}; write Lambda(f)")
         setattr(self, str(len(self)), module)
 
     def __len__(self) -> int:
@@ -534,7 +542,7 @@ class Sequential(ModuleList):
     Parameters
     ----------
     *modules : Module
-        The modules, in the order in which they run.
+        The modules, or one dictionary of their names and modules.
 
     Examples
     --------
@@ -544,8 +552,10 @@ class Sequential(ModuleList):
     (1, 3)
     """
 
-    def __init__(self, *modules: Module) -> None:
-        super().__init__(modules)
+    def __init__(self, *modules: Any) -> None:
+        named = modules[0] if modules and isinstance(modules[0], dict) else {}
+        super().__init__(() if named else modules)
+        vars(self).update(named)
 
     def forward(self, x: Any) -> Any:
         for module in self.children():

@@ -136,6 +136,7 @@ def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
 
 def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, mean: Array,
                     var: Array, eps: float, own: bool) -> Array:
+    """Go back through the difference and, for statistics of x itself, through those too."""
     mean, var = _of_batch(g, x, mean, var, own)
     rows, scale = as_rows(g), 1 / np.sqrt(var + eps)
     if own:  # mean and variance depend on x
@@ -174,7 +175,7 @@ class BatchNorm(Module):
 
     Parameters
     ----------
-    n : int
+    num_features : int
         Number of features.
     eps : float
         Added to the variance.
@@ -195,8 +196,8 @@ class BatchNorm(Module):
     shapes: tuple[str, ...] = ()
     """The input shapes that fit, where ``{n}`` is the number of features."""
 
-    def __init__(self, n: int, eps: float = 1e-5, momentum: float | None = .1) -> None:
-        self.eps, self.momentum = eps, momentum
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = .1) -> None:
+        n, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Parameter(np.ones(n, np.float32), no_wd=True)
         self.bias = Parameter(np.zeros(n, np.float32), no_wd=True)
         self.running_mean = Buffer(np.zeros(n, np.float32))

@@ -60,8 +60,7 @@ class Hyper:
 
     def __get__(self, opt: "Optimizer", owner: type) -> float:
         if self.name not in opt.hypers[-1]:
-            raise AttributeError(f"this optimizer has no {self.name}; it has "
-                                 f"{', '.join(opt.hypers[-1])}")
+            raise AttributeError(f"no {self.name}: this optimizer has {', '.join(opt.hypers[-1])}")
         return opt.hypers[-1][self.name]
 
     def __set__(self, opt: "Optimizer", value: float | Sequence[float]) -> None:
@@ -131,6 +130,9 @@ class Optimizer:
         self.hypers: list[dict[str, float]] = [{} for _ in self.groups]
         self.set_hypers(**hypers)
         self.state: dict[Parameter, State] = {}
+
+    def __repr__(self) -> str:
+        return f"Optimizer({[getattr(s, '__name__', s) for s in self.steps]}, {self.hypers})"
 
     def set_hypers(self, **values: float | Sequence[float]) -> None:
         """Set hyper-parameters.
@@ -208,9 +210,8 @@ class Optimizer:
         """
         if self.interrupted:
             raise InterruptedStepError(
-                "the last step of this optimizer ended in an error, so some weights and state may "
-                "not be updated; load a checkpoint, discard the state with opt.clear(), or keep it "
-                "as it is with opt.interrupted = False")
+                "the last step of this optimizer ended in an error, so some weights may not be "
+                "updated; load a checkpoint, call opt.clear(), or set opt.interrupted = False")
 
     def update(self, p: Parameter, hypers: Mapping[str, float]) -> None:
         """Apply the steps to one parameter and leave its gradient unchanged.

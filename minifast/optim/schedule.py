@@ -106,6 +106,9 @@ class Phase:
                              "above 0 for annealing_exp, which interpolates in equal ratios")
         self.length, self.start, self.end, self.annealer = max(1, length), start, end, annealer
 
+    def __repr__(self) -> str:
+        return f"Phase{self.length, self.start, self.end, getattr(self.annealer, '__name__', '?')}"
+
     def __call__(self, step: int) -> float:
         return self.annealer(self.start, self.end, step / self.length)
 

@@ -159,9 +159,9 @@ def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, ep
     """Step of Adam: data <- data - lr m / (sqrt(v) + eps).
 
     m = average / (1 - mom^t) and v = square / (1 - beta^t) are the running means without their
-    bias towards zero at update t = 1, 2, ... Both corrections are numbers, so they are taken out
-    of the arrays: with root = sqrt(1 - beta^t) the update is lr root / (1 - mom^t) times
-    average / (sqrt(square) + eps root).
+    bias towards zero at update t = 1, 2, ..., which is counted in ``state.count``. Both corrections
+    are numbers, so they are taken out of the arrays: with root = sqrt(1 - beta^t) the update is
+    lr root / (1 - mom^t) times average / (sqrt(square) + eps root).
 
     Examples
     --------

@@ -1,11 +1,14 @@
 """Picture: HTML with its style and script inside, for notebooks, for documents and as a file."""
 import json
+import re
 from html import escape
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 FOLDER = Path(__file__).parent
+OWN_KEYS = 'data-lm-suppress-shortcuts="true"'
+"""The attribute of elements whose keys JupyterLab does not take for itself, such as arrows."""
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -52,9 +55,10 @@ class Picture:
         """Return the element with its style and script; no two calls use the same id."""
         name = f"mf-{uuid4().hex[:12]}"
         style = (FOLDER / "style.css").read_text(encoding="utf-8")
-        return (f'<div class="mf-picture" id="{name}" role="group" '
+        body = re.sub("<(button|input|select|div|pre)(?= )", rf"<\1 {OWN_KEYS}", self.body)
+        return (f'<div class="mf-picture" id="{name}" role="group" {OWN_KEYS} '
                 f'aria-label="{escape(self.title)}">\n'
-                f"<style>\n{style}</style>\n{self.body}\n{self._script(name)}</div>")
+                f"<style>\n{style}</style>\n{body}\n{self._script(name)}</div>")
 
     def _script(self, name: str) -> str:
         if not self.script:

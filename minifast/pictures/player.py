@@ -220,7 +220,7 @@ class _Recorder:
         root = self.twins[-1]
         self.pending[root.number] = g
         self._step(START, None, root.number, f"The walk starts at {self._name(root.number)} with "
-                   "the gradient of the result by itself.", block(g), g)
+                   "the gradient of the result with respect to itself.", block(g), g)
         walk_back(_Input(root.number, True, root), g)
         gradients = {i: x.grad for i, x in self.inputs.items() if x.grad is not None}
         self._step(END, None, None, f"The queue is empty. {len(gradients)} leaves have their "

@@ -413,8 +413,7 @@ def handles(callback: Callback, event: str) -> bool:
 
 def _handlers(callbacks: Iterable[Callback], event: str) -> list[tuple[Any, Any]]:
     """Return the handlers of an event with the names that each takes."""
-    handlers = [getattr(callback, f"on_{event}") for callback in callbacks
-                if handles(callback, event)]
+    handlers = [getattr(cb, f"on_{event}") for cb in callbacks if handles(cb, event)]
     return [(handler, _names(handler)) for handler in handlers]
 
 

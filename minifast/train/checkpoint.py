@@ -107,14 +107,12 @@ def load_arrays(path: Path) -> Arrays:
     from safetensors.numpy import load
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in path.parent.glob(f"*{SUFFIX}")))
-        raise FileNotFoundError(f"no checkpoint {path}; {path.parent} holds "
-                                f"{names or 'no checkpoint'}")
+        raise FileNotFoundError(f"no checkpoint {path}; {path.parent} holds {names or 'none'}")
     try:
         return dict(sorted(load(path.read_bytes()).items()))
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path} is not a whole checkpoint ({error}); it was cut short, "
-                              "or something else wrote it. learn.save(...) writes a new one"
-                              ) from error
+        raise CheckpointError(f"{path} is not a whole checkpoint ({error}); it was cut short, or "
+                              "something else wrote it. learn.save() writes a new one") from error
 
 
 def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..autograd import Tensor
-from ..data import DataBunch
+from ..data import DataBunch, DatasetType
 from ..defaults import defaults
 from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
@@ -31,18 +31,21 @@ class Computing:
     reproducible : bool
         Whether BLAS uses one thread while the learner works, so that results do not depend on
         the number of threads; see ``reproducibly``.
+    silent : bool
+        Whether fits show neither bar nor table; by default ``defaults.silent``.
 
     Examples
     --------
     >>> Computing(fast=False)
-    Computing(fast=False, reproducible=False)
+    Computing(fast=False, reproducible=False, silent=False)
     """
 
     fast: bool = field(default_factory=lambda: defaults.fast)
     reproducible: bool = False
+    silent: bool = field(default_factory=lambda: defaults.silent)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Learner(Computing):
     """Trains a model on data; fastai v1's ``Learner``, with its fifteen fields.
 
@@ -79,7 +82,7 @@ class Learner(Computing):
         Layer groups, by default one with the whole model.
     add_time : bool
         Whether the table of a fit has a column for the time.
-    fast, reproducible : bool
+    fast, reproducible, silent : bool
         See `Computing`; keyword-only.
 
     Raises
@@ -118,21 +121,24 @@ class Learner(Computing):
     def __post_init__(self) -> None:
         self.path = Path(self.data.path if self.path is None else self.path)
         self.model = self.model.to(self.data.device)
-        if self.loss_func is None:
-            self.loss_func = self.data.loss_func
+        self.loss_func = self.data.loss_func if self.loss_func is None else self.loss_func
         if self.loss_func is None:
             raise ValueError("no loss function: these data do not suggest one; pass loss_func=, "
                              "for example minifast.nn.MSELossFlat()")
-        self.metrics = listify(self.metrics)
         self.callback_fns = [ProgressBar, Recorder, *listify(self.callback_fns)]
         if not self.train_bn and groups.BnFreeze not in self.callback_fns:
             self.callback_fns.append(groups.BnFreeze)
-        self.callbacks = listify(self.callbacks)
+        self.metrics, self.callbacks = listify(self.metrics), listify(self.callbacks)
         self.layer_groups = listify(self.layer_groups) or [
             Sequential(*groups.flatten_model(self.model))]
         self.opt: Optimizer | None = None
         self.recorder: Recorder
-        self.silent_bar = self.silent_table = False
+        self.silent_bar = self.silent_table = self.silent
+
+    def __repr__(self) -> str:
+        n, last = sum(p.numel() for p in self.model.parameters()), vars(self).get("recorder", "-")
+        return f"{type(self).__name__}; {type(self.model).__name__} of {n:,} parameters; " \
+               f"layer groups: {len(self.layer_groups)}; last fit: {last}\n\n{self.data}"
 
     # ---- training
 
@@ -158,7 +164,7 @@ class Learner(Computing):
         Raises
         ------
         ValueError
-            If the training data are less than a batch.
+            If there are no training data, or less than a batch.
         InterruptedStepError
             If the optimizer's last step ended in an error.
 
@@ -178,7 +184,7 @@ class Learner(Computing):
         """
         rates: Any = self.lr_range(lr)
         decay: Any = self.wd if wd is None else wd
-        if len(self.data.train_dl) == 0:
+        if len(self.data.dl(DatasetType.Train)) == 0:
             raise ValueError("the training loader has no batch: there are fewer rows than the "
                              f"batch size of {self.data.batch_size}; lower bs")
         with self.reproducibly(), loop.on_device(self):
@@ -187,12 +193,12 @@ class Learner(Computing):
             else:
                 self.opt.check_complete()
                 self.opt.set_hypers(lr=rates, wd=decay)
-            made = [make(self) for make in self.callback_fns]
-            everyone = [*self.callbacks, *made, *listify(callbacks)]
+            made = [fn(self) for fn in (*self.callback_fns, *(defaults.extra_callback_fns or []))]
+            used = [*self.callbacks, *made, *listify(callbacks), *(defaults.extra_callbacks or [])]
             if resume:
-                everyone += import_module("minifast.checkpoints").resuming(self, everyone, resume)
-            with self._fast_path(everyone):
-                loop.fit(self, epochs, everyone)
+                used += import_module("minifast.checkpoints").resuming(self, used, resume)
+            with self._fast_path(used):
+                loop.fit(self, epochs, used)
 
     def _fast_path(self, callbacks: Collection[Callback]) -> Any:
         """Return the context in which a fit runs: that of ``minifast.fast``, if it is there."""
@@ -249,10 +255,9 @@ class Learner(Computing):
 
     def fit_one_cycle(self, cyc_len: int, max_lr: Any = defaults.lr,
                       moms: tuple[float, float] = (.95, .85), div_factor: float = 25.,
-                      pct_start: float = .3, final_div: float | None = None,
-                      wd: float | Collection[float] | None = None, callbacks: Any = None,
-                      tot_epochs: int | None = None, start_epoch: int | None = None,
-                      resume: bool | str = False) -> None:
+                      pct_start: float = .3, final_div: float | None = None, wd: Any = None,
+                      callbacks: Any = None, tot_epochs: int | None = None,
+                      start_epoch: int | None = None, resume: bool | str = False) -> None:
         """Train with the one-cycle policy: the learning rate rises, then falls.
 
         Parameters
@@ -281,6 +286,11 @@ class Learner(Computing):
         resume : bool or str
             Whether to continue where this fit was stopped before; see ``fit``.
 
+        Raises
+        ------
+        ValueError
+            If ``tot_epochs`` is less than ``cyc_len``, or as in ``fit``.
+
         References
         ----------
         Smith, L. N. (2018). A disciplined approach to neural network hyper-parameters: Part 1.
@@ -300,6 +310,8 @@ class Learner(Computing):
         >>> [round(lr, 4) for lr in learn.recorder.lrs]
         [0.0004, 0.01, 0.0075, 0.0025]
         """
+        if tot_epochs is not None and tot_epochs < cyc_len:
+            raise ValueError(f"tot_epochs={tot_epochs} is less than the {cyc_len} epochs to train")
         max_lr = self.lr_range(max_lr)
         cycle = OneCycleScheduler(self, max_lr, moms, div_factor, pct_start, final_div,
                                   tot_epochs, start_epoch)
@@ -339,7 +351,7 @@ class Learner(Computing):
         """
         finder = LRFinder(self, self.lr_range(start_lr), self.lr_range(end_lr), num_it, stop_div)
         try:
-            self.fit(ceil(num_it / max(len(self.data.train_dl), 1)), start_lr, wd, [finder])
+            self.fit(ceil(num_it / max(len(self.data.train_dl or ()), 1)), start_lr, wd, [finder])
         finally:  # an error in another callback's on_train_end would keep the finder from it
             finder.snapshot.restore(self)
 

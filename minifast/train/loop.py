@@ -191,28 +191,6 @@ def call_loss(loss_func: LossFunction, output: Any, yb: Any) -> Tensor:
     return loss_func(output, *yb) if isinstance(yb, (list, tuple)) else loss_func(output, yb)
 
 
-def batch_rows(yb: Any) -> int:
-    """Return the number of rows of a batch, from its targets.
-
-    Parameters
-    ----------
-    yb : Tensor or list of Tensor
-        Targets (bs, ...).
-
-    Returns
-    -------
-    int
-        The number of rows.
-
-    Examples
-    --------
-    >>> from minifast import tensor
-    >>> batch_rows(tensor([1., 2., 3.]))
-    3
-    """
-    return len(yb[0]) if isinstance(yb, (list, tuple)) else len(yb)
-
-
 # ---------------------------------------------------------------- validation
 
 
@@ -254,7 +232,7 @@ def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
             on("batch_begin", True, last_input=xb, last_target=yb, train=False, **FLAGS)
             on("loss_begin", last_output=forward(learn.model, state["last_input"]))
             loss = call_loss(learn.loss_func, state["last_output"], state["last_target"])
-            n = batch_rows(state["last_target"])
+            n = len(listify(state["last_target"])[0])
             total, rows = total + _number(loss) * n, rows + n
             on("batch_end", True, last_loss=loss)
             ctrl_c.check()

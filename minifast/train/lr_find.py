@@ -1,4 +1,4 @@
-"""The learning rate finder: a short training with growing rates, and its plot."""
+"""The learning rate finder: a short training with growing rates."""
 from typing import Any
 
 import numpy as np
@@ -142,49 +142,3 @@ class LRFinder(Scheduler):
     def on_train_end(self) -> None:
         self.snapshot.restore(self.learn)
         print("LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.")
-
-
-# ---------------------------------------------------------------- the plot
-
-
-def plot_lr_find(recorder: Any, skip_start: int = 10, skip_end: int = 5, suggestion: bool = False,
-                 return_fig: bool = False, **kwargs: Any) -> Any:
-    """Plot the smoothed loss against the learning rate, after ``lr_find``.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        The recorder.
-    skip_start, skip_end : int
-        Number of batches to leave out at the start and at the end.
-    suggestion : bool
-        Whether to mark and print the rate at which the loss falls most from batch to batch. It
-        is kept as ``min_grad_lr``. It is a noisy number; see ``suggestions``.
-    return_fig : bool
-        Whether to return the figure.
-    **kwargs : object
-        Passed to matplotlib's ``plot``.
-
-    Returns
-    -------
-    Figure or None
-        The figure, if asked for.
-    """
-    end = len(recorder.lrs) - skip_end
-    lrs, losses = (np.array([float(v) for v in values[skip_start:end]])
-                   for values in (recorder.lrs, recorder.losses))
-    if len(lrs) < 2:
-        print(f"Nothing to plot: {len(recorder.lrs)} batches were recorded and the plot leaves "
-              f"out {skip_start} at the start and {skip_end} at the end.")
-        return None
-    import matplotlib.pyplot as plt
-    figure, axes = plt.subplots()
-    axes.plot(lrs, losses, **kwargs)
-    axes.set(xlabel="Learning Rate", ylabel="Loss", xscale="log")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}")
-    if suggestion:
-        at = int(np.gradient(losses).argmin())
-        recorder.min_grad_lr = float(lrs[at])
-        print(f"Min numerical gradient: {lrs[at]:.2E}")
-        axes.plot(lrs[at], losses[at], "o", color="red")
-    return figure if return_fig else None

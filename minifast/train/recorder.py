@@ -1,12 +1,14 @@
 """What a fit shows and keeps: the recorder, its table, and the progress bar."""
 import sys
 from html import escape
+from importlib import import_module
+from importlib.util import find_spec
 from operator import itemgetter
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from ..autograd.display import DisplayLine, in_notebook, show_html
-from . import lr_find
 from .callback import LearnerCallback
 
 
@@ -64,13 +66,13 @@ class Recorder(LearnerCallback):
         self.metrics: list[list[float]] = []
         self.nb_batches: list[int] = []
         self.min_grad_lr: float | None = None
-        self._metric_names: list[str] = []
+        self.metrics_names: list[str] = []
         self.table: Any = None
 
     @property
     def names(self) -> list[str]:
         """The titles of the table's columns."""
-        return ["epoch", "train_loss", "valid_loss", *self._metric_names,
+        return ["epoch", "train_loss", "valid_loss", *self.metrics_names,
                 *["time"] * self.learn.add_time]
 
     def add_metric_names(self, names: list[str]) -> None:
@@ -94,10 +96,10 @@ class Recorder(LearnerCallback):
         >>> recorder = Recorder(learn)
         >>> recorder.add_metric_names(["mine"])
         """
-        self._metric_names += names
+        self.metrics_names += names
 
     def on_train_begin(self, metrics_names: list[str]) -> None:
-        self._metric_names = [*metrics_names, *self._metric_names]
+        self.metrics_names = [*metrics_names, *self.metrics_names]
         self._hypers = self.learn.optimizer.hypers
 
     def on_epoch_begin(self) -> None:
@@ -114,16 +116,26 @@ class Recorder(LearnerCallback):
 
     def on_epoch_end(self, epoch: int, num_batch: int, last_metrics: list[Any],
                      smooth_loss: Any = None) -> None:
-        losses = [smooth_loss, *(last_metrics or [None])]
-        values = [None if v is None else float(v) for v in losses]
+        values = [None if v is None else float(v) for v in [smooth_loss, *(last_metrics or [None])]]
         self.nb_batches.append(num_batch)
         self.val_losses.append(values[1])
         self.metrics.append([v for v in values[2:] if v is not None])
-        time = [format_time(monotonic() - self._start)] * self.learn.add_time
-        missing = [None] * (len(self.names) - 1 - len(values) - len(time))
-        self.table.write([epoch, *values, *missing, *time])
+        self.format_stats([epoch, *values])
 
-    plot = lr_find.plot_lr_find
+    def format_stats(self, stats: list[Any]) -> None:
+        """Write a row of the table: these numbers, and the time since the epoch's beginning."""
+        time = [format_time(monotonic() - self._start)] * self.learn.add_time
+        missing = [None] * (len(self.names) - len(stats) - len(time))
+        self.table.write([*stats, *missing, *time])
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the plots, which the room ``inspect`` adds to this class when it is imported."""
+        if not name.startswith("_") and find_spec("minifast.inspect"):
+            import_module("minifast.inspect")
+        return object.__getattribute__(self, name)
+    def __repr__(self) -> str:
+        row = zip(self.names, self.table.rows[-1], strict=False) if self.table else ()
+        return f"Recorder({', '.join([f'{len(self.losses)} batches', *map(' '.join, row)])})"
 
 
 # ---------------------------------------------------------------- the table
@@ -170,9 +182,7 @@ def format_cell(value: Any) -> str:
     >>> format_cell(3), format_cell(.81707), format_cell(None)
     ('3', '0.817070', '#na#')
     """
-    if value is None:
-        return "#na#"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    return "#na#" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 class GrowingTable:
@@ -193,7 +203,8 @@ class GrowingTable:
     """
 
     def __init__(self, names: list[str], silent: bool = False) -> None:
-        self.silent, self.widths = silent, [max(8, len(name)) + 2 for name in names]
+        # id(self) may be that of a table in an earlier cell
+        self.silent, self.display_id = silent, f"epochs-{uuid4().hex}"
         self.rows: list[list[str]] = []
         self.write(names)
 
@@ -217,17 +228,16 @@ class GrowingTable:
         if self.silent:
             return
         if not in_notebook():
-            print("".join(cell.ljust(max(width, len(cell) + 2))
-                          for cell, width in zip(cells, self.widths, strict=False)), flush=True)
+            print("".join(cell.ljust(max(8, len(name), len(cell)) + 2)
+                          for cell, name in zip(cells, self.rows[0], strict=False)), flush=True)
         elif len(self.rows) > 1:
-            show_html(self.html(), f"epochs-{id(self)}", update=len(self.rows) > 2)
+            show_html(self.html(), self.display_id, update=len(self.rows) > 2)
 
     def html(self) -> str:
         """Return the table as HTML."""
         def line(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
-        head, *rows = self.rows
-        body = line(head, "th") + "".join(line(row, "td") for row in rows)
+        body = line(self.rows[0], "th") + "".join(line(row, "td") for row in self.rows[1:])
         return f'<table border="1" class="dataframe">{body}</table>'
 
 
@@ -262,18 +272,16 @@ class ProgressBar(LearnerCallback):
     _order = -20  # before the recorder: the bar is gone when the table's row is written
     interval = .1
     """Seconds between two redraws."""
-
-    def __init__(self, learn: Any) -> None:
-        super().__init__(learn)
-        self.bar: Any = None
+    bar: Any = None
 
     def on_epoch_begin(self, epoch: int, n_epochs: int) -> None:
         if self.learn.silent_bar or not (in_notebook() or sys.stderr.isatty()):
             return
         from tqdm import tqdm
+        self.line = vars(self).get("line") or DisplayLine()  # one line for all epochs
         self.bar = tqdm(total=len(self.learn.data.train_dl), leave=False,
                         mininterval=self.interval, desc=f"epoch {epoch + 1}/{n_epochs}",
-                        dynamic_ncols=True, file=DisplayLine() if in_notebook() else sys.stderr)
+                        dynamic_ncols=True, file=self.line if in_notebook() else sys.stderr)
         self.drawn = monotonic()
 
     def on_batch_end(self, train: bool, num_batch: int, smooth_loss: Any = None) -> None:
@@ -287,5 +295,4 @@ class ProgressBar(LearnerCallback):
             self.bar.close()
             self.bar = None
 
-    def on_train_end(self) -> None:
-        self.on_epoch_end()
+    on_train_end = on_epoch_end

@@ -37,6 +37,11 @@ class Scheduler(LearnerCallback):
     n_steps : int
         The length of the schedule.
 
+    Raises
+    ------
+    ValueError
+        If ``start_epoch`` is no whole number from 0.
+
     Examples
     --------
     >>> from minifast.optim import Phase, annealing_linear
@@ -47,6 +52,8 @@ class Scheduler(LearnerCallback):
 
     def __init__(self, learn: Any, start_epoch: int | None = None) -> None:
         super().__init__(learn)
+        if start_epoch is not None and (start_epoch < 0 or start_epoch != int(start_epoch)):
+            raise ValueError(f"start_epoch={start_epoch} counts epochs: give 0, 1, 2 or so on")
         self.start_epoch = start_epoch
         self.curves: Curves = {}
         self.position = self.n_steps = 0

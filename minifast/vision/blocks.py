@@ -1,10 +1,13 @@
 """Building blocks of convolutional networks, as in fastai's layers."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import Enum
+from inspect import signature
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
+from ..autograd import Tensor, cat
 from ..backend import generator
 from ..nn import BatchNorm2d, Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
 from ..nn.init import Seed
@@ -12,8 +15,45 @@ from .conv import Conv2d, check_images
 from .pool import AdaptiveAvgPool2d
 
 
+class NormType(Enum):
+    """Kinds of normalisation in fastai v1; only ``Batch`` and ``BatchZero`` are available here."""
+
+    Batch = 1
+    BatchZero = 2
+    Weight = 3
+    Spectral = 4
+
+
+class LeakyReLU(Module):
+    """x where x is positive, else a small part of it: ``torch.nn.LeakyReLU``.
+
+    Parameters
+    ----------
+    negative_slope : float
+        The part, at most 1.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> LeakyReLU(.1)(tensor([-1., 2.]))
+    tensor([-0.1000,  2.0000])
+    """
+
+    def __init__(self, negative_slope: float = .01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu() - self.negative_slope * (-x).relu()
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
 def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | None = None,
-               bias: bool | None = None, bn: bool = True, use_activ: bool = True,
+               bias: bool | None = None, is_1d: bool = False,
+               norm_type: NormType | None = NormType.Batch, use_activ: bool = True,
+               leaky: float | None = None, transpose: bool = False,
+               init: Callable[..., Any] = kaiming_normal_, self_attention: bool = False,
                seed: Seed = None) -> Sequential:
     """Return a convolution, a ReLU and batch norm: (bs, ni, h, w) to (bs, nf, h', w').
 
@@ -27,45 +67,89 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
         Zeros added on each side; by default those that keep the size at stride 1.
     bias : bool, optional
         Whether the convolution has a bias; by default only without batch norm.
-    bn, use_activ : bool
-        Whether to add batch norm, and the ReLU.
+    is_1d : bool
+        Layers for sequences are not available.
+    norm_type : NormType, optional
+        ``NormType.Batch`` adds batch norm; with ``NormType.BatchZero`` its weights start at 0.
+    use_activ : bool
+        Whether to add the ReLU.
+    leaky : float, optional
+        Slope of the ReLU for negative numbers, by default 0.
+    transpose : bool
+        Transposed convolutions are not available.
+    init : callable
+        Fills the convolution's weight: ``init(weight)`` or ``init(weight, seed=generator)``.
+    self_attention : bool
+        Attention is not available.
     seed : int, numpy.random.Generator or None
-        Source of the initial weights, which are Kaiming's.
+        Source of the initial weights.
 
     Returns
     -------
     Sequential
         The layers.
 
+    Raises
+    ------
+    ValueError
+        If a layer is asked for that is not available.
+
     Notes
     -----
-    fastai v1's ``conv_layer``; ``bn`` stands for its ``norm_type``.
+    fastai v1's ``conv_layer``, whose batch norm starts with biases of 0.001.
 
     Examples
     --------
     >>> [type(layer).__name__ for layer in conv_layer(1, 8)]
     ['Conv2d', 'ReLU', 'BatchNorm2d']
     """
-    rng = generator(seed)
+    _refuse({"is_1d": is_1d, "transpose": transpose, "self_attention": self_attention}, norm_type)
+    rng, bn = generator(seed), norm_type is not None
     conv = Conv2d(ni, nf, ks, stride, (ks - 1) // 2 if padding is None else padding,
                   bias=not bn if bias is None else bias, seed=rng)
-    kaiming_normal_(conv.weight, seed=rng)
+    init(conv.weight, **({"seed": rng} if "seed" in signature(init).parameters else {}))
     if conv.bias is not None:
         conv.bias.data.fill(0)
-    return Sequential(conv, *[ReLU()] * use_activ, *([BatchNorm2d(nf)] if bn else []))
+    activ = [LeakyReLU(leaky) if leaky else ReLU()] * use_activ
+    return Sequential(conv, *activ, *([_batch_norm(nf, norm_type)] if bn else []))
+
+
+def _refuse(options: dict[str, bool], norm_type: NormType | None) -> None:
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"conv_layer({name}={value}) is not available: there are convolutions "
+                             "of images without transposition and attention only; leave it out")
+    if norm_type not in (None, NormType.Batch, NormType.BatchZero):
+        raise ValueError(f"norm_type is NormType.Batch, NormType.BatchZero or None, got "
+                         f"{norm_type!r}; other normalisations are not available")
+
+
+def _batch_norm(nf: int, norm_type: NormType | None) -> BatchNorm2d:
+    layer = BatchNorm2d(nf)
+    layer.bias.data.fill(1e-3)
+    layer.weight.data.fill(norm_type is not NormType.BatchZero)
+    return layer
 
 
 class ResBlock(Module):
     """A residual block: x + layers(x), (bs, nf, h, w) to the same.
 
-    The last batch norm starts with weights of 0, so a new block is the identity.
+    The last batch norm starts with weights of 0, so that a new block changes x by its bias only.
 
     Parameters
     ----------
     nf : int
         Channels.
+    dense : bool
+        Append x to the channels of layers(x) instead of adding it: (bs, 2 nf, h, w).
+    norm_type : NormType, optional
+        As for ``conv_layer``.
+    bottle : bool
+        Have half as many channels between the two convolutions.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
+    **conv_kwargs
+        Other arguments of ``conv_layer``, such as ``leaky``.
 
     Notes
     -----
@@ -74,18 +158,22 @@ class ResBlock(Module):
     Examples
     --------
     >>> from minifast import tensor
-    >>> ResBlock(1)(tensor([[[[1., 2.], [3., 4.]]]])).tolist()
-    [[[[1.0, 2.0], [3.0, 4.0]]]]
+    >>> ResBlock(1)(tensor([[[[1., 2.], [3., 4.]]]]))[0, 0, 0].detach()
+    tensor([1.0010, 2.0010])
     """
 
-    def __init__(self, nf: int, seed: Seed = None) -> None:
-        rng = generator(seed)
-        self.layers = Sequential(conv_layer(nf, nf, seed=rng), conv_layer(nf, nf, seed=rng))
-        self.layers[1][-1].weight.data.fill(0)
+    def __init__(self, nf: int, dense: bool = False,
+                 norm_type: NormType | None = NormType.Batch, bottle: bool = False,
+                 seed: Seed = None, **conv_kwargs: Any) -> None:
+        rng, inner, self.dense = generator(seed), nf // 2 if bottle else nf, dense
+        last = NormType.BatchZero if not dense and norm_type is NormType.Batch else norm_type
+        self.layers = Sequential(
+            conv_layer(nf, inner, norm_type=norm_type, seed=rng, **conv_kwargs),
+            conv_layer(inner, nf, norm_type=last, seed=rng, **conv_kwargs))
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.layers(x)
-        return y
+        y: Tensor = self.layers(x)
+        return cat([y, x], 1) if self.dense else x + y
 
 
 res_block = ResBlock
@@ -133,7 +221,8 @@ def simple_cnn(actns: Sequence[int], kernel_szs: Sequence[int] | None = None,
     if not n == len(kernels) == len(steps):
         raise ValueError(f"{len(actns)} widths {list(actns)} make {n} convolutions, but there are "
                          f"{len(kernels)} kernel sizes and {len(steps)} strides")
-    layers = [conv_layer(ni, nf, ks, stride, bn=bn and i < n - 1, seed=rng)
+    layers = [conv_layer(ni, nf, ks, stride, seed=rng,
+                         norm_type=NormType.Batch if bn and i < n - 1 else None)
               for i, ((ni, nf), ks, stride) in
               enumerate(zip(pairwise(actns), kernels, steps, strict=True))]
     return Sequential(*layers, AdaptiveAvgPool2d(1), Flatten())

@@ -1,26 +1,33 @@
 """ImageDataBunch: batches of labelled images."""
-from collections.abc import Sequence
-from math import ceil, sqrt
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
-from ..backend import Array, backend_of
-from ..data import ArrayDataset, DataBunch, DataLoader, DatasetType, random_split
+from ..backend import Array
+from ..data import ArrayDataset, DataBunch, DataLoader, DatasetType, random_split, split_by_idx
 from . import pixels
-from .pixels import Images, Size
+from .augment import UNCHANGED, Stats, TransformedImages, on_device
+from .files import Image, pillow_array, read_image
+from .from_files import FromFiles
+from .pixels import Images
 
-Stats = tuple[Images, Images]
-UNCHANGED = np.zeros(1, np.float32), np.ones(1, np.float32)
-"""Mean and standard deviation of a bunch that is not normalised."""
+imagenet_stats = [.485, .456, .406], [.229, .224, .225]
+"""Mean and standard deviation of the red, green and blue of ImageNet, for ``normalize``."""
+cifar_stats = [.491, .482, .447], [.247, .243, .261]
+"""Those of CIFAR-10."""
+mnist_stats = [.15] * 3, [.15] * 3
+"""Those that fastai v1 uses for MNIST, read as colours."""
 
 
-class ImageDataBunch(DataBunch):
+class ImageDataBunch(FromFiles, DataBunch):
     """Images with one class each: batches (bs, c, h, w) and class numbers (bs,).
 
-    All images are kept in memory as float32. ``from_arrays`` and ``from_folder`` make a bunch.
+    All images are kept in memory as float32. ``from_arrays`` makes a bunch of arrays,
+    ``from_folder``, ``from_lists``, ``from_df``, ``from_csv``, ``from_name_re`` and
+    ``from_name_func`` read files.
 
     Parameters
     ----------
@@ -45,7 +52,8 @@ class ImageDataBunch(DataBunch):
     def from_arrays(cls, images: Any, labels: Any, valid_pct: float = .2,
                     valid: tuple[Any, Any] | None = None, test: Any = None,
                     classes: Sequence[Any] | None = None, seed: int | None = None,
-                    **kwargs: Any) -> Self:
+                    valid_idx: Iterable[int] | None = None, ds_tfms: Any = None,
+                    padding_mode: str = "reflection", **kwargs: Any) -> Self:
         """Make a bunch from images and labels in memory.
 
         Parameters
@@ -63,7 +71,14 @@ class ImageDataBunch(DataBunch):
         classes : list, optional
             All classes, in order; by default the sorted labels.
         seed : int, optional
-            Seed of the random split, or of the order of batches if ``valid`` is given.
+            Seed of the random split, of the order of batches and of the transforms.
+        valid_idx : list of int, optional
+            Positions of the validation images, instead of a random choice.
+        ds_tfms : (list, list), optional
+            Transforms of the training images, drawn anew for each batch, and of all others, such
+            as ``get_transforms()`` returns.
+        padding_mode : {'zeros', 'border', 'reflection'}
+            What transforms see outside of an image.
         **kwargs
             Arguments of ``DataBunch.create``: ``bs``, ``val_bs``, ``device``, ``path``.
 
@@ -77,7 +92,7 @@ class ImageDataBunch(DataBunch):
         ShapeError
             If images differ in size or labels in number.
         TypeError
-            If labels cannot be sorted, or ``valid`` is not a pair.
+            If labels cannot be sorted, or ``valid`` or ``ds_tfms`` is not a pair.
         ValueError
             If labels are missing or unknown, or there are fewer than two classes.
 
@@ -98,56 +113,25 @@ class ImageDataBunch(DataBunch):
         classes = _class_list(names + valid_names, classes)
         y, valid_y = _class_numbers(names, classes), _class_numbers(valid_names, classes)
         if valid is None:
-            rows, held = random_split(len(x), valid_pct, seed)
+            rows, held = random_split(len(x), valid_pct, seed) if valid_idx is None \
+                else split_by_idx(len(x), valid_idx)
             x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
         test_ds = ArrayDataset(test_x, np.full(len(test_x), -1)) if len(test_x) else None
-        return cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, seed=seed,
+        data = cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, seed=seed,
                           classes=classes, **kwargs)
+        return data if ds_tfms is None else data._with_tfms(ds_tfms, padding_mode, seed)
 
-    @classmethod
-    def from_folder(cls, path: str | Path, train: str = "train", valid: str = "valid",
-                    valid_pct: float | None = None, size: Size = None, seed: int | None = None,
-                    skip_unreadable: bool = False, grey: bool = False, **kwargs: Any) -> Self:
-        """Make a bunch from image files in one folder per class.
-
-        Parameters
-        ----------
-        path : str or Path
-            Folder that holds ``<train>/<class>/<image>`` and ``<valid>/<class>/<image>``, or with
-            ``valid_pct`` ``<class>/<image>``.
-        train, valid : str
-            Names of the folders of training and validation images.
-        valid_pct : float, optional
-            Fraction of the images to validate on, chosen at random.
-        size : int or (int, int), optional
-            (height, width) in pixels to stretch the images to.
-        seed : int, optional
-            As for ``from_arrays``.
-        skip_unreadable : bool
-            Skip files that cannot be read, with a warning, instead of raising an error.
-        grey : bool
-            Read grey levels: one channel instead of three.
-        **kwargs
-            Arguments of ``from_arrays``.
-
-        Returns
-        -------
-        ImageDataBunch
-            The bunch.
-
-        Raises
-        ------
-        FileNotFoundError, UnreadableImageError, ShapeError, ValueError
-            As for ``read_folders`` and ``from_arrays``.
-
-        Notes
-        -----
-        fastai v1's ``ImageDataBunch.from_folder`` crops to ``size`` instead of stretching.
-        """
-        folders = [Path(path, name) for name in ([train, valid] if valid_pct is None else ["."])]
-        (images, labels), *held = pixels.read_folders(folders, size, grey, skip_unreadable)
-        return cls.from_arrays(images, labels, valid_pct or 0, held[0] if held else None,
-                               seed=seed, path=path, **kwargs)
+    def _with_tfms(self, ds_tfms: Any, padding_mode: str, seed: int | None) -> Self:
+        if not isinstance(ds_tfms, (tuple, list)) or len(ds_tfms) != 2:
+            raise TypeError("ds_tfms is a pair of lists, (training, validation), such as "
+                            f"get_transforms() returns; got {ds_tfms!r}")
+        train, valid = (tfms or [] for tfms in ds_tfms)
+        for dl, tfms in ((self.train_dl, train), (self.valid_dl, valid), (self.fix_dl, valid),
+                         (self.test_dl, valid)):
+            if tfms and isinstance(dl, DataLoader):  # a stream of its own, beside the shuffling
+                dl.dataset = TransformedImages(dl.dataset, tfms, None if seed is None else
+                                               np.random.default_rng([seed, 1]), padding_mode)
+        return self
 
     # ---- normalisation
 
@@ -185,19 +169,71 @@ class ImageDataBunch(DataBunch):
         x = self.train_ds.x
         self.stats = _checked_stats(_channel_stats(x) if stats is None else stats, x.shape[1])
         loaders = [self.train_dl, self.valid_dl, self.fix_dl, self.test_dl]
-        for ds in {dl.dataset for dl in loaders if isinstance(dl, DataLoader)}:
+        found = {dl.dataset for dl in loaders if isinstance(dl, DataLoader)}
+        for ds in {getattr(ds, "source", ds) for ds in found}:
             ds.x = self._normalized(ds.x)
+        for ds in found:
+            if isinstance(ds, TransformedImages):
+                ds.stats = self.stats
+        return self
+
+    def batch_stats(self, funcs: Sequence[Callable[[Tensor, int], Any]] | None = None,
+                    ds_type: DatasetType = DatasetType.Train) -> list[Any]:
+        """Return statistics of each channel of one batch.
+
+        Parameters
+        ----------
+        funcs : list of callable, optional
+            Called as ``f(x, 1)`` for the channels' pixels x (c, m); mean and standard deviation
+            by default.
+        ds_type : DatasetType
+            The loader to take the batch from.
+
+        Returns
+        -------
+        list of Tensor (c,)
+            A result per function.
+
+        Notes
+        -----
+        fastai v1's ``batch_stats``, from which it normalises; here ``normalize`` takes all
+        training images.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=8)
+        >>> data.batch_stats()
+        [tensor([15.5000]), tensor([9.3808])]
+        """
+        x = self.one_batch(ds_type)[0].cpu()
+        channels = x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
+        return [f(channels, 1) for f in funcs or (Tensor.mean, Tensor.std)]
+
+    def to(self, device: str) -> Self:
+        """Move all images to ``device``; those that two loaders share stay shared."""
+        super().to(device)
+        fixed = getattr(self.fix_dl, "dataset", None)
+        if isinstance(self.train_ds, TransformedImages) and fixed is not None:
+            self.train_ds.source = getattr(fixed, "source", fixed)
         return self
 
     def _normalized(self, x: Array) -> Array:
-        stats = self.stats or UNCHANGED
-        mean, std = (backend_of(x).from_host(s.reshape(-1, 1, 1)) for s in stats)
+        mean, std = on_device(self.stats or UNCHANGED, x)
         return (x - mean) / std
 
     def denormalized(self, x: Any) -> Images:
         """Return images (n, c, h, w) of a batch as they were before ``normalize``, on the host."""
         mean, std = (s.reshape(-1, 1, 1) for s in self.stats or UNCHANGED)
         return np.asarray(pixels.on_host(x) * std + mean)
+
+    def norm(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a batch (images, classes) with normalised images: fastai v1's ``norm``."""
+        return Tensor(self._normalized(batch[0].data)), batch[1]
+
+    def denorm(self, x: Any) -> Tensor:
+        """Return images as they were before ``normalize``, on the CPU: fastai v1's ``denorm``."""
+        return Tensor(self.denormalized(x))
 
     # ---- single images and plots
 
@@ -212,9 +248,9 @@ class ImageDataBunch(DataBunch):
 
         Parameters
         ----------
-        item : array, Tensor, Pillow image, str or Path
-            An array (h, w) or (h, w, c) keeps its size; a file or a Pillow image is brought to
-            the size and the channels of the data.
+        item : array, Tensor, Image, Pillow image, str or Path
+            An array (h, w) or (h, w, c) keeps its size; a file, an ``Image`` or a Pillow image is
+            brought to the size and the channels of the data.
 
         Returns
         -------
@@ -227,10 +263,12 @@ class ImageDataBunch(DataBunch):
             If an array has another number of channels.
         """
         c, *size = self.image_shape
+        resize = self.resize.to_size(size[0], size[1])
         if isinstance(item, (str, Path)):
-            item = pixels.read_image(item, (size[0], size[1]), grey=c == 1)
-        elif type(item).__module__.startswith("PIL."):
-            item = pixels.pillow_array(item, (size[0], size[1]), grey=c == 1)
+            item = read_image(item, resize, grey=c == 1)
+        elif isinstance(item, Image) or type(item).__module__.startswith("PIL."):
+            item = pillow_array(item.pillow() if isinstance(item, Image) else item, resize,
+                                grey=c == 1)
         x = pixels.image_array([item])
         if x.shape[1] != c:
             raise ShapeError(f"these data have images of {c} channels, {self.image_shape}; got an "
@@ -238,7 +276,7 @@ class ImageDataBunch(DataBunch):
         return Tensor(self._normalized(x)).to(self.device)
 
     def show_batch(self, rows: int = 3, ds_type: DatasetType = DatasetType.Train,
-                   figsize: tuple[float, float] | None = None) -> None:
+                   reverse: bool = False, figsize: tuple[float, float] | None = None) -> None:
         """Draw the first images of a batch with their classes.
 
         Parameters
@@ -247,6 +285,8 @@ class ImageDataBunch(DataBunch):
             Rows and columns of the grid.
         ds_type : DatasetType
             The loader to take the batch from.
+        reverse : bool
+            Whether to draw its last images, the last one first.
         figsize : (float, float), optional
             Width and height in inches.
 
@@ -257,7 +297,7 @@ class ImageDataBunch(DataBunch):
         """
         if rows < 1:
             raise ValueError(f"show_batch draws rows x rows images, got rows={rows}")
-        xb, yb = self.one_batch(ds_type)
+        xb, yb = (t[::-1] if reverse else t for t in self.one_batch(ds_type))
         titles = [str(self.decode(y)) for y in yb[:rows * rows]]
         self.show_items(xb[:rows * rows], titles, figsize=figsize)
 
@@ -283,22 +323,8 @@ class ImageDataBunch(DataBunch):
         matplotlib.figure.Figure
             The figure.
         """
-        import matplotlib.pyplot as plt
-        images = self.denormalized(x)
-        columns = ceil(sqrt(len(images)))
-        rows, width = ceil(len(images) / columns), max(2.2, .1 * max(map(len, titles)))
-        figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained",
-                                    figsize=figsize or (width * columns, 2.4 * rows))
-        low, high = min(0., float(images.min())), max(1., float(images.max()))
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for axes, image, title in zip(grid.flat, images, titles, strict=False):
-            shades = (image.transpose(1, 2, 0) - low) / (high - low)
-            axes.imshow(shades, cmap="gray", vmin=0, vmax=1)  # a single channel is grey
-            axes.set_title(title)
-        if heading:
-            figure.suptitle(heading)
-        return figure
+        from ..inspect.image_grid import image_grid
+        return image_grid(self.denormalized(x), titles, heading, figsize)
 
 
 # ---------------------------------------------------------------- labels

@@ -1,5 +1,6 @@
 """Transfer learning: a trained body, a new head, and a learner for both."""
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..train import Learner
 from ..train.checkpoint import SUFFIX, Arrays, load_arrays, part_state
 from ..train.groups import SplitOn
 from ..train.loop import evaluating
+from .images import ImageDataBunch
 from .pool import AdaptiveAvgPool2d, AdaptiveConcatPool2d, AdaptivePool2d, Pool2d
 from .resnet import resnet10, resnet20
 
@@ -201,7 +203,8 @@ def apply_init(model: Module, init: Callable[..., Any] = kaiming_normal_, seed: 
     model : Module
         The model to change.
     init : callable
-        ``init(weight, seed=generator)`` fills a weight in place.
+        Fills a weight in place: ``init(weight)``, or ``init(weight, seed=generator)`` if it takes
+        a seed, as those of minifast do.
     seed : int, numpy.random.Generator or None
         Source of the random numbers.
 
@@ -217,11 +220,12 @@ def apply_init(model: Module, init: Callable[..., Any] = kaiming_normal_, seed: 
     tensor([0., 0.], grad_fn=<getitem>)
     """
     rng = generator(seed)
+    options = {"seed": rng} if "seed" in signature(init).parameters else {}
     for module in model.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(module, BatchNorm) or weight is None or not weight.requires_grad:
             continue
-        init(weight, seed=rng)
+        init(weight, **options)
         if bias is not None:
             bias.data.fill(0)
 
@@ -352,17 +356,35 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
 
 
 def _image_shape(data: DataBunch) -> tuple[int, ...]:
+    if not data.c:
+        raise ValueError("the number of classes of these data is unknown; make them with "
+                         "ImageDataBunch, or pass c= to DataBunch")
+    if isinstance(data, ImageDataBunch):  # which may be without images
+        return data.image_shape
     x = data.one_batch(DatasetType.Fix)[0]
     if not isinstance(x, Tensor) or x.ndim != 4:
         found = f"shape {x.shape}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise ShapeError(f"cnn_learner needs batches of images (bs, channels, height, width), got "
                          f"{found}; make the data with ImageDataBunch")
-    if not data.c:
-        raise ValueError("the number of classes of these data is unknown; make them with "
-                         "ImageDataBunch, or pass c= to DataBunch")
     return x.shape[1:]
 
 
 def _group_starts(arch: Arch, body: Module, head: Module) -> list[Module]:
     second = list(body.children())[MODEL_META[arch][1]:] if arch in MODEL_META else []
     return [*second[:1], head]
+
+
+def init(learn: Learner, init: Callable[..., Any]) -> None:
+    """Initialise the weights of the model anew; v1's ``learn.init``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    init : callable
+        As for `apply_init`.
+    """
+    apply_init(learn.model, init)
+
+
+setattr(Learner, init.__name__, init)

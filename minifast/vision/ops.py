@@ -125,6 +125,7 @@ def _chunks(x: Array, elements: int) -> Iterator[slice]:
 
 
 def _convolve(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
+    """Return conv2d without a bias, for a chunk of the batch at a time."""
     kernel = w.shape[2], w.shape[3]
     size = output_size(x.shape, kernel, stride, padding)
     weight = w.transpose(0, 2, 3, 1).reshape(len(w), -1).T  # in the order of a window's row

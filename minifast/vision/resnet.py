@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from ..autograd import Tensor
 from ..backend import generator
-from ..nn import Flatten, Linear, Module, ReLU, Sequential
+from ..nn import BatchNorm2d, Flatten, Linear, Module, ReLU, Sequential
 from ..nn.init import Seed
 from .blocks import conv_layer
 from .pool import AdaptiveAvgPool2d
@@ -36,17 +36,23 @@ class BasicBlock(Module):
 
     def __init__(self, ni: int, nf: int, stride: int = 1, seed: Seed = None) -> None:
         rng = generator(seed)
-        self.conv1, self.bn1 = conv_layer(ni, nf, 3, stride, use_activ=False, seed=rng)
+        self.conv1, self.bn1 = _conv_bn(ni, nf, 3, stride, rng)
         self.relu = ReLU()
-        self.conv2, self.bn2 = conv_layer(nf, nf, use_activ=False, seed=rng)
+        self.conv2, self.bn2 = _conv_bn(nf, nf, 3, 1, rng)
         self.downsample = None if stride == 1 and ni == nf \
-            else conv_layer(ni, nf, 1, stride, use_activ=False, seed=rng)
+            else Sequential(*_conv_bn(ni, nf, 1, stride, rng))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         z: Tensor = self.relu(y + shortcut)
         return z
+
+
+def _conv_bn(ni: int, nf: int, ks: int, stride: int, rng: Seed) -> tuple[Module, BatchNorm2d]:
+    """Return a convolution without bias, and batch norm with torchvision's initial weights."""
+    conv, = conv_layer(ni, nf, ks, stride, bias=False, norm_type=None, use_activ=False, seed=rng)
+    return conv, BatchNorm2d(nf)
 
 
 def resnet(blocks: Sequence[int], widths: Sequence[int], n_in: int = 3, n_out: int = 10,
@@ -76,7 +82,7 @@ def resnet(blocks: Sequence[int], widths: Sequence[int], n_in: int = 3, n_out: i
     8
     """
     rng, ni = generator(seed), widths[0]
-    layers = [*conv_layer(n_in, ni, use_activ=False, seed=rng), ReLU()]
+    layers = [*_conv_bn(n_in, ni, 3, 1, rng), ReLU()]
     for i, (n, nf) in enumerate(zip(blocks, widths, strict=True)):
         first = BasicBlock(ni, nf, 1 if i == 0 else 2, rng)
         layers.append(Sequential(first, *(BasicBlock(nf, nf, seed=rng) for _ in range(n - 1))))

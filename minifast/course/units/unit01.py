@@ -50,7 +50,8 @@ def _results(op: Primitive, rng: np.random.Generator, *arrays: Any) -> list[Any]
 @UNIT.property("mul multiplies element by element, and each input has the right gradient.",
                "By how much does a * b grow if a grows by a little?",
                "There are two rules, in the order of the inputs. Each multiplies g, which has "
-               "arrived from above, by the derivative of the product by its own input.")
+               "arrived from above, by the derivative of the product with respect to its own "
+               "input.")
 def product(rng: np.random.Generator) -> list[Any]:
     """Return products and gradients."""
     return [*_results(ops.mul, rng, *rng.normal(size=(2, 3, 4))),
@@ -109,7 +110,7 @@ def soft(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("softplus and its gradient are finite for large numbers, in float32 too.",
                "What is exp(100) in float32? What should softplus(100) be?",
-               "Write the formula such that exp gets negative numbers only: take exp(a) out of "
+               "Write the formula so that exp gets only negative numbers: take exp(a) out of "
                "1 + exp(a), and see what the logarithm of the product is.")
 def large(rng: np.random.Generator) -> list[Any]:
     """Return values and gradients for large inputs."""
@@ -121,8 +122,9 @@ def large(rng: np.random.Generator) -> list[Any]:
 @UNIT.property("softplus keeps its digits for very negative numbers.",
                "What is 1 + 1e-20 in float64?", "NumPy has a function for log(1 + e), small e.")
 def small(rng: np.random.Generator) -> list[Any]:
-    """Return values one by one, because the largest of an array sets the tolerance."""
-    return [ops.softplus(Tensor(np.array([a * rng.uniform(.9, 1)]))) for a in (-20., -40., -300.)]
+    """Return values as shares of exp(a), which is nearly the same number."""
+    return [ops.softplus(Tensor(np.array([a]))).numpy() / np.exp(a)
+            for a in np.array([-20., -40., -300.]) * rng.uniform(.9, 1, 3)]
 
 
 @UNIT.property("Whole numbers give float32, as in torch; float32 stays float32.",

@@ -200,7 +200,8 @@ def owners(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("A root that is a leaf gets the gradient itself.",
-               "What is the derivative of x by x?", "root.node is None; wanted or not?")
+               "What is the derivative of x with respect to x?",
+               "root.node is None; wanted or not?")
 def root_is_leaf(rng: np.random.Generator) -> list[Any]:
     """Return the gradients of a leaf by itself."""
     x = _leaf(rng)

@@ -76,7 +76,7 @@ def squared_values(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("The gradients of the mean squared error are right, for predictions and targets.",
-               "Differentiate (p - t)^2 / n by p, then by t.",
+               "Differentiate (p - t)^2 / n with respect to p, then to t.",
                "Each element is one of n in the mean; g is the gradient of the mean itself.")
 def squared_gradients(rng: np.random.Generator) -> list[Any]:
     """Return gradients of mean squared errors."""
@@ -115,13 +115,15 @@ def binary_large(rng: np.random.Generator) -> list[Any]:
 @UNIT.property("A very small binary cross entropy keeps its digits.",
                "What is 1 + 1e-17 in float64?", "There is a function for log(1 + x) at small x.")
 def binary_small(rng: np.random.Generator) -> list[Any]:
-    """Return tiny binary cross entropies."""
-    return [ops.binary_cross_entropy(np.array(a), np.array(0.)) for a in (-40., -100., -20., -10.)]
+    """Return tiny binary cross entropies as shares of exp(a), which is nearly the same number."""
+    return [ops.binary_cross_entropy(np.array(a), np.array(0.)) / np.exp(a)
+            for a in (-40., -100., -20., -10.)]
 
 
 @UNIT.property("The gradients of the binary cross entropy are right, for scores and targets.",
-               "Differentiate -t log p - (1 - t) log(1 - p) by a; sigmoid' = p (1 - p).",
-               "By a, nearly everything cancels. By t, log(1 - p) - log p is left.")
+               "Differentiate -t log p - (1 - t) log(1 - p) with respect to a; "
+               "sigmoid' = p (1 - p).",
+               "For a, nearly everything cancels. For t, log(1 - p) - log p is left.")
 def binary_gradients(rng: np.random.Generator) -> list[Any]:
     """Return gradients of binary cross entropies."""
     return _gradients(ops.binary_cross_entropy, rng.normal(size=(3, 4)),
@@ -179,8 +181,9 @@ def cross_values(rng: np.random.Generator) -> list[Any]:
             ops.cross_entropy(a[:0], target[:0])]
 
 
-@UNIT.property("The gradient by the scores is (softmax - one hot), each row times its own g.",
-               "Differentiate log(sum(exp(a))) - a[t] by a[j], once for j = t and once for others.",
+@UNIT.property("The gradient of the scores is (softmax - one hot), each row times its own g.",
+               "Differentiate log(sum(exp(a))) - a[t] with respect to a[j], once for j = t and "
+               "once for others.",
                "g has an element for each row, the scores have a row: g[:, None].")
 def cross_rule(rng: np.random.Generator) -> list[Any]:
     """Return what the rule returns, with a different weight for each row."""

@@ -37,7 +37,7 @@ UNIT = Unit(6, "From SGD to Adam", {STEPS: (
         "A layer that was frozen for a while jumps at the first step after it."),
     Bug("frozen weights decay", OPTIMIZER, "                if p.requires_grad:\n",
         "                if p.requires_grad or p in self.state:\n",
-        "The weights of a layer that was trained once change in spite of being frozen."),
+        "The weights of a layer that was trained once change although it is frozen."),
     Bug("biases decay", OPTIMIZER, "if p.no_wd and not self.bn_wd:", "if p.no_wd and self.bn_wd:",
         "With bn_wd=False biases shrink; with bn_wd=True they do not.")))
 
@@ -146,7 +146,7 @@ def _adam(parameters: Sequence[Any], **hypers: Any) -> optimizer.Optimizer:
 
 
 @UNIT.property("Adam's first step is as long as the rate, for gradients of any size.",
-               "The means begin at zero. How large are they after one step?",
+               "Which update is it, t = 0 or t = 1? Nobody but adam_step adds to state.count.",
                "After one step average / (1 - mom) is the gradient itself. What about square?")
 def first_step(rng: np.random.Generator) -> list[Any]:
     """Return weights after one step, with gradients of very different sizes."""

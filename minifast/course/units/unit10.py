@@ -92,7 +92,7 @@ def norm_of_a_constant(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("The gradients of scale and shift are right.",
                "The output is z * weight + bias, where z is the normalised input. What is the "
-               "derivative by each?",
+               "derivative with respect to each?",
                "The tape sums over repeated rows, so the rules return something of the shape of g.")
 def norm_parameters(rng: np.random.Generator) -> list[Any]:
     """Return the gradients of weight and bias."""
@@ -136,7 +136,7 @@ def _cell_inputs(rng: np.random.Generator, bs: int = 3, n_in: int = 2, n: int = 
 
 @UNIT.property("A cell returns the next state: a mixture of the old one and of the candidate.",
                "Cut both products into three blocks. Which block belongs to which gate?",
-               "r multiplies the state's block of the candidate, bias included, inside of tanh; z "
+               "r multiplies the state's block of the candidate, bias included, inside tanh; z "
                "is the share of the old state.")
 def cell_values(rng: np.random.Generator) -> list[Any]:
     """Return states for random weights, and for a batch of one."""
@@ -293,7 +293,7 @@ def gru_learns(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("A transformer block, with your norm and attention inside, learns as well.",
                "Each part works alone, so look at the property that failed before this one.",
-               "Inside of the block attention has two heads, so its inputs have four axes.")
+               "Inside the block attention has two heads, so its inputs have four axes.")
 def block_learns(rng: np.random.Generator) -> list[Any]:
     """Return the loss after a pass over a small text."""
     return _train(rng, attention.TransformerBlock(8, 2, seed=0))

@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/from_fastai.md``: ``python docs/v1_names.py``.
+"""Write the tables of ``docs/from_fastai.md``: ``python docs/from_fastai.py``.
 
 A row has a public name of fastai v1's modules and the path of the same thing here. A name that is
 here under the same name is found by the script, one with another name is in `RENAMED`.

@@ -1,0 +1,114 @@
+"""Start a program on several ranks: ``python -m minifast.distributed -n 4 program.py ...``."""
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from .communicator import RANKS
+
+ENDED = re.compile(rb"PID (\d+) .*?EXIT CODE: (\d+)", re.S)
+"""How MPICH's mpiexec reports a process that was killed."""
+NO_MPIEXEC = "there is no mpiexec beside this Python or in PATH; install one with: " \
+             "pip install 'minifast[mpi]'"
+NO_PROGRAM = "give a number of ranks above 0 and a program: " \
+             "python -m minifast.distributed -n 4 program.py"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a program on several ranks with mpiexec and this Python.
+
+    Each rank has one thread, unless ``OMP_NUM_THREADS`` says otherwise.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        The command line, by default that of the process.
+
+    Returns
+    -------
+    int
+        The exit status of mpiexec; 2 if there is none.
+    """
+    parser = argparse.ArgumentParser("python -m minifast.distributed",
+                                     usage="%(prog)s [-n N] program.py [argument ...]",
+                                     description="Run a program on N ranks with mpiexec.")
+    parser.add_argument("-n", type=int, default=2, help="number of ranks (default: 2)")
+    given = list(sys.argv[1:] if args is None else args)
+    ours = 2 if given[:1] == ["-n"] else int(given[:1] in (["-h"], ["--help"]))
+    n, program = parser.parse_args(given[:ours]).n, given[ours:]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    mpiexec = shutil.which("mpiexec", path=path)
+    if mpiexec is None or not program or n < 1:
+        print(f"minifast: {NO_PROGRAM if mpiexec else NO_MPIEXEC}", file=sys.stderr)
+        return 2
+    with TemporaryDirectory() as folder:
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        command = [mpiexec, "-n", str(n), sys.executable, *program]
+        status, end = run(command, {**threads, **os.environ, RANKS: folder})
+        if status and (found := ENDED.search(end)):
+            print(f"minifast: {cause(found, Path(folder), n)}", file=sys.stderr)
+    return status
+
+
+def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
+    """Run a command and pass on what it prints.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The command.
+    env : dict of str to str
+        Its environment.
+
+    Returns
+    -------
+    status : int
+        Its exit status.
+    end : bytes
+        The end of what it has printed to standard output.
+    """
+    end = b""
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
+        output: Any = process.stdout
+        while some := os.read(output.fileno(), 1 << 16):
+            sys.stdout.buffer.write(some)
+            sys.stdout.buffer.flush()
+            end = (end + some)[-4096:]
+    return process.returncode, end
+
+
+def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
+    """Return a sentence about the process that has ended.
+
+    Parameters
+    ----------
+    found : Match
+        Its number and its exit code.
+    folder : Path
+        Where the processes have noted their ranks.
+    n : int
+        The number of ranks.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    pid, code = (int(number) for number in found.groups())
+    note = folder / str(pid)
+    rank = note.read_text(encoding="utf-8") if note.is_file() else "?"
+    why = f"was killed by {signal.Signals(code).name}" \
+        if code in set(signal.Signals) else f"ended with exit code {code}"
+    return f"rank {rank} of {n} (process {pid}) {why}, so all ranks have ended. Saved " \
+           "checkpoints are complete, and resume=True continues from the last one."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

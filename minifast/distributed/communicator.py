@@ -1,0 +1,198 @@
+"""Communicators: the few collective operations that training needs, over MPI."""
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..backend import Array, backend_of
+
+RANKS = "MINIFAST_RANKS"
+"""The environment variable with the folder in which processes note their ranks."""
+
+
+class Communicator:
+    """The ranks of an MPI job: processes that run the same program on parts of each batch.
+
+    All ranks must call the same methods in the same order. Arrays on a device are sent through
+    the host's memory.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm
+        The processes.
+    timeout : float
+        Seconds that a rank waits for the others before the job is aborted.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this process, from 0, and how many there are.
+    sent : int
+        Bytes of gradients, losses and outputs that this rank has put into messages so far.
+
+    Examples
+    --------
+    >>> ranks = world()  # doctest: +SKIP
+    >>> ranks.sum(np.ones(2))  # doctest: +SKIP
+    array([4., 4.])
+    """
+
+    def __init__(self, comm: Any, timeout: float = 300.) -> None:
+        self.comm, self.timeout = comm, timeout
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        self.sent = 0
+        self.since: float | None = None
+        self._watchdog: threading.Thread | None = None
+
+    def __reduce__(self) -> Any:
+        return world, ()
+
+    def __deepcopy__(self, memo: Any) -> "Communicator":
+        return self
+
+    # ---- collective operations
+
+    def sum(self, array: Array) -> Array:
+        """Add up an array over all ranks, in place.
+
+        Every rank gets the same bits. MPI does not promise this of an Allreduce, whose ranks may
+        add in different orders, so for more than two ranks, one adds and sends the result.
+
+        Parameters
+        ----------
+        array : array
+            Of the same shape and type on all ranks, contiguous.
+
+        Returns
+        -------
+        array
+            ``array``, which now holds the sum.
+        """
+        if isinstance(array, np.ndarray):
+            with self.waiting():
+                if self.size == 2:
+                    self.comm.Allreduce(_in_place(), array)
+                elif self.size > 2:
+                    self.comm.Reduce(array if self.rank else _in_place(), array)
+                    self.comm.Bcast(array)
+            self.sent += array.nbytes
+        else:
+            backend = backend_of(array)
+            array[...] = backend.from_host(self.sum(np.ascontiguousarray(backend.to_host(array))))
+        return array
+
+    def gather(self, array: Array) -> list[Array]:
+        """Return the arrays of all ranks, in the order of ranks.
+
+        Parameters
+        ----------
+        array : array (n, ...)
+            All dimensions except the first are the same on all ranks.
+
+        Returns
+        -------
+        list of array (n_r, ...)
+            One for each rank.
+        """
+        if not isinstance(array, np.ndarray):
+            backend = backend_of(array)
+            return [backend.from_host(part) for part in self.gather(backend.to_host(array))]
+        array = np.ascontiguousarray(array)
+        counts, width = np.empty(self.size, np.int64), int(np.prod(array.shape[1:]))
+        with self.waiting():
+            self.comm.Allgather(np.array([len(array)], np.int64), counts)
+            joint = np.empty((counts.sum(), *array.shape[1:]), array.dtype)
+            self.comm.Allgatherv(array, [joint, counts * width])
+        self.sent += array.nbytes
+        return np.split(joint, np.cumsum(counts)[:-1])
+
+    def objects(self, value: Any) -> list[Any]:
+        """Return the objects of all ranks, in the order of ranks; they are pickled."""
+        with self.waiting():
+            return list(self.comm.allgather(value))
+
+    def from_first(self, value: Any) -> Any:
+        """Return rank 0's object on all ranks; it is pickled."""
+        with self.waiting():
+            return self.comm.bcast(value)
+
+    def wait(self) -> None:
+        """Wait until all ranks have come to this call."""
+        with self.waiting():
+            self.comm.Barrier()
+
+    # ---- when something goes wrong
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let the watchdog know that this rank waits for others."""
+        self.since = monotonic()
+        yield
+        self.since = None
+
+    def abort(self, cause: str) -> NoReturn:
+        """Print a cause and end all ranks.
+
+        Parameters
+        ----------
+        cause : str
+            What has happened on this rank.
+        """
+        print(f"minifast: rank {self.rank} of {self.size} {cause.rstrip('.')}. All ranks end here; "
+              "saved checkpoints are complete, and resume=True continues from the last one.",
+              file=sys.stderr, flush=True)
+        self.comm.Abort(1)
+        os._exit(1)
+
+    def watch(self) -> None:
+        """Start a thread that aborts the job if this rank waits longer than ``timeout``."""
+        if self._watchdog is None and self.size > 1:
+            self._watchdog = threading.Thread(target=self._watch, daemon=True)
+            self._watchdog.start()
+
+    def _watch(self) -> None:
+        while True:
+            sleep(min(self.timeout / 10, 1))
+            since = self.since
+            if since is not None and monotonic() - since > self.timeout:
+                self.abort(f"has waited {self.timeout:g} seconds for other ranks, which may have "
+                           "ended, or take another path through the program")
+
+
+def _in_place() -> Any:
+    from mpi4py import MPI
+    return MPI.IN_PLACE
+
+
+_world: list[Communicator] = []
+
+
+def world() -> Communicator:
+    """Return the communicator of all processes of this job.
+
+    Returns
+    -------
+    Communicator
+        The same object at each call.
+
+    Raises
+    ------
+    ImportError
+        If mpi4py is not installed, or finds no MPI.
+    """
+    if not _world:
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:
+            raise ImportError(f"distributed training needs mpi4py and an MPI library ({error}); "
+                              "install both with: pip install 'minifast[mpi]'") from error
+        _world.append(Communicator(MPI.COMM_WORLD))
+        if folder := os.environ.get(RANKS):
+            Path(folder, str(os.getpid())).write_text(str(_world[0].rank), encoding="utf-8")
+    return _world[0]

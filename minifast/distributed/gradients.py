@@ -1,0 +1,116 @@
+"""Summing gradients over all ranks: dense ones as one long array, those of embeddings as rows."""
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+
+import numpy as np
+
+from ..backend import Array
+from ..nn import Embedding, Module, Parameter
+from ..optim import Optimizer
+from .communicator import Communicator
+
+
+def sum_gradients(comm: Communicator, model: Module, opt: Optimizer, n_rows: int) -> None:
+    """Replace the gradients of all trainable parameters by their sums over all ranks.
+
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+    model : Module
+        The model; its gradients are those of this rank's rows.
+    opt : Optimizer
+        Its optimizer; within ``minifast.fast.accelerate``, gradients stay in flat storage.
+    n_rows : int
+        Rows of the batch, over all ranks.
+    """
+    if getattr(vars(opt).get("accelerator"), "active", False):
+        dense, tables = import_module("minifast.fast.exchange").gradients(comm, opt, n_rows)
+    else:
+        dense, tables = gradients(model.parameters(), n_rows, tables_of(model))
+    sum_dense(comm, dense)
+    sum_rows(comm, tables)
+
+
+def tables_of(model: Module) -> set[Parameter]:
+    """Return the tables of a model's embeddings."""
+    return {layer.weight for layer in model.modules() if isinstance(layer, Embedding)}
+
+
+def gradients(parameters: Iterable[Parameter], n_rows: int, tables: set[Parameter]
+              ) -> tuple[list[Array], list[Array]]:
+    """Return the gradients that are sent as a whole, and those that are sent as rows.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        The parameters.
+    n_rows : int
+        Rows of the batch, over all ranks.
+    tables : set of Parameter
+        The tables of embeddings.
+
+    Returns
+    -------
+    dense, as_rows : list of array
+        Gradients; a missing one is replaced by zeros, because other ranks may have it.
+    """
+    dense: list[Array] = []
+    as_rows: list[Array] = []
+    for p in parameters:
+        if p.requires_grad:
+            if p.grad is None:
+                p.grad = np.zeros_like(p.data)
+            few = p in tables and 2 * n_rows < len(p.grad)
+            (as_rows if few else dense).append(p.grad)
+    return dense, as_rows
+
+
+def sum_dense(comm: Communicator, arrays: Sequence[Array]) -> None:
+    """Sum arrays over all ranks in place, those of a type in one message.
+
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+    arrays : sequence of array
+        The same shapes and types in the same order on all ranks.
+    """
+    alike: dict[str, list[Array]] = {}
+    for array in arrays:
+        alike.setdefault(array.dtype.str, []).append(array)
+    for some in alike.values():
+        if len(some) == 1 and some[0].flags.c_contiguous:
+            comm.sum(some[0])
+            continue
+        total = comm.sum(np.concatenate([array.reshape(-1) for array in some]))
+        ends = np.cumsum([array.size for array in some])[:-1].tolist()
+        for array, part in zip(some, np.split(total, ends), strict=True):
+            array[...] = part.reshape(array.shape)
+
+
+def sum_rows(comm: Communicator, tables: Sequence[Array]) -> None:
+    """Sum gradients of embeddings over all ranks in place; only rows that are not zero are sent.
+
+    The bytes grow with the batch and not with the table. Ranks are added in their order, so the
+    result has the same bits everywhere.
+
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+    tables : sequence of array (n, width)
+        The same shapes and types in the same order on all ranks.
+    """
+    for table in tables:
+        rows: Array = np.flatnonzero(table.any(axis=1)).astype(_narrow(len(table)))
+        mine = table[rows]
+        table[rows] = 0
+        for some, values in zip(comm.gather(rows), comm.gather(mine), strict=True):
+            table[some] += values  # a rank sends each row once
+
+
+def _narrow(n: int) -> type:
+    """Return the smallest type for the numbers of ``n`` rows."""
+    return np.int32 if n <= 2 ** 31 else np.int64
+

@@ -1,0 +1,179 @@
+"""ShardedLoader: the rows of each joint batch that belong to one rank."""
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from ..backend import backend_of
+from ..data import ArrayDataset, DataLoader
+from ..data.loader import Batch, to_tensors
+from ..train.callback import listify
+from .communicator import Communicator
+
+
+class Shards:
+    """What the loaders of one rank have in common: the size of the current batch.
+
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the current batch, over all ranks; 0 outside of a pass.
+    own : int
+        How many of them are this rank's. A rank without a row in a short last batch still takes
+        part: it gets one row that counts nothing.
+    """
+
+    def __init__(self, comm: Communicator) -> None:
+        self.comm, self.rows, self.own = comm, 0, 0
+
+    def part(self, n: int) -> slice:
+        """Return which of the ``n`` rows of a batch are this rank's, at least one."""
+        rank, size = self.comm.rank, self.comm.size
+        start, stop = n * rank // size, n * (rank + 1) // size
+        self.rows, self.own = n, stop - start
+        return slice(start, stop) if stop > start else slice(1)
+
+    def done(self) -> None:
+        """Forget the batch at the end of a pass."""
+        self.rows = self.own = 0
+
+
+class ShardedLoader(DataLoader):
+    """A rank's rows of the batches of all ranks together.
+
+    With ``n`` ranks, a joint batch has ``n * bs`` rows, those that a single process with this
+    batch size would read: all ranks draw the same order from the same generator.
+
+    Parameters
+    ----------
+    dl : DataLoader
+        The loader, with the batch size of one rank.
+    shards : Shards
+        Holds the sizes of the current batch.
+
+    See Also
+    --------
+    torch.utils.data.distributed.DistributedSampler : The counterpart.
+    """
+
+    def __init__(self, dl: DataLoader, shards: Shards) -> None:
+        self.dl, self.shards = dl, shards
+        self.rng = dl.rng  # checkpoints look for generators among the attributes
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dl", "shards"):  # while a copy is made
+            raise AttributeError(name)
+        return getattr(self.dl, name)
+
+    @property
+    def dataset(self) -> ArrayDataset:
+        """The rows of all ranks."""
+        return self.dl.dataset
+
+    @dataset.setter
+    def dataset(self, dataset: ArrayDataset) -> None:
+        self.dl.dataset = dataset
+
+    @property
+    def rows(self) -> int:
+        """Rows of the current joint batch."""
+        return self.shards.rows
+
+    @property
+    def joint(self) -> DataLoader:
+        """The loader of a single process that does what all ranks do together."""
+        return _joint(self.dl, self.shards.comm.size)
+
+    def __len__(self) -> int:
+        return len(self.joint)
+
+    def __iter__(self) -> Iterator[Batch]:
+        joint = self.joint
+        order = joint._shuffled() if joint.shuffle else \
+            backend_of(joint.dataset.y).from_host(np.arange(len(joint.dataset)))
+        try:
+            for start in range(0, len(joint) * joint.bs, joint.bs):
+                rows = order[start:start + joint.bs]
+                xb, yb = joint.dataset[rows[self.shards.part(len(rows))]]
+                yield to_tensors((xb, yb), backend_of(order).name)
+        finally:
+            self.shards.done()
+
+
+class ShardedBatches:
+    """A rank's rows of the batches of any other loader, which all ranks read completely.
+
+    Parameters
+    ----------
+    dl : sized iterable of (xb, yb)
+        Its batches are those of all ranks together; each rank takes its rows of them.
+    shards : Shards
+        Holds the sizes of the current batch.
+    """
+
+    def __init__(self, dl: Any, shards: Shards) -> None:
+        self.dl, self.shards, self.rng = dl, shards, getattr(dl, "rng", None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dl", "shards"):  # while a copy is made
+            raise AttributeError(name)
+        return getattr(self.dl, name)
+
+    def __len__(self) -> int:
+        return len(self.dl)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the current joint batch."""
+        return self.shards.rows
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            for xb, yb in self.dl:
+                part = self.shards.part(len(listify(yb)[0]))
+                yield _take(xb, part), _take(yb, part)
+        finally:
+            self.shards.done()
+
+
+def _take(batch: Any, part: slice) -> Any:
+    return [x[part] for x in batch] if isinstance(batch, (list, tuple)) else batch[part]
+
+
+def sharded(dl: Any, shards: Shards) -> Any:
+    """Return a loader of one rank's rows.
+
+    Parameters
+    ----------
+    dl : DataLoader or sized iterable of (xb, yb)
+        The loader; one that is sharded already is returned as it is.
+    shards : Shards
+        Holds the sizes of the current batch.
+
+    Returns
+    -------
+    ShardedLoader or ShardedBatches
+        The loader of this rank's rows.
+    """
+    if isinstance(dl, (ShardedLoader, ShardedBatches)):
+        return dl
+    if isinstance(dl, DataLoader):
+        if type(dl).__iter__ is DataLoader.__iter__:
+            return ShardedLoader(dl, shards)
+        dl = _joint(dl, shards.comm.size)
+    return ShardedBatches(dl, shards)
+
+
+def _joint(dl: DataLoader, size: int) -> DataLoader:
+    """Return a loader with a larger batch size, and so the loader that it takes batches from."""
+    joint: Any = copy(dl)
+    joint.bs = dl.bs * size
+    if isinstance(inner := vars(joint).get("dl"), DataLoader):
+        joint.dl = _joint(inner, size)
+    return joint  # type: ignore[no-any-return]

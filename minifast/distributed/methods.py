@@ -1,0 +1,139 @@
+"""``Learner.to_distributed``, which this room adds to the Learner."""
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any
+from warnings import warn
+
+from ..train import Learner
+from .communicator import Communicator, world
+from .norm import synchronise
+from .trainer import DistributedTrainer
+
+
+def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
+                   comm: Communicator | None = None) -> Learner:
+    """Train on all ranks of an MPI job, which run this program side by side.
+
+    Start the program with ``mpiexec -n 4 python program.py``, or with
+    ``python -m minifast.distributed -n 4 program.py``. Each rank trains on its rows of every
+    batch, and the batch size counts the rows of one rank: with ``n`` ranks, the result is that of
+    one process with ``n`` times the batch size. Rank 0 alone prints and writes files.
+
+    Parameters
+    ----------
+    sync_bn : bool
+        Whether batch norm uses mean and variance of all ranks' rows. Without it, each rank uses
+        those of its own rows, as torch does.
+    timeout : float
+        Seconds that a rank waits for the others before the job is aborted.
+    comm : Communicator, optional
+        The ranks, by default all of the job.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    Raises
+    ------
+    ImportError
+        If mpi4py or an MPI library is missing.
+    ValueError
+        If the learner is distributed already.
+
+    Warns
+    -----
+    UserWarning
+        If there is only one rank; training then runs as in one process.
+
+    Notes
+    -----
+    fastai v1's ``Learner.to_distributed``. An error on one rank ends the whole job, because the
+    others would wait forever.
+
+    Examples
+    --------
+    >>> learn = collab_learner(data, 50).to_distributed()  # doctest: +SKIP
+    >>> learn.fit_one_cycle(5, 6e-3)  # doctest: +SKIP
+    """
+    if any(isinstance(callback, DistributedTrainer) for callback in self.callbacks):
+        raise ValueError("this learner is distributed already")
+    ranks = world() if comm is None else comm
+    ranks.timeout = timeout
+    if ranks.size == 1:
+        warn("to_distributed: there is only one rank, so one process trains. Start the program "
+             "with: python -m minifast.distributed -n 4 program.py", stacklevel=2)
+    trainer = DistributedTrainer(self, ranks)
+    self.callbacks = [*self.callbacks, trainer]
+    if sync_bn:
+        synchronise(self.model, trainer.train)
+    if ranks.size > 1:
+        ranks.watch()
+        _abort_on_errors(ranks)
+        for name in ("save", "export"):
+            if hasattr(self, name):
+                vars(self)[name] = partial(write_once, self, ranks, getattr(self, name))
+    if ranks.rank:
+        self.silent_bar = self.silent_table = True
+        vars(self)["writes_files"] = False
+    return self
+
+
+def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *args: Any,
+               **kwargs: Any) -> Any:
+    """Let rank 0 write a file while the other ranks wait.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    comm : Communicator
+        The ranks.
+    write : callable
+        Writes the file.
+    *args, **kwargs : object
+        Its arguments.
+
+    Returns
+    -------
+    object
+        What ``write`` returns on rank 0, on all ranks.
+    """
+    learn.model.state_dict()  # on all ranks: reading makes the fast path round
+    return comm.from_first(None if comm.rank else write(*args, **kwargs))
+
+
+def only_rank_0_prints() -> int:
+    """Discard the standard output of all ranks but the first.
+
+    Returns
+    -------
+    int
+        The rank of this process.
+
+    Examples
+    --------
+    >>> only_rank_0_prints()  # doctest: +SKIP
+    0
+    """
+    rank = world().rank
+    if rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the end
+    return int(rank)
+
+
+def _abort_on_errors(comm: Communicator) -> None:
+    """Make an error that ends this program end those of the other ranks, too."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+             ) -> None:
+        before(kind, error, traceback)
+        comm.abort(f"stopped with {kind.__name__}: {error}")
+    sys.excepthook = hook
+
+
+setattr(Learner, to_distributed.__name__, to_distributed)

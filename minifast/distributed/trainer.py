@@ -1,0 +1,202 @@
+"""DistributedTrainer: the callback that makes the fits of all ranks one fit."""
+from collections.abc import Iterator, Mapping
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..backend import Array, transfer
+from ..data import ArrayDataset
+from ..nn.module import Buffer
+from ..train import Learner, LearnerCallback
+from ..train.callback import Changes
+from .communicator import Communicator
+from .gradients import sum_gradients
+from .loader import Shards, sharded
+
+LARGE = 1 << 26
+"""Bytes of a column up to which all of it is compared; of a longer one, a sample is."""
+
+
+class DistributedTrainer(LearnerCallback):
+    """Train one model on all ranks, each on its rows of every batch.
+
+    ``n`` ranks with a batch size of ``bs`` compute what one process with ``n * bs`` computes: the
+    loss of each rank is weighted by its share of the rows, gradients are summed over the ranks
+    before the step, and in validation, outputs and targets of all ranks are put together, so that
+    losses and metrics are those of all rows. The weights of all ranks are equal to the bit.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner. Its training data are sharded from now on.
+    comm : Communicator
+        The ranks.
+
+    Raises
+    ------
+    ValueError
+        When a fit begins, if ranks differ in version, model, data or arguments; when an epoch
+        ends, if their weights differ.
+
+    Notes
+    -----
+    fastai v1's ``DistributedTrainer`` around torch's ``DistributedDataParallel``.
+    """
+
+    _order = -15  # after accumulation, before the recorder and what uses gradients
+
+    def __init__(self, learn: Learner, comm: Communicator) -> None:
+        super().__init__(learn)
+        self.comm = comm
+        self.train, self.valid = Shards(comm), Shards(comm)
+        self.whole: Any = None
+        self.apart = False  # whether running statistics may differ among ranks
+        learn.data.train_dl = sharded(learn.data.train_dl, self.train)
+
+    # ---- the beginning and the end
+
+    def on_train_begin(self, n_epochs: int, callbacks: Any = ()) -> None:
+        learn, data = self.learn, self.learn.data
+        data.train_dl = sharded(data.train_dl, self.train)
+        self.whole, data.valid_dl = data.valid_dl, sharded(data.valid_dl or [], self.valid)
+        self.sums = getattr(learn.loss_func, "reduction", "mean") == "sum"
+        check_alike(self.comm, {**description(learn), "number of epochs": n_epochs,
+                                "callbacks": [type(cb).__name__ for cb in callbacks]})
+        self.broadcast()
+
+    def broadcast(self) -> None:
+        """Give rank 0's weights and optimizer state to all ranks."""
+        learn = self.learn
+        state = learn.model.state_dict(), learn.opt and learn.opt.state_dict()
+        weights, opt = self.comm.from_first(state)
+        learn.model.load_state_dict(weights)
+        if learn.opt is not None:
+            learn.opt.load_state_dict(opt)
+            getattr(learn.opt, "restart", int)()  # of the fast path
+
+    def on_train_end(self, exception: BaseException | bool) -> None:
+        if self.whole is not None:
+            self.learn.data.valid_dl, self.whole = self.whole, None
+        if exception and self.comm.size > 1:
+            self.comm.abort(f"stopped with {type(exception).__name__}: {exception}")
+
+    def on_epoch_begin(self) -> None:
+        """Give the loader of all ranks the same random state, and each rank's layers another."""
+        loader = getattr(self.learn.data.train_dl, "rng", None)
+        layers = [m.rng for m in self.learn.model.modules()
+                  if isinstance(getattr(m, "rng", None), np.random.Generator)]
+        all_of_them = (loader, *layers)
+        states = self.comm.from_first([rng and rng.bit_generator.state for rng in all_of_them])
+        for rng, state in zip(all_of_them, states, strict=True):
+            if rng is not None:
+                rng.bit_generator.state = state
+        for rng in layers if self.comm.rank else ():
+            rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
+
+    def on_epoch_end(self) -> None:
+        self.average_statistics()
+        weights = self.learn.model.state_dict()
+        check_alike(self.comm, {f"values of {name}": _checksum(array)
+                                for name, array in weights.items()})
+
+    # ---- a batch
+
+    def on_batch_begin(self, train: bool, smoothener: Any) -> None:
+        self.shards = self.train if train else self.valid
+        self.average = smoothener.average
+        if not train and self.apart:
+            self.average_statistics()
+        self.apart = train
+
+    def average_statistics(self) -> None:
+        """Replace running statistics, of batch norm, by their means over all ranks."""
+        for module in self.learn.model.modules():
+            for buffer in vars(module).values():
+                if isinstance(buffer, Buffer) and buffer.data.dtype.kind == "f":
+                    buffer.data[...] = self.comm.sum(buffer.data.copy()) / self.comm.size
+        self.apart = False
+
+    def on_loss_begin(self, train: bool, last_output: Any, last_target: Any) -> Changes:
+        if train or not self.shards.rows:  # a loader that is not sharded: all ranks have all rows
+            return None
+        return {"last_output": self._joint(last_output), "last_target": self._joint(last_target)}
+
+    def _joint(self, value: Any) -> Any:
+        """Return the rows of all ranks; this one may have a row that counts nothing."""
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._joint(item) for item in value)
+        rows = value.data[:self.shards.own]
+        return Tensor(np.concatenate(self.comm.gather(rows)))
+
+    def on_backward_begin(self, last_loss: Tensor, smoothener: Any) -> Changes:
+        share = min(self.shards.own, 1) if self.sums else \
+            self.shards.own / max(self.shards.rows, 1)
+        total = self.comm.sum(np.array([float(last_loss) * share if share else 0.]))[0]
+        self.total = last_loss.dtype.type(total)
+        smoothener.average = smoothener.beta * self.average + (1 - smoothener.beta) * self.total
+        smooth = Tensor(smoothener.average / (1 - smoothener.beta ** smoothener.n))
+        if not np.isfinite(total):
+            share = total  # then all ranks see that the loss of one of them is not finite
+        return {"last_loss": last_loss * share, "smooth_loss": smooth}
+
+    def on_backward_end(self, skip_bwd: bool = False, skip_step: bool = False) -> Changes:
+        if not (skip_bwd or skip_step):
+            sum_gradients(self.comm, self.learn.model, self.learn.optimizer, self.shards.rows)
+        return {"last_loss": Tensor(np.asarray(self.total))}
+
+
+# ---------------------------------------------------------------- what has to be alike
+
+
+def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
+    """Check that some values are the same on all ranks.
+
+    Parameters
+    ----------
+    comm : Communicator
+        The ranks.
+    values : dict of str to object
+        The values by what they are.
+
+    Raises
+    ------
+    ValueError
+        If some are not, on all ranks.
+    """
+    first, *others = comm.objects(dict(values))
+    for rank, found in enumerate(others, start=1):
+        for name in (*first, *found):
+            if first.get(name) != found.get(name):
+                raise ValueError(f"rank {rank} differs from rank 0 in {name}: {found.get(name)} "
+                                 f"and {first.get(name)}. All ranks must run the same program on "
+                                 "the same data")
+
+
+def description(learn: Learner) -> dict[str, Any]:
+    """Return what has to be alike on all ranks when a fit begins."""
+    from .. import __version__
+    parameters = {f"parameter {name}": f"{p.shape} {p.dtype}{'' if p.requires_grad else ' frozen'}"
+                  for name, p in learn.model.named_parameters()}
+    sizes = {"number of batches": len(learn.data.train_dl),
+             "number of validation batches": len(learn.data.valid_dl or [])}
+    opt = learn.opt and {name: learn.opt.get_hyper(name) for name in learn.opt.hypers[-1]}
+    return {"minifast's version": __version__, "NumPy's version": np.__version__,
+            **parameters, **sizes, "hyper-parameters": opt,
+            "the fast path": learn.fast, "the training data": list(_digest(learn.data.train_dl)),
+            "the validation data": list(_digest(learn.data.valid_dl))}
+
+
+def _digest(dl: Any) -> Iterator[int]:
+    """Yield a checksum of each array of a loader's data set."""
+    ds = getattr(dl, "dataset", None)
+    if isinstance(ds, ArrayDataset):
+        columns: list[Array] = [*(ds.x if isinstance(ds.x, list) else [ds.x]), ds.y]
+        for column in columns:
+            step = max(column.nbytes // LARGE, 1)
+            yield _checksum(transfer(column[::step], "cpu"))
+
+
+def _checksum(array: Any) -> int:
+    return crc32(np.ascontiguousarray(array).data)

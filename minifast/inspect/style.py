@@ -1,0 +1,186 @@
+"""The style of all plots: sizes, colours and words."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from ..train import Recorder
+from ..train.callback import snake_case
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's colours without yellow and black, those with more contrast first. The
+colour-blind can tell them apart; the first four have a contrast of 3 on white and on black."""
+GREY = "#767676"
+"""The colour of what stands in the background; its contrast is 4.5 on white and on black."""
+WIDTH, HEIGHT = 5., 3.3
+"""Inches of a plot with one panel, which fit the column of a notebook."""
+TEXT = 11.5
+"""Points of all text: 11 pixels or more, also where a plot of ``WIDTH`` is shown 350 wide."""
+SIZES = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize",
+         "legend.fontsize", "figure.titlesize", "figure.labelsize")
+LINE = 26
+"""Characters in a line of an axis' label."""
+WORDS = {"mse loss": "mean squared error",
+         "binary cross entropy with logits": "binary cross entropy"}
+
+
+@contextmanager
+def plot_style() -> Iterator[None]:
+    """Use the style of minifast's plots, in a ``with`` or for a decorated function.
+
+    Colours of text and background are those of matplotlib's current style, so that
+    ``plt.style.use("dark_background")`` makes dark plots. The background is always drawn: plots
+    can be read on a white page and on a dark one.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    References
+    ----------
+    Okabe, M., Ito, K. (2008). Color universal design. https://jfly.uni-koeln.de/color/
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> with plot_style():
+    ...     figure, axes = plt.subplots()
+    >>> figure.get_size_inches().tolist()
+    [5.0, 3.3]
+    >>> plt.close(figure)
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+    settings: Any = {
+        **dict.fromkeys(SIZES, TEXT), "figure.figsize": (WIDTH, HEIGHT),
+        "figure.constrained_layout.use": True, "savefig.facecolor": "auto",
+        "figure.facecolor": mpl.rcParams["axes.facecolor"],
+        "axes.prop_cycle": cycler(linestyle=["-", "--", ":"]) * cycler(color=COLORS),
+        "axes.grid": True, "axes.axisbelow": True, "grid.alpha": .4, "grid.linewidth": .6,
+        "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.6,
+        "lines.markersize": 5, "legend.framealpha": .85, "legend.edgecolor": "none"}
+    before: Any = {name: mpl.rcParams[name] for name in settings}
+    mpl.rcParams.update(settings)
+    try:
+        yield
+    finally:  # not rc_context: it would undo what a notebook's backend sets when it is loaded
+        mpl.rcParams.update(before)
+
+
+def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: Any
+           ) -> "tuple[Figure, list[Axes]]":
+    """Return a figure and its axes: given ones, or new ones below each other.
+
+    Parameters
+    ----------
+    n : int
+        The number of axes.
+    axs : Axes or sequence of Axes, optional
+        Axes to draw in.
+    height : float, optional
+        Inches of a new panel.
+    **kwargs
+        Arguments of ``matplotlib.pyplot.subplots``.
+
+    Returns
+    -------
+    figure : Figure
+        The figure of the axes.
+    axes : list of Axes
+        The axes.
+
+    Raises
+    ------
+    ValueError
+        If fewer axes are given than are needed.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> figure, (upper, lower) = panels(2)
+    >>> panels(1, axs=lower)[1] == [lower]
+    True
+    >>> plt.close(figure)
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+    if axs is not None:
+        given = list(np.ravel(axs))
+        if len(given) < n:
+            raise ValueError(f"this plot has {n} panels, got {len(given)} axes; make them with "
+                             f"plt.subplots({n})")
+        return given[0].figure, given[:n]
+    size = (WIDTH, n * (height or (HEIGHT if n == 1 else .75 * HEIGHT)))
+    figure, grid = plt.subplots(n, 1, squeeze=False, **{"figsize": size, **kwargs})
+    return figure, list(grid[:, 0])
+
+
+def legend_below(figure: "Figure", axes: "Axes", lines: int, **kwargs: Any) -> None:
+    """Put the legend of some axes below a new figure, where it covers nothing.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure; it grows by the height of the legend.
+    axes : Axes
+        The axes whose lines have labels.
+    lines : int
+        Lines of the legend.
+    **kwargs
+        Arguments of ``figure.legend``, such as ``ncols``.
+    """
+    figure.set_figheight(figure.get_figheight() + .25 * lines)
+    figure.legend(**{**dict(zip(("handles", "labels"), axes.get_legend_handles_labels(),
+                                strict=True)), "loc": "outside lower center", **kwargs})
+
+
+def loss_label(recorder: Recorder) -> str:
+    """Return the label of an axis of losses, such as ``loss (mean squared error)``.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> from minifast.train import Learner
+    >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> loss_label(Recorder(learn))
+    'loss (mean squared error)'
+    """
+    try:
+        loss: Any = recorder.learn.loss_func
+    except ReferenceError:  # a recorder may outlive its learner
+        return "loss"
+    while hasattr(loss, "func"):  # a flattened loss, or a partial function
+        loss = loss.func
+    name = words(getattr(loss, "__name__", type(loss).__name__))
+    return "loss" if name in ("loss", "<lambda>") else axis_label(f"loss ({name})")
+
+
+def axis_label(text: str) -> str:
+    r"""Return a label in lines that are shorter than an axis is high.
+
+    Examples
+    --------
+    >>> axis_label("loss (label smoothing cross entropy)")
+    'loss (label smoothing\ncross entropy)'
+    """
+    return fill(text, LINE)
+
+
+def words(name: str) -> str:
+    """Return a name of the code as words.
+
+    Examples
+    --------
+    >>> words("root_mean_squared_error"), words("FocalLoss"), words("RMSE"), words("mse_loss")
+    ('root mean squared error', 'focal loss', 'RMSE', 'mean squared error')
+    """
+    if name.isupper():
+        return name
+    text = snake_case(name).replace("_", " ").strip()
+    return WORDS.get(text, text)

@@ -1,0 +1,117 @@
+"""Containers in which a layer sees the block's input: fastai v1's ``SequentialEx``."""
+from typing import Any
+
+from ..autograd import Tensor, cat
+from ..nn import Module, Sequential
+
+
+class SequentialEx(Sequential):
+    """A chain of layers in which a `MergeLayer` adds the input of the whole chain.
+
+    Parameters
+    ----------
+    *modules : Module
+        The layers.
+
+    Notes
+    -----
+    fastai v1 hangs the input on each tensor as ``x.orig``. Here the chain passes it to those
+    layers that have a method ``merge(x, orig)``.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import Lambda
+    >>> SequentialEx(Lambda(lambda x: x * 10), MergeLayer())(tensor([1., 2.]))
+    tensor([11., 22.])
+    """
+
+    @property
+    def layers(self) -> list[Module]:
+        """The layers, v1's name for them."""
+        return list(self.children())
+
+    def forward(self, x: Any) -> Any:
+        orig = x
+        for layer in self.children():
+            x = layer.merge(x, orig) if isinstance(layer, MergeLayer) else layer(x)
+        return x
+
+
+class MergeLayer(Module):
+    """Add the input of the `SequentialEx` around it: a shortcut.
+
+    Parameters
+    ----------
+    dense : bool
+        Whether to join both along the second axis instead, as in a DenseNet.
+
+    Raises
+    ------
+    RuntimeError
+        When it is called outside of a SequentialEx.
+    """
+
+    def __init__(self, dense: bool = False) -> None:
+        self.dense = dense
+
+    def merge(self, x: Tensor, orig: Tensor) -> Tensor:
+        """Return both together.
+
+        Parameters
+        ----------
+        x : Tensor
+            The output of the layers before.
+        orig : Tensor
+            The input of the chain, of the same shape except along the second axis with ``dense``.
+
+        Returns
+        -------
+        Tensor
+            The sum, or both along the second axis.
+        """
+        return cat([x, orig], axis=1) if self.dense else x + orig
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("a MergeLayer adds the input of the SequentialEx that it is in, and it "
+                           "is in none; write SequentialEx(layer, ..., MergeLayer())")
+
+
+class PartialLayer(Module):
+    """A function with some arguments as a layer: fastai v1's ``PartialLayer``.
+
+    Parameters
+    ----------
+    func : callable
+        Called as ``func(x, **kwargs)``.
+    **kwargs : object
+        Its other arguments.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import softmax
+    >>> PartialLayer(softmax, axis=0)
+    PartialLayer(softmax(axis=0))
+    """
+
+    def __init__(self, func: Any, **kwargs: Any) -> None:
+        self.func, self.kwargs = func, kwargs
+
+    def forward(self, x: Any) -> Any:
+        return self.func(x, **self.kwargs)
+
+    def extra_repr(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in self.kwargs.items())
+        return f"{getattr(self.func, '__name__', self.func)}({options})"
+
+
+class Debugger(Module):
+    """Stop in Python's debugger and return the input: fastai v1's ``Debugger``.
+
+    ``x`` is what the layer before it returned; ``c`` continues.
+    """
+
+    def forward(self, x: Any) -> Any:
+        breakpoint()
+        return x

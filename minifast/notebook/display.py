@@ -1,0 +1,256 @@
+"""How IPython shows tensors, models, optimizers and learners."""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from html import escape
+from typing import Any
+
+from ..autograd import Tensor
+from ..data import ArrayDataset
+from ..data.categories import Categories
+from ..nn import Module, Parameter
+from ..optim import Optimizer
+from ..train import Learner, Recorder
+
+ROWS = 20
+"""The most lines of a model, and of epochs, that a learner shows."""
+
+
+# ---------------------------------------------------------------- text
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines with aligned columns.
+
+    Examples
+    --------
+    >>> columns([("a", "1"), ("long", "2")])
+    ['a     1', 'long  2']
+    """
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def tensor_text(x: Tensor) -> str:
+    """Return the text of a tensor, with shape, type and device if its text does not show them.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> tensor_text(tensor([1., 2.]))
+    'tensor([1., 2.])'
+    >>> tensor_text(tensor([[0.] * 3] * 2000)).splitlines()[-1]
+    'shape (2000, 3), float32, cpu'
+    """
+    if x.numel() <= 1000 and x.device == "cpu":
+        return repr(x)
+    return f"{x!r}\nshape {x.shape}, {x.dtype}, {x.device}"
+
+
+def _count(parameters: Iterable[Tensor]) -> str:
+    """Return the number of parameters, and how many of them are trained."""
+    sizes = [(p.numel(), p.numel() * p.requires_grad) for p in parameters]
+    total, trained = (sum(column) for column in zip(*sizes, strict=True)) if sizes else (0, 0)
+    if not total:
+        return ""
+    state = "" if trained == total else ", frozen" if not trained else f", {trained:,} trained"
+    return f"{total:,}{state}"
+
+
+def _tree(name: str, module: Module, depth: int) -> Iterator[tuple[str, str, str]]:
+    """Yield a row for each module: its name and type, its own parameters, and how many."""
+    shapes = [f"{key} {p.shape}" for key, p in vars(module).items() if isinstance(p, Parameter)]
+    kind = type(module).__name__ + (f"({extra})" if (extra := module.extra_repr()) else "")
+    yield ("  " * depth + (f"{name}: {kind}" if name else kind), ", ".join(shapes),
+           _count(module.parameters()))
+    for key, child in module.named_children():
+        yield from _tree(key, child, depth + 1)
+
+
+def module_text(module: Module) -> str:
+    """Return a model as a tree with the shapes and the numbers of its parameters.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear, ReLU, Sequential
+    >>> print(module_text(Sequential(Linear(2, 3, bias=False), ReLU()).freeze("0")))
+    Sequential                                                                     6, frozen
+      0: Linear(in_features=2, out_features=3, bias=False)  weight (3, 2)          6, frozen
+      1: ReLU
+    """
+    return "\n".join(columns([*_tree("", module, 0)]))
+
+
+def optimizer_text(opt: Optimizer) -> str:
+    """Return an optimizer as its steps and a line for each layer group.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> from minifast.optim import SGD
+    >>> print(optimizer_text(SGD([Linear(2, 1).parameters(), Linear(1, 1).parameters()], lr=.1)))
+    Optimizer: weight_decay, momentum, sgd_step
+    group 0  lr 0.1  mom 0  wd 0  parameters 3
+    group 1  lr 0.1  mom 0  wd 0  parameters 2
+    """
+    steps = ", ".join(getattr(step, "__name__", str(step)) for step in opt.steps)
+    rows = [(f"group {i}", *(f"{name} {value:.4g}" for name, value in hypers.items()),
+             f"parameters {_count(group) or 0}")
+            for i, (group, hypers) in enumerate(zip(opt.groups, opt.hypers, strict=True))]
+    return "\n".join([f"Optimizer: {steps}", *columns(rows)])
+
+
+def dataset_text(dataset: ArrayDataset) -> str:
+    """Return the number of rows of a data set, and the shapes and types of its arrays.
+
+    Examples
+    --------
+    >>> dataset_text(ArrayDataset([Tensor([1, 2]), Tensor([3., 4.])], Tensor([5., 6.])))
+    'ArrayDataset of 2 rows: x (2,) int64, (2,) float64; y (2,) float64'
+    """
+    inputs: list[Any] = dataset.x if isinstance(dataset.x, list) else [dataset.x]
+    x, y = (", ".join(f"{a.shape} {a.dtype}" for a in arrays) for arrays in (inputs, [dataset.y]))
+    return f"ArrayDataset of {len(dataset):,} rows: x {x}; y {y}"
+
+
+def categories_text(categories: Categories) -> str:
+    """Return the name of a column with its first classes.
+
+    Examples
+    --------
+    >>> categories_text(Categories("user", range(100)))
+    "Categories of 'user': 101 classes, #na#, 0, 1, 2, 3, 4, ..."
+    """
+    some = ", ".join(map(str, categories.classes[:6]))
+    more = ", ..." if len(categories) > 6 else ""
+    return f"Categories of {categories.name!r}: {len(categories):,} classes, {some}{more}"
+
+
+# ---------------------------------------------------------------- HTML
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as an HTML table.
+
+    Parameters
+    ----------
+    head : sequence of str
+        The heads of the columns.
+    rows : iterable of sequence of str
+        The cells of each row.
+
+    Returns
+    -------
+    str
+        The table.
+
+    Examples
+    --------
+    >>> html_table(["a"], [["<"]])
+    '<table class="dataframe"><tr><th>a</th></tr><tr><td>&lt;</td></tr></table>'
+    """
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return '<table class="dataframe">' + line(head, "th") + \
+        "".join(line(row, "td") for row in rows) + "</table>"
+
+
+def recorder_html(recorder: Recorder) -> str | None:
+    """Return the table of a fit as HTML: its last epochs; None before the first."""
+    if recorder.table is None or len(recorder.table.rows) < 2:
+        return None
+    head, *rows = recorder.table.rows
+    more = f"<p>the last {ROWS} of {len(rows)} epochs</p>" if len(rows) > ROWS else ""
+    return html_table(head, rows[-ROWS:]) + more
+
+
+def learner_html(learn: Learner) -> str:
+    """Return a learner as HTML: its data, layer groups, last epochs, and model.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    str
+        The text. Long models and long fits are cut to `ROWS` lines.
+    """
+    data, tree = learn.data, module_text(learn.model).splitlines()
+    kinds = [(name, getattr(data, f"{name}_dl")) for name in ("train", "valid", "test")]
+    loaders = [(name, *_size(dl)) for name, dl in kinds if dl is not None]
+    cut = [*tree[:ROWS], *[f"... {len(tree) - ROWS} more"] * (len(tree) > ROWS)]
+    settings = f"{getattr(learn.loss_func, '__name__', learn.loss_func)}, wd {learn.wd}, " \
+               f"{_name(learn.opt_func)}, on {data.device}"
+    recorder = vars(learn).get("recorder")
+    return "".join([
+        f"<p><b>{escape(type(learn).__name__)}</b>: {escape(settings)}</p>",
+        html_table([type(data).__name__, "rows", "batches"], loaders),
+        html_table(["group", "parameters", "lr", "wd"], _groups(learn)),
+        (recorder and recorder_html(recorder)) or "<p>not trained yet</p>",
+        f"<pre>{escape(chr(10).join(cut))}</pre>"])
+
+
+def _name(function: Any) -> str:
+    function = getattr(function, "func", function)  # of a partial
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _size(dl: Any) -> tuple[str, str]:
+    """Return the numbers of rows and of batches of a loader."""
+    dataset = getattr(dl, "dataset", None)
+    return "" if dataset is None else f"{len(dataset):,}", f"{len(dl):,}"
+
+
+def _groups(learn: Learner) -> list[tuple[str, ...]]:
+    """Return the number of parameters and the rates of each layer group."""
+    hypers: list[dict[str, float]] = [{}] * len(learn.layer_groups) if learn.opt is None \
+        else learn.opt.hypers
+    return [(str(i), _count(group.parameters()), *(f"{own[key]:.3g}" if key in own else "-"
+                                                   for key in ("lr", "wd")))
+            for i, (group, own) in enumerate(zip(learn.layer_groups, hypers, strict=False))]
+
+
+# ---------------------------------------------------------------- IPython's registry
+
+TEXTS: dict[type, Callable[[Any], str]] = {
+    Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text,
+    ArrayDataset: dataset_text, Categories: categories_text}
+PAGES = {Learner: learner_html, Recorder: recorder_html}
+
+
+def register(formatters: Any) -> None:
+    """Tell IPython how to show these classes and their subclasses.
+
+    Parameters
+    ----------
+    formatters : dict of str to BaseFormatter
+        ``display_formatter.formatters`` of IPython's shell.
+    """
+    for kind, text in TEXTS.items():
+        formatters["text/plain"].for_type(
+            kind, lambda x, printer, cycle, text=text: _write(printer, text(x)))
+    for kind, page in PAGES.items():
+        formatters["text/html"].for_type(kind, page)
+
+
+def _write(printer: Any, text: str) -> None:
+    """Write several lines with IPython's printer, within a list also."""
+    first, *others = text.splitlines()
+    printer.text(first)
+    for line in others:
+        printer.break_()
+        printer.text(line)
+
+
+def unregister(formatters: Any) -> None:
+    """Undo `register`.
+
+    Parameters
+    ----------
+    formatters : dict of str to BaseFormatter
+        ``display_formatter.formatters`` of IPython's shell.
+    """
+    for mime, kinds in (("text/plain", TEXTS), ("text/html", PAGES)):
+        for kind in kinds:
+            formatters[mime].type_printers.pop(kind, None)

@@ -1,0 +1,43 @@
+"""Switches short displays and short tracebacks on and off in IPython and Jupyter."""
+import sys
+from typing import Any
+
+from . import display, tracebacks
+
+ERRORS = (Exception, KeyboardInterrupt)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Show minifast's objects and errors in short form; ``%load_ext minifast.notebook``.
+
+    A star import such as ``from minifast.collab import *`` does this as well. Nothing but IPython's
+    own registry of formatters and its handler of errors is changed; the latter is left alone if
+    somebody has set one.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        IPython's shell.
+    """
+    display.register(shell.display_formatter.formatters)
+    if not shell.custom_exceptions:
+        shell.set_custom_exc(ERRORS, tracebacks.show_short)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Undo `load_ipython_extension`; ``%unload_ext minifast.notebook``.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        IPython's shell.
+    """
+    display.unregister(shell.display_formatter.formatters)
+    if shell.custom_exceptions == ERRORS:
+        shell.set_custom_exc((), None)
+
+
+def running_shell() -> Any:
+    """Return the shell of IPython in which this code runs, None without one."""
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else ipython.get_ipython()

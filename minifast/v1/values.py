@@ -1,0 +1,152 @@
+"""fastai v1's small functions on lists and numbers."""
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from ..optim import Adam
+from ..train.callback import listify as items_of
+from ..train.callback import snake_case
+from ..train.groups import lr_range
+
+T = TypeVar("T")
+
+camel2snake = snake_case
+"""fastai v1's name."""
+AdamW = Adam
+"""fastai v1's name of its default optimizer, whose weight decay is decoupled."""
+
+
+def ifnone(a: Any, b: Any) -> Any:
+    """Return ``a``, or ``b`` if ``a`` is None.
+
+    Parameters
+    ----------
+    a, b : object
+        The value, and its replacement.
+
+    Returns
+    -------
+    object
+        One of them.
+
+    Examples
+    --------
+    >>> ifnone(None, 3), ifnone(0, 3)
+    (3, 0)
+    """
+    return b if a is None else a
+
+
+def is_listy(x: Any) -> bool:
+    """Return whether ``x`` is a list or a tuple."""
+    return isinstance(x, (list, tuple))
+
+
+def is_tuple(x: Any) -> bool:
+    """Return whether ``x`` is a tuple."""
+    return isinstance(x, tuple)
+
+
+def listify(p: Any = None, q: Any = None) -> list[Any]:
+    """Return a list, as long as ``q``.
+
+    Parameters
+    ----------
+    p : object
+        None for an empty list, a value for a list of one, or an iterable.
+    q : int or sized, optional
+        The length, or something of this length; a list of one item is repeated.
+
+    Returns
+    -------
+    list
+        The list.
+
+    Raises
+    ------
+    ValueError
+        If ``p`` has another length, and not one item.
+
+    Examples
+    --------
+    >>> listify(3, 2), listify(None), listify("ab")
+    ([3, 3], [], ['ab'])
+    """
+    one = isinstance(p, (str, bytes, dict)) or not isinstance(p, Iterable)
+    found = items_of(p) if one else list(p)
+    n = len(found) if q is None else q if isinstance(q, int) else len(q)
+    if len(found) == 1:
+        return found * n
+    if len(found) != n:
+        raise ValueError(f"a list of {len(found)} items where {n} are needed: {found!r}; give one "
+                         f"item, or {n}")
+    return found
+
+
+def even_mults(start: float, stop: float, n: int) -> list[float]:
+    """Return ``n`` numbers from start to stop in equal ratios.
+
+    Parameters
+    ----------
+    start, stop : float
+        The first and the last number.
+    n : int
+        How many.
+
+    Returns
+    -------
+    list of float
+        The numbers.
+
+    Examples
+    --------
+    >>> [round(x, 6) for x in even_mults(1e-5, 1e-3, 3)]
+    [1e-05, 0.0001, 0.001]
+    """
+    return lr_range(slice(start, stop), n)  # type: ignore[no-any-return]
+
+
+def uniqueify(x: Iterable[T], sort: bool = False) -> list[T]:
+    """Return the items, each once.
+
+    Parameters
+    ----------
+    x : iterable
+        The items; they can be hashed.
+    sort : bool
+        Whether to sort them; otherwise they keep their order.
+
+    Returns
+    -------
+    list
+        The items.
+
+    Examples
+    --------
+    >>> uniqueify([3, 1, 3]), uniqueify([3, 1, 3], sort=True)
+    ([3, 1], [1, 3])
+    """
+    found: list[Any] = list(dict.fromkeys(x))
+    return sorted(found) if sort else found
+
+
+def chunks(items: Sequence[T], n: int) -> Iterator[Sequence[T]]:
+    """Yield parts of a list, ``n`` items each.
+
+    Parameters
+    ----------
+    items : sequence
+        The list.
+    n : int
+        The length of a part; the last may be shorter.
+
+    Returns
+    -------
+    iterator of sequence
+        The parts.
+
+    Examples
+    --------
+    >>> list(chunks("abcde", 2))
+    ['ab', 'cd', 'e']
+    """
+    return (items[i:i + n] for i in range(0, len(items), n))

@@ -1,0 +1,115 @@
+"""Move the pixels of a batch of images by a matrix per image: rotation, zoom, flip, perspective."""
+from typing import Any
+
+import numpy as np
+
+from ..autograd import ShapeError
+from ..backend import Array, backend_of
+
+PADDING_MODES = ("zeros", "border", "reflection")
+"""What is outside of an image: black, the nearest pixel, or the image mirrored at its edges."""
+Matrices = np.ndarray[Any, np.dtype[np.float64]]
+"""(n, 3, 3), on the host."""
+
+
+def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Array:
+    """Return images whose pixels are taken from other places of the given images.
+
+    A matrix maps the place (column, row, 1) of a pixel of the result to the place where its value
+    is taken, both measured in pixels from the centre of the image. A value between pixels is
+    interpolated from its four neighbours (bilinear interpolation).
+
+    Parameters
+    ----------
+    x : array (n, c, h, w)
+        Images, on any device.
+    matrices : array (n, 3, 3)
+        A matrix per image, on the host.
+    padding_mode : {'zeros', 'border', 'reflection'}
+        What is outside of an image.
+
+    Returns
+    -------
+    array (n, c, h, w)
+        The images, on the same device. Where places are whole numbers, values are the same bits.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one matrix per image.
+    ValueError
+        If the padding mode is unknown.
+
+    Notes
+    -----
+    fastai v1 does this with torch's ``grid_sample`` and ``align_corners=True``: the edges of the
+    range [-1, 1] are the centres of the outer pixels.
+
+    Examples
+    --------
+    >>> x = np.arange(4.).reshape(1, 1, 2, 2)
+    >>> sample(x, np.array([[[-1., 0, 0], [0, 1, 0], [0, 0, 1]]]))[0, 0].tolist()
+    [[1.0, 0.0], [3.0, 2.0]]
+    """
+    check_padding_mode(padding_mode)
+    if x.ndim != 4 or matrices.shape != (len(x), 3, 3):
+        raise ShapeError(f"images (n, c, h, w) need matrices (n, 3, 3), got {x.shape} and "
+                         f"{matrices.shape}")
+    rows, columns = _places(matrices, x)
+    if padding_mode == "zeros":  # a black edge, on which all that is farther away falls
+        x = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        rows, columns = rows + 1, columns + 1
+    elif padding_mode == "reflection":
+        rows, columns = _reflected(rows, x.shape[2]), _reflected(columns, x.shape[3])
+    return _between_pixels(x, rows.clip(0, x.shape[2] - 1), columns.clip(0, x.shape[3] - 1))
+
+
+def check_padding_mode(padding_mode: str) -> None:
+    """Check a padding mode.
+
+    Parameters
+    ----------
+    padding_mode : str
+        The mode.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    if padding_mode not in PADDING_MODES:
+        raise ValueError(f"padding_mode is one of {', '.join(map(repr, PADDING_MODES))}; "
+                         f"got {padding_mode!r}")
+
+
+def _places(matrices: Matrices, x: Array) -> tuple[Array, Array]:
+    """Return rows and columns (n, h, w) from which the pixels are taken."""
+    h, w = x.shape[2:]
+    m = backend_of(x).from_host(matrices.astype(np.float32))[:, :, :, None, None]
+    across = np.arange(w, dtype=np.float32, like=x) - (w - 1) / 2
+    down = (np.arange(h, dtype=np.float32, like=x) - (h - 1) / 2)[:, None]
+    column, row, depth = (m[:, i, 0] * across + m[:, i, 1] * down + m[:, i, 2] for i in range(3))
+    return row / depth + (h - 1) / 2, column / depth + (w - 1) / 2
+
+
+def _reflected(place: Array, size: int) -> Array:
+    """Mirror places outside of 0 to size - 1 at the outer pixels."""
+    last = max(size - 1, 1)
+    return last - abs(abs(place) % (2 * last) - last)
+
+
+def _between_pixels(x: Array, rows: Array, columns: Array) -> Array:
+    """Return values (n, c, h', w') at places (n, h', w') within the images."""
+    n, c, h, w = x.shape
+    above, before = np.floor(rows), np.floor(columns)
+    down, across = (rows - above)[:, None], (columns - before)[:, None]
+    top, left = above.astype(np.int32), before.astype(np.int32)
+    bottom, right = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
+    planes = (np.arange(n * c, like=x) * (h * w)).reshape(n, c, 1, 1)
+    flat = x.reshape(-1)
+
+    def at(row: Array, column: Array) -> Array:
+        return flat.take(planes + (row * w + column)[:, None])
+    upper = at(top, left) * (1 - across) + at(top, right) * across
+    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
+    return upper * (1 - down) + lower * down

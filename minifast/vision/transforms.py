@@ -1,0 +1,565 @@
+"""Data augmentation: random flips, rotation, zoom, perspective, brightness and contrast."""
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd import ShapeError
+from ..backend import Array, backend_of, generator
+from .sampling import Matrices, check_padding_mode, sample
+
+Range = float | tuple[float, float]
+"""A number, or the interval from which a number is drawn for each image."""
+Values = np.ndarray[Any, np.dtype[np.float64]]
+"""A number per image, (n,)."""
+Seed = int | np.random.Generator | None
+EPS = 1e-7
+"""Pixels are kept this far from 0 and 1 before their logit is taken."""
+
+
+@dataclass(frozen=True, repr=False)
+class Transform:
+    """A change of images by a matrix whose parameters are drawn for each image.
+
+    Parameters
+    ----------
+    func : callable
+        ``func((h, w), **values)`` returns a matrix per image, (n, k, k). Each value is (n,).
+    params : dict of str to float or (float, float)
+        The parameters: numbers, or intervals from which they are drawn.
+    p : float
+        Probability with which an image is changed.
+    log : bool
+        Draw the logarithm of a parameter evenly, instead of the parameter.
+
+    Raises
+    ------
+    ValueError
+        If ``p`` is no probability, or an interval is reversed.
+
+    Notes
+    -----
+    fastai v1's ``RandTransform``.
+    """
+
+    func: Callable[..., Matrices]
+    params: Mapping[str, Range]
+    p: float = 1.
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"p is the probability of a transform, from 0 to 1; got {self.p}")
+        for name, value in self.params.items():
+            low, high = interval(value)
+            if not low <= high:
+                raise ValueError(f"{name} is a number or (low, high), got {value}")
+
+    def draw(self, rng: np.random.Generator, n: int, size: tuple[int, int]) -> Matrices:
+        """Return a matrix per image, the unit matrix for those that are not changed.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of the random numbers.
+        n : int
+            Number of images.
+        size : (int, int)
+            Their height and width.
+
+        Returns
+        -------
+        ndarray (n, k, k)
+            The matrices.
+        """
+        chosen = rng.random(n) < self.p
+        drawn = {name: self._values(rng, n, value) for name, value in self.params.items()}
+        matrices = self.func(size, **drawn) if drawn else self.func(size, n=n)
+        matrices[~chosen] = np.eye(matrices.shape[1])
+        return matrices
+
+    def __repr__(self) -> str:
+        values = [f"{name}={value}" for name, value in self.params.items()]
+        return f"{self.func.__name__.strip('_')}({', '.join([*values, f'p={self.p}'])})"
+
+    def _values(self, rng: np.random.Generator, n: int, value: Range) -> Values:
+        low, high = interval(value)
+        if self.log:
+            return np.exp(rng.uniform(np.log(low), np.log(high), n))
+        return rng.uniform(low, high, n)
+
+
+class Geometric(Transform):
+    """A transform of places: (n, 3, 3), for ``sampling.sample``."""
+
+
+class Lighting(Transform):
+    """A transform of the logits of pixels, a l + b: (n, 2, 2) with rows (a, b) and (0, 1)."""
+
+
+def interval(value: Range) -> tuple[float, float]:
+    """Return a parameter as an interval.
+
+    Examples
+    --------
+    >>> interval(.5), interval((0, 1))
+    ((0.5, 0.5), (0, 1))
+    """
+    return (value[0], value[1]) if isinstance(value, (tuple, list)) else (value, value)
+
+
+# ---------------------------------------------------------------- applying
+
+
+def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
+               padding_mode: str = "reflection") -> Array:
+    """Apply transforms to images, each with random numbers of its own.
+
+    First come brightness and contrast, then one interpolation for all flips, rotations, zooms and
+    warps together, then functions of the batch.
+
+    Parameters
+    ----------
+    tfms : list of Transform or callable
+        The transforms. A function is called as ``f(images, generator)``.
+    x : array (n, c, h, w) or (c, h, w)
+        Images with values from 0 to 1, on any device.
+    seed : int, numpy.random.Generator or None
+        Source of the random numbers.
+    padding_mode : {'zeros', 'border', 'reflection'}
+        What is outside of an image.
+
+    Returns
+    -------
+    array
+        The images, in the shape of ``x`` and on its device.
+
+    Raises
+    ------
+    ShapeError
+        If these are no images.
+    TypeError
+        If a transform is neither a Transform nor a function.
+    ValueError
+        If the padding mode is unknown.
+
+    Notes
+    -----
+    fastai v1's ``apply_tfms``, for a whole batch. The order of the matrices in the list is the
+    order in which v1 multiplies them.
+
+    Examples
+    --------
+    >>> x = np.array([[[[0., .25], [.5, 1.]]]])
+    >>> apply_tfms([rotate(90)], x)[0, 0].tolist()
+    [[0.25, 1.0], [0.0, 0.5]]
+    """
+    check_padding_mode(padding_mode)
+    check_tfms(tfms)
+    if x.ndim == 3:
+        return apply_tfms(tfms, x[None], seed, padding_mode)[0]
+    if x.ndim != 4:
+        raise ShapeError(f"transforms take images (n, c, h, w) or (c, h, w), got {x.shape}")
+    rng = generator(seed)
+    places, lights = _unit(len(x), 3), _unit(len(x), 2)
+    for tfm in tfms:
+        if isinstance(tfm, Geometric):
+            places = places @ tfm.draw(rng, len(x), x.shape[2:])
+        elif isinstance(tfm, Lighting):
+            lights = tfm.draw(rng, len(x), x.shape[2:]) @ lights
+    x = _lit(x, lights)
+    if any(isinstance(tfm, Geometric) for tfm in tfms):
+        x = sample(x, places, padding_mode)
+    for tfm in tfms:
+        x = x if isinstance(tfm, Transform) else tfm(x, rng)
+    return x
+
+
+def check_tfms(tfms: Any) -> None:
+    """Check a list of transforms.
+
+    Parameters
+    ----------
+    tfms : list of Transform or callable
+        The transforms.
+
+    Raises
+    ------
+    TypeError
+        If it is another object.
+    """
+    if not isinstance(tfms, (list, tuple)) \
+            or any(not isinstance(tfm, Transform) and not callable(tfm) for tfm in tfms):
+        raise TypeError(f"transforms are a list such as get_transforms()[0], of rotate(...) or "
+                        f"functions f(images, generator); got {tfms!r}")
+
+
+def _lit(x: Array, lights: Matrices) -> Array:
+    """Change the logits of those images for which there is a change."""
+    rows = np.flatnonzero((lights != np.eye(2)).any((1, 2)))
+    if not len(rows):
+        return x
+    backend = backend_of(x)
+    factor, shift = (backend.from_host(lights[rows, 0, i].astype(np.float32).reshape(-1, 1, 1, 1))
+                     for i in (0, 1))
+    x, rows = x.copy(), backend.from_host(rows)
+    p = x[rows].clip(EPS, 1 - EPS)
+    x[rows] = 1 / (1 + np.exp(-(factor * np.log(p / (1 - p)) + shift)))
+    return x
+
+
+def _unit(n: int, k: int) -> Matrices:
+    return np.tile(np.eye(k), (n, 1, 1))
+
+
+# ---------------------------------------------------------------- lighting
+
+
+def brightness(change: Range = .5, p: float = 1.) -> Lighting:
+    """Make images brighter or darker: add log(change / (1 - change)) to the logits of pixels.
+
+    Parameters
+    ----------
+    change : float or (float, float)
+        Between 0 (black) and 1 (white); 0.5 changes nothing.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Raises
+    ------
+    ValueError
+        If ``change`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> grey = np.full((1, 1, 1), .5, np.float32)
+    >>> apply_tfms([brightness(.75)], grey).tolist()
+    [[[0.75]]]
+    """
+    if not 0 < min(interval(change)) <= max(interval(change)) < 1:
+        raise ValueError(f"brightness changes by numbers between 0 and 1, got {change}")
+    return Lighting(_brightness, {"change": change}, p)
+
+
+def _brightness(_: tuple[int, int], change: Values) -> Matrices:
+    m = _unit(len(change), 2)
+    m[:, 0, 1] = np.log(change / (1 - change))
+    return m
+
+
+def contrast(scale: Range = 1., p: float = 1.) -> Lighting:
+    """Raise or lower contrast: multiply the logits of pixels.
+
+    Parameters
+    ----------
+    scale : float or (float, float)
+        The factor, drawn evenly on a logarithmic scale; 1 changes nothing.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Raises
+    ------
+    ValueError
+        If ``scale`` is not above 0.
+
+    Examples
+    --------
+    >>> dark = np.full((1, 1, 1), .25)
+    >>> apply_tfms([contrast(2.)], dark).round(2).tolist()  # from odds of 1 to 3 to 1 to 9
+    [[[0.1]]]
+    """
+    _check_above_zero("contrast", scale)
+    return Lighting(_contrast, {"scale": scale}, p, log=True)
+
+
+def _contrast(_: tuple[int, int], scale: Values) -> Matrices:
+    m = _unit(len(scale), 2)
+    m[:, 0, 0] = scale
+    return m
+
+
+# ---------------------------------------------------------------- places
+
+
+def rotate(degrees: Range = 0., p: float = 1.) -> Geometric:
+    """Rotate images about their centres, counter-clockwise.
+
+    Parameters
+    ----------
+    degrees : float or (float, float)
+        The angle.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Examples
+    --------
+    >>> apply_tfms([rotate(180)], np.array([[[0., .5, 1.]]])).tolist()
+    [[[1.0, 0.5, 0.0]]]
+    """
+    return Geometric(_rotate, {"degrees": degrees}, p)
+
+
+def _rotate(_: tuple[int, int], degrees: Values) -> Matrices:
+    m, angle = _unit(len(degrees), 3), np.deg2rad(degrees)
+    m[:, 0, 0] = m[:, 1, 1] = np.cos(angle)
+    m[:, 0, 1], m[:, 1, 0] = -np.sin(angle), np.sin(angle)
+    return m
+
+
+def zoom(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float = 1.) -> Geometric:
+    """Enlarge images.
+
+    Parameters
+    ----------
+    scale : float or (float, float)
+        The factor; below 1 images become smaller.
+    row_pct, col_pct : float or (float, float)
+        Which part remains visible: 0 is the top or the left, 1 the bottom or the right.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Raises
+    ------
+    ValueError
+        If ``scale`` is not above 0.
+
+    Examples
+    --------
+    >>> apply_tfms([zoom(2, col_pct=0)], np.array([[[0., .25, .5]]])).tolist()
+    [[[0.0, 0.125, 0.25]]]
+    """
+    _check_above_zero("zoom", scale)
+    return Geometric(_zoom, {"scale": scale, "row_pct": row_pct, "col_pct": col_pct}, p)
+
+
+def rand_zoom(scale: Range = 1., p: float = 1.) -> Geometric:
+    """Enlarge images, such that any part may remain visible: ``zoom`` with random centres.
+
+    Parameters
+    ----------
+    scale : float or (float, float)
+        The factor.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+    """
+    return zoom(scale, (0., 1.), (0., 1.), p)
+
+
+def _zoom(size: tuple[int, int], scale: Values, row_pct: Values, col_pct: Values) -> Matrices:
+    m = _unit(len(scale), 3)
+    m[:, 0, 0] = m[:, 1, 1] = 1 / scale
+    for i, (pixels, pct) in enumerate([(size[1], col_pct), (size[0], row_pct)]):
+        m[:, i, 2] = (1 - 1 / scale) * (2 * pct - 1) * (pixels - 1) / 2
+    return m
+
+
+def flip_lr(p: float = 1.) -> Geometric:
+    """Exchange left and right.
+
+    Parameters
+    ----------
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Examples
+    --------
+    >>> apply_tfms([flip_lr()], np.array([[[0., .5, 1.]]])).tolist()
+    [[[1.0, 0.5, 0.0]]]
+    """
+    return Geometric(_flip, {}, p)
+
+
+flip_affine = flip_lr
+"""fastai v1's name for the same change, made by a matrix."""
+
+
+def _flip(_: tuple[int, int], n: int) -> Matrices:
+    return np.tile(np.diag([-1., 1., 1.]), (n, 1, 1))
+
+
+def dihedral(k: Range = (0, 8), p: float = 1.) -> Geometric:
+    """Turn and flip images in one of the eight ways that map a square to itself.
+
+    Parameters
+    ----------
+    k : int or (int, int)
+        The way: 1 exchanges left and right, 2 top and bottom, 4 rows and columns; these add up. A
+        pair (low, high) draws from low to high - 1.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Examples
+    --------
+    >>> apply_tfms([dihedral(4)], np.array([[[0., .25], [.5, 1.]]])).tolist()
+    [[[0.0, 0.5], [0.25, 1.0]]]
+    """
+    return Geometric(_dihedral, {"k": k}, p)
+
+
+dihedral_affine = dihedral
+"""fastai v1's name for the same change, made by a matrix."""
+
+
+def _dihedral(_: tuple[int, int], k: Values) -> Matrices:
+    way = np.floor(k).astype(int)
+    m = np.zeros((len(k), 3, 3))
+    x, y, swap, rows = 1. - 2 * (way & 1), 1. - (way & 2), way // 4 % 2, np.arange(len(k))
+    m[rows, 0, swap], m[rows, 1, 1 - swap], m[:, 2, 2] = x, y, 1
+    return m
+
+
+def symmetric_warp(magnitude: Range = 0., p: float = 1.) -> Geometric:
+    """Look at images from the side, from above or from below: move their corners.
+
+    Parameters
+    ----------
+    magnitude : float or (float, float)
+        How far each side grows or shrinks, where half the image's width is 1.
+    p : float
+        Probability with which an image is changed.
+
+    Returns
+    -------
+    Transform
+        The transform.
+
+    Notes
+    -----
+    fastai v1's ``symmetric_warp``. The matrix is the solution of eight linear equations: four
+    corners have two coordinates each.
+
+    Examples
+    --------
+    >>> x = np.array([[[0., .25], [.5, 1.]]])
+    >>> bool((apply_tfms([symmetric_warp(0.)], x) == x).all())
+    True
+    """
+    return Geometric(_warp, {f"m{i}": magnitude for i in range(4)}, p)
+
+
+def _warp(size: tuple[int, int], m0: Values, m1: Values, m2: Values, m3: Values) -> Matrices:
+    corners = np.array([[-1., -1], [-1, 1], [1, -1], [1, 1]])
+    moved = np.stack([-1 - m3, -1 - m1, -1 - m2, 1 + m1, 1 + m3, -1 - m0, 1 + m2, 1 + m0], 1)
+    x, y = moved.reshape(-1, 4, 2).transpose(2, 0, 1)
+    equations = np.zeros((len(m0), 4, 2, 8))
+    for i in (0, 1):  # the first or second coordinate of a corner; the last unknown is 1
+        equations[:, :, i, 3 * i:3 * i + 3] = np.stack([x, y, np.ones_like(x)], -1)
+        equations[:, :, i, 6:] = -corners[:, i, None] * np.stack([x, y], -1)
+    unknowns = np.linalg.solve(equations.reshape(-1, 8, 8),
+                               np.tile(corners.reshape(8, 1), (len(m0), 1, 1)))[..., 0]
+    m: Matrices = np.concatenate([unknowns, np.ones((len(m0), 1))], 1).reshape(-1, 3, 3)
+    pixels = np.array([max(size[1] - 1, 1) / 2, max(size[0] - 1, 1) / 2, 1])
+    m *= pixels[:, None] / pixels
+    return m
+
+
+def zooms_or_flips(tfm: Any) -> bool:
+    """Return whether a transform zooms or flips, which test time augmentation does by itself."""
+    return isinstance(tfm, Transform) and tfm.func in (_zoom, _flip, _dihedral)
+
+
+def _check_above_zero(name: str, scale: Range) -> None:
+    if not min(interval(scale)) > 0:
+        raise ValueError(f"{name} multiplies by scales above 0, got {scale}")
+
+
+# ---------------------------------------------------------------- the usual list
+
+
+def get_transforms(do_flip: bool = True, flip_vert: bool = False, max_rotate: float = 10.,
+                   max_zoom: float = 1.1, max_lighting: float = .2, max_warp: float = .2,
+                   p_affine: float = .75, p_lighting: float = .75, xtra_tfms: Any = None
+                   ) -> tuple[list[Any], list[Any]]:
+    """Return transforms that suit photographs, for training and for validation.
+
+    Parameters
+    ----------
+    do_flip : bool
+        Exchange left and right in half of the images.
+    flip_vert : bool
+        Use all turns by 90 degrees and flips instead, as for images from above.
+    max_rotate : float
+        Largest angle in degrees, in both directions.
+    max_zoom : float
+        Largest enlargement.
+    max_lighting : float
+        Largest change of brightness and contrast, below 1.
+    max_warp : float
+        Largest movement of the corners.
+    p_affine, p_lighting : float
+        Probabilities of rotation, zoom and warp, and of the changes of lighting.
+    xtra_tfms : Transform, callable or list of these, optional
+        Further transforms, as for ``apply_tfms``.
+
+    Returns
+    -------
+    train, valid : list
+        For ``ImageDataBunch(..., ds_tfms=)``. Validation images are not changed.
+
+    Raises
+    ------
+    ValueError
+        If a probability or ``max_lighting`` is out of range.
+
+    Notes
+    -----
+    fastai v1's ``get_transforms``, without its crops: images have one size already.
+
+    Examples
+    --------
+    >>> train, valid = get_transforms(max_rotate=0, max_zoom=1, max_warp=0, max_lighting=0)
+    >>> len(train), train[0].p, valid
+    (1, 0.5, [])
+    """
+    if not 0 <= max_lighting < 1:
+        raise ValueError(f"max_lighting is from 0 to below 1, got {max_lighting}")
+    train: list[Any] = []
+    if do_flip:
+        train.append(dihedral_affine() if flip_vert else flip_affine(.5))
+    if max_rotate:
+        train.append(rotate((-max_rotate, max_rotate), p_affine))
+    if max_zoom > 1:
+        train.append(rand_zoom((1., max_zoom), p_affine))
+    if max_warp:  # after the other geometric transforms, as v1 sorts them
+        train.append(symmetric_warp((-max_warp, max_warp), p_affine))
+    if max_lighting:
+        train += [brightness(((1 - max_lighting) / 2, (1 + max_lighting) / 2), p_lighting),
+                  contrast((1 - max_lighting, 1 / (1 - max_lighting)), p_lighting)]
+    extra = xtra_tfms if isinstance(xtra_tfms, (list, tuple)) else [xtra_tfms]
+    return train + [tfm for tfm in extra if tfm is not None], []

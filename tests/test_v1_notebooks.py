@@ -1,0 +1,246 @@
+"""Notebooks written for fastai v1, with ``fastai`` replaced by ``minifast``, run cell by cell.
+
+They use what notebooks of that time used: star imports, and the calls and arguments of v1.
+"""
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from minifast.datasets import planted_ratings
+
+mpl.use("Agg")
+pytestmark = pytest.mark.cpu_only("a notebook as its author ran it")
+
+RATINGS = """
+from fastai.collab import *
+from fastai.tabular import *
+
+path = Path("data")
+ratings = pd.read_csv(path/'ratings.csv')
+ratings.head()
+---
+data = CollabDataBunch.from_df(ratings, seed=42, valid_pct=0.1, item_name='title', bs=64,
+                               num_workers=0, path=path)
+data.show_batch()
+---
+y_range = [0, 5.5]
+learn = collab_learner(data, n_factors=5, y_range=y_range, wd=1e-1, metrics=[rmse, mae],
+                       callback_fns=[partial(EarlyStoppingCallback, monitor='valid_loss',
+                                             patience=3), CSVLogger])
+learn.lr_find()
+learn.recorder.plot(skip_end=15, suggestion=True)
+---
+learn.fit_one_cycle(3, 5e-2)
+learn.recorder.plot_losses()
+learn.recorder.plot_lr(show_moms=True)
+learn.recorder.plot_metrics()
+learn.csv_logger.read_logged_file()
+---
+learn.save('dotprod')
+learn.load('dotprod');
+learn.model
+---
+g = ratings.groupby('title')['rating'].count()
+top_movies = g.sort_values(ascending=False).index.values[:30]
+movie_bias = learn.bias(top_movies, is_item=True)
+mean_ratings = ratings.groupby('title')['rating'].mean()
+movie_ratings = [(b, i, mean_ratings.loc[i]) for i,b in zip(top_movies, movie_bias)]
+item0 = lambda o: o[0]
+best = sorted(movie_ratings, key=lambda o: o[0], reverse=True)[:5]
+---
+movie_w = learn.weight(top_movies, is_item=True)
+movie_pca = movie_w.pca(3)
+fac0, fac1, fac2 = movie_pca.t()
+movie_comp = [(f, i) for f,i in zip(fac0, top_movies)]
+sorted(movie_comp, key=itemgetter(0), reverse=True)[:5]
+idxs = np.random.choice(len(top_movies), 10, replace=False)
+X = to_np(fac0[idxs]); Y = to_np(fac2[idxs])
+plt.figure(figsize=(6, 6))
+plt.scatter(X, Y)
+for i, x, y in zip(top_movies[idxs], X, Y):
+    plt.text(x, y, i, color=np.random.rand(3)*0.7, fontsize=11)
+plt.close('all')
+---
+nn_learn = collab_learner(data, use_nn=True, emb_szs={'userId': 6, 'title': 6}, layers=[16, 8],
+                          ps=[0.1, 0.1], y_range=y_range, metrics=rmse)
+nn_learn.fit_one_cycle(1, 5e-3, moms=(0.8, 0.7))
+preds, targs = learn.get_preds(ds_type=DatasetType.Valid)
+learn.validate(learn.data.valid_dl)
+learn.predict(ratings.iloc[0])
+learn.export()
+inference = load_learner(path, test=ratings[['userId', 'title']].head(7))
+test_preds, _ = inference.get_preds(ds_type=DatasetType.Test)
+"""
+
+TABLE = """
+from fastai import *
+from fastai.basics import *
+from fastai.callbacks import *
+from fastai.tabular import *
+---
+path = Path("data")
+df = pd.read_csv(path/'flowers.csv')
+procs = [FillMissing, Categorify, Normalize]
+valid_idx = range(len(df)-40, len(df))
+dep_var = 'target'
+cat_names = ['garden']
+cont_names = ['sepal length', 'sepal width', 'petal length', 'petal width']
+---
+test = TabularList.from_df(df.iloc[20:60].copy(), path=path, cat_names=cat_names)
+data = (TabularList.from_df(df, path=path, cat_names=cat_names, cont_names=cont_names, procs=procs)
+                   .split_by_idx(list(valid_idx))
+                   .label_from_df(cols=dep_var)
+                   .add_test(test)
+                   .databunch(bs=16, num_workers=0, device=defaults.device))
+data.show_batch(rows=4)
+(cat_x, cont_x), y = next(iter(data.train_dl))
+for o in (cat_x, cont_x, y): print(to_np(o[:5]))
+---
+learn = tabular_learner(data, layers=[30, 15], emb_szs={'garden': 3}, ps=[0.001, 0.01],
+                        emb_drop=0.04, metrics=accuracy, callback_fns=ShowGraph)
+learn.clip_grad(0.5)
+learn.fit_one_cycle(4, 2e-2, wd=0.1, callbacks=[SaveModelCallback(learn, monitor='accuracy')])
+---
+learn.freeze_to(0)
+learn.fit(1, slice(1e-4, 1e-3))
+learn.fit_fc(1, 1e-3)
+row = df.iloc[0]
+category, index, probabilities = learn.predict(row)
+x, y = data.one_batch(DatasetType.Valid, detach=True, denorm=False)
+valid_loss, acc = learn.validate()
+interp = ClassificationInterpretation.from_learner(learn)
+interp.confusion_matrix()
+interp.most_confused(min_val=1)
+learn.summary()
+---
+class Rows:
+    def __init__(self, frame):
+        self.x = frame[cont_names].to_numpy(np.float32)
+        self.y = pd.factorize(frame[dep_var])[0]
+        self.c = 3
+    def __len__(self): return len(self.y)
+    def __getitem__(self, i): return self.x[i], self.y[i]
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features=4, out_features=16),
+                                    nn.ReLU(inplace=True), nn.BatchNorm1d(16), nn.Dropout(0.1),
+                                    nn.Linear(16, 3))
+    def forward(self, x): return self.layers(x)
+
+rows = DataBunch.create(Rows(df.iloc[:110]), Rows(df.iloc[110:]), bs=10, num_workers=0)
+own = Learner(rows, Net(), loss_func=CrossEntropyFlat(weight=tensor([1., 1., 2.])),
+              metrics=[accuracy, error_rate], silent=True)
+apply_init(own.model, nn.init.kaiming_normal_)
+own.fit_one_cycle(3, 1e-2)
+own.pred_batch(DatasetType.Valid, activ=lambda o: o)
+own.purge()
+own.destroy()
+"""
+
+IMAGES = """
+from fastai.vision import *
+from fastai.callbacks.hooks import *
+from fastai.metrics import error_rate
+---
+path = Path("data")
+np.random.seed(42)
+data = ImageDataBunch.from_folder(path/'digits', train='.', valid_pct=0.2, ds_tfms=None, size=8,
+                                  bs=16, num_workers=0).normalize()
+data.classes, data.c, len(data.train_ds), len(data.valid_ds)
+---
+model = simple_cnn((3, 8, 16, data.c), bn=True)
+learn = Learner(data, model, metrics=[accuracy, error_rate], model_dir='cnn')
+learn.fit_one_cycle(3, max_lr=slice(1e-3, 2e-2))
+learn.save('stage-1')
+model_sizes(model, size=(8, 8))
+with hook_output(model[0]) as hook_a:
+    preds = learn.pred_batch(DatasetType.Valid)
+hook_a.stored.shape
+---
+learn = cnn_learner(data, resnet10, pretrained=False, metrics=error_rate, ps=0.2,
+                    loss_func=LabelSmoothingCrossEntropy(), callback_fns=[ActivationStats])
+learn = learn.mixup()
+learn.freeze()
+learn.fit_one_cycle(1)
+learn.unfreeze()
+learn.fit_one_cycle(1, max_lr=slice(1e-4, 1e-2))
+interp = ClassificationInterpretation.from_learner(learn)
+losses, idxs = interp.top_losses()
+len(data.valid_ds) == len(losses) == len(idxs)
+"""
+
+
+def write_ratings(folder: Path) -> None:
+    planted = planted_ratings(n_users=60, n_items=40, n_ratings=1500)
+    planted.ratings[["userId", "title", "rating"]].to_csv(folder / "ratings.csv", index=False)
+
+
+def write_flowers(folder: Path) -> None:
+    from sklearn.datasets import load_iris
+    frame = load_iris(as_frame=True).frame.rename(columns=lambda name: name.removesuffix(" (cm)"))
+    frame = frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    frame["garden"] = np.where(np.arange(150) % 3, "north", "south")
+    frame.loc[5, "petal width"] = np.nan
+    frame["target"] = np.array(["setosa", "versicolor", "virginica"])[frame["target"]]
+    frame.to_csv(folder / "flowers.csv", index=False)
+
+
+def write_digits(folder: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    from sklearn.datasets import load_digits
+    digits = load_digits(n_class=3)
+    for i, (pixels, label) in enumerate(zip(digits.images[:120], digits.target, strict=False)):
+        place = folder / "digits" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        image.fromarray((pixels * 15).astype(np.uint8)).save(place / f"{i}.png")
+
+
+def run(notebook: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names that a notebook leaves, after all its cells ran in a folder with ``data``."""
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"__name__": "notebook"}
+    for i, cell in enumerate(notebook.replace("fastai", "minifast").split("---\n")):
+        exec(compile(cell, f"cell {i}", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def test_a_notebook_on_ratings(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ratings(data)
+    names = run(RATINGS, data.parent, monkeypatch)
+    history = pd.read_csv(data / "history.csv")
+    assert list(history) == ["epoch", "train_loss", "valid_loss", "root_mean_squared_error",
+                             "mean_absolute_error"]
+    assert len(names["test_preds"]) == 7
+    assert names["best"][0][0] > names["best"][-1][0]
+    constant = np.var(names["ratings"]["rating"])
+    assert names["learn"].recorder.val_losses[-1] < constant
+
+
+def test_a_notebook_on_a_table(data: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    write_flowers(data)
+    names = run(TABLE, data.parent, monkeypatch)
+    assert names["acc"] > .85
+    assert names["category"] in ("setosa", "versicolor", "virginica")
+    assert "self-destroyed" in capsys.readouterr().out
+
+
+def test_a_notebook_on_pictures(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_digits(data)
+    names = run(IMAGES, data.parent, monkeypatch)
+    assert names["data"].classes == ["0", "1", "2"]
+    assert (data / "digits/cnn/stage-1.safetensors").exists()
+    assert names["hook_a"].stored.shape[1] == 8
