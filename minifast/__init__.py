@@ -30,6 +30,16 @@ def _packages() -> list[_Module]:
 def public_names(module: _Module) -> list[str]:
     """Return the names that a module defines or re-exports, without its submodules.
 
+    Parameters
+    ----------
+    module : module
+        The module.
+
+    Returns
+    -------
+    list of str
+        The names.
+
     Examples
     --------
     >>> import minifast.optim
@@ -63,6 +73,12 @@ def notebook_attribute(module: _Module, name: str) -> _Any:
     ------
     AttributeError
         If there is no such name.
+
+    Examples
+    --------
+    >>> import minifast.optim
+    >>> notebook_attribute(minifast.optim, "partial").__name__
+    'partial'
     """
     if name == "__all__":
         names = [name for package in _packages() for name in public_names(package)]

@@ -110,6 +110,12 @@ class Backend:
         The exception that the library raises when the device's memory is full.
     checks_ids : bool
         Whether each lookup can check its ids without waiting for the device.
+
+    Examples
+    --------
+    >>> cpu = get_backend("cpu")
+    >>> cpu.name, cpu.gather(np.array([5., 6., 7.]), np.array([2, 0]))
+    ('cpu', array([7., 5.]))
     """
 
     name: str
@@ -159,6 +165,11 @@ class CudaState(NamedTuple):
         ``'missing'``, ``'broken'``, ``'no device'`` or ``'ok'``.
     reason : str
         The reason; for ``'ok'`` the name of the card.
+
+    Examples
+    --------
+    >>> CudaState("no device", "the driver reports 0 devices").state
+    'no device'
     """
 
     state: str
@@ -230,6 +241,16 @@ _BY_NAME: dict[str, Callable[[], Backend]] = {"cpu": lambda: NUMPY, "cuda": _cup
 def backend_of(array: Array) -> Backend:
     """Return the backend of an array's library.
 
+    Parameters
+    ----------
+    array : array
+        An array of a library that minifast knows.
+
+    Returns
+    -------
+    Backend
+        What the library does in its own way.
+
     Examples
     --------
     >>> backend_of(np.zeros(3)).name
@@ -281,7 +302,19 @@ def get_backend(device: str) -> Backend:
 
 
 def register_backend(backend: Backend) -> None:
-    """Make another array library known to minifast."""
+    """Make another array library known to minifast.
+
+    Parameters
+    ----------
+    backend : Backend
+        The library; one of the same name is replaced.
+
+    Examples
+    --------
+    >>> register_backend(get_backend("cpu"))  # it was there before
+    >>> backend_of(np.zeros(2)).name
+    'cpu'
+    """
     _BY_TYPE[backend.array_type] = backend
     _BY_NAME[backend.name] = lambda: backend
 
@@ -364,6 +397,22 @@ def transfer(array: Array, to: str) -> Array:
 
 
 def mixed_devices(arrays: list[Any]) -> set[str]:
-    """Return the names of the devices of all arrays in a list; numbers are ignored."""
+    """Return the names of the devices of all arrays in a list; numbers are ignored.
+
+    Parameters
+    ----------
+    arrays : list
+        Arrays, and anything else.
+
+    Returns
+    -------
+    set of str
+        The names.
+
+    Examples
+    --------
+    >>> mixed_devices([np.zeros(2), 3.])
+    {'cpu'}
+    """
     kinds = {type(array) for array in arrays}
     return {_BY_TYPE[kind].name for kind in kinds if kind in _BY_TYPE}

@@ -133,6 +133,16 @@ class CollabLearner(Learner):
         ------
         UnknownLabelError
             If a label does not occur in the training rows. It is a KeyError.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+        ...                         "rating": [5, 2, 4]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, device="cpu", bs=2)
+        >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+        >>> learn.get_idx(["Brazil", "Alien"])
+        tensor([2, 1])
         """
         labels = [arr] if isinstance(arr, (str, bytes)) or not np.iterable(arr) else arr
         return self.data.encode(labels, int(is_item))
@@ -154,6 +164,16 @@ class CollabLearner(Learner):
         ------
         UnknownLabelError, AttributeError
             If a label is unknown; if the model has no biases.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+        ...                         "rating": [5, 2, 4]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+        >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+        >>> learn.bias(["Alien", "Brazil"]).shape
+        (2,)
         """
         return self._rows("i_bias" if is_item else "u_bias", arr, is_item).squeeze(-1)
 
@@ -174,6 +194,16 @@ class CollabLearner(Learner):
         ------
         UnknownLabelError
             If a label is unknown.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+        ...                         "rating": [5, 2, 4]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+        >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+        >>> learn.weight(["Alien"]).shape, learn.weight([1, 2], is_item=False).shape
+        ((1, 3), (2, 3))
         """
         return self._rows("i_weight" if is_item else "u_weight", arr, is_item)
 
@@ -208,6 +238,16 @@ class CollabLearner(Learner):
             If the user is unknown.
         ValueError
             If `n` is negative.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+        ...                         "rating": [5, 2, 4]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+        >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+        >>> learn.recommend(user=2)["film"].tolist()
+        ['Brazil']
         """
         import pandas as pd
         if n < 0:
@@ -270,6 +310,16 @@ def collab_learner(data: CollabDataBunch, n_factors: int | None = None, use_nn: 
     ------
     ValueError
         If `n_factors` or `layers` is missing, or `y_range` is not a pair low < high.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+    >>> [tuple(p.shape) for p in learn.model.parameters()]
+    [(3, 3), (3, 3), (3, 1), (3, 1)]
     """
     model: Module
     if use_nn:

@@ -1,9 +1,8 @@
-"""Check docstrings against numpydoc: ``python tests/check_docs.py [file or folder]...``.
+"""Check docstrings against numpydoc: ``python tests/check_docs.py [--all] [file or folder]...``.
 
-A callable with more than one argument besides ``self`` and ``**keywords``, or with a ``raise`` of
-its own, needs Parameters, Returns and Raises; a smaller one may have one line. Overrides of a
-documented method and magic methods need no docstring. A class documents the arguments of its
-constructor.
+A callable with arguments besides ``self`` and ``**keywords``, or with a ``raise`` of its own, needs
+Parameters, Returns, Raises and Examples; one without may have one line. Overrides of a documented
+method and magic methods need no docstring. A class documents the arguments of its constructor.
 """
 import ast
 import importlib
@@ -39,6 +38,16 @@ THIRD_PERSON = {
 SHARED = {"minifast.optim.steps": ["p", "state"],
           "minifast.optim.schedule": ["start", "end", "pct"]}
 """Arguments that all functions of a module have: its own docstring explains them once."""
+WITHOUT_EXAMPLES = (
+    "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
+    "minifast.autograd.display", "minifast.checkpoints.export", "minifast.checkpoints.images",
+    "minifast.checkpoints.tables", "minifast.datasets.on_disk", "minifast.datasets.rows",
+    "minifast.datasets.streaming", "minifast.distributed", "minifast.fast.exchange",
+    "minifast.inspect", "minifast.layers", "minifast.metrics.confusion",
+    "minifast.metrics.multilabel", "minifast.notebook", "minifast.tabular",
+    "minifast.train.lr_find", "minifast.train.recorder", "minifast.v1", "minifast.vision")
+"""Modules in which a name with one argument may have one line, and Examples are not needed yet;
+``--all`` shows what they lack."""
 Problem = tuple[str, str, str]
 """Where, the code of the check, and what is wrong."""
 
@@ -118,6 +127,14 @@ def has_keywords(thing: Any) -> bool:
     """Whether a callable takes ``**keywords``, such as the state that every callback gets."""
     return bool(arguments(thing)) and any(
         p.kind is p.VAR_KEYWORD for p in inspect.signature(thing).parameters.values())
+
+
+def named(thing: Any) -> list[str]:
+    """Return the arguments of a callable other than ``*args`` and ``**keywords``."""
+    args = arguments(thing)
+    kinds = inspect.signature(thing).parameters if args else {}
+    return [name for name in args if kinds[name].kind not in (
+        inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)]
 
 
 def syntax(function: Callable[..., Any] | None) -> ast.FunctionDef | None:
@@ -222,12 +239,15 @@ def missing(doc: Validator, thing: Any) -> set[str]:
 
 def needed_sections(thing: Any) -> Iterator[str]:
     """Yield the sections that a docstring needs."""
-    args, errors = arguments(thing), exceptions(thing)
-    shared = SHARED.get(thing.__module__ if hasattr(thing, "__module__") else "", [])
+    args, errors, module = arguments(thing), exceptions(thing), getattr(thing, "__module__", "")
+    few = module.startswith(WITHOUT_EXAMPLES)
+    if named(thing) and not few:
+        yield "Examples"
+    shared = SHARED.get(module, [])
     if shared and args[:len(shared)] == shared and all(
-            f"``{name}``" in sys.modules[thing.__module__].__doc__ for name in shared):
+            f"``{name}``" in sys.modules[module].__doc__ for name in shared):
         return
-    if len(args) > 1 + has_keywords(thing) or errors:
+    if (len(args) > few + has_keywords(thing) and named(thing)) or errors:
         if args:
             yield "Parameters"
         if errors:
@@ -257,6 +277,9 @@ def line(thing: Any) -> int:
 
 def main(paths: list[str]) -> int:
     """Print the problems and a count by check; return whether there are any."""
+    if "--all" in paths:
+        globals()["WITHOUT_EXAMPLES"] = ()
+        paths = [path for path in paths if path != "--all"]
     full = [Path(path).resolve().as_posix() for path in paths]
     under = [path.rpartition("/minifast")[2].strip("/") for path in full]
     found = [problem for part in under or [""] for module in modules(part)

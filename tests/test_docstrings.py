@@ -114,12 +114,13 @@ class Derived(Base):
 
 @pytest.mark.parametrize(("name", "thing", "cls", "codes"), [
     ("Base", Base, None, []), ("Base.run", Base.run, Base, []),
-    ("Base.small", Base.small, Base, []), ("Derived", Derived, None, ["PA00"]),
+    ("Base.small", Base.small, Base, ["EX00", "PA00", "RE00"]),
+    ("Derived", Derived, None, ["EX00", "PA00"]),
     ("Derived.run", Derived.run, Derived, []),
     ("Derived.undocumented", Derived.undocumented, Derived, ["GL08"]),
-    ("Derived.two", Derived.two, Derived, ["PA00", "RE00"]),
+    ("Derived.two", Derived.two, Derived, ["EX00", "PA00", "RE00"]),
     ("Derived.raises", Derived.raises, Derived, ["RA00"]),
-    ("Derived.wrong_names", Derived.wrong_names, Derived, ["PR01", "PR02"]),
+    ("Derived.wrong_names", Derived.wrong_names, Derived, ["EX00", "PR01", "PR02"]),
     ("Derived.wrong_error", Derived.wrong_error, Derived, ["RS01"]),
     ("Derived.loose_example", Derived.loose_example, Derived, ["EX00"]),
     ("Derived.third_person", Derived.third_person, Derived, ["GL02", "SS03", "SS05", "SS06"])])

@@ -21,7 +21,23 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def floats(a: Array) -> Array:
-    """Return integers as float32, as torch does; NumPy's root of uint8 would be float16."""
+    """Return integers as float32, as torch does; NumPy's root of uint8 would be float16.
+
+    Parameters
+    ----------
+    a : array
+        Numbers of any type.
+
+    Returns
+    -------
+    array
+        ``a`` itself if it holds floats.
+
+    Examples
+    --------
+    >>> floats(np.array([1, 2])).dtype
+    dtype('float32')
+    """
     return a if getattr(a, "dtype", np.dtype(float)).kind == "f" else a.astype(np.float32)
 
 
@@ -213,7 +229,23 @@ def _part(g: Array, y: Array, *arrays: Array, axis: int, position: int) -> Array
 
 @cache
 def concatenate(n: int) -> Primitive:
-    """Return the operation that joins ``n`` arrays."""
+    """Return the operation that joins ``n`` arrays.
+
+    Parameters
+    ----------
+    n : int
+        The number of arrays.
+
+    Returns
+    -------
+    Primitive
+        An operation with ``n`` inputs and the option ``axis``.
+
+    Examples
+    --------
+    >>> concatenate(2)(np.ones(1), np.zeros(2), axis=0)
+    array([1., 0., 0.])
+    """
     @primitive(*(partial(_part, position=i) for i in range(n)))
     def concatenate(*arrays: Array, axis: int) -> Array:
         return np.concatenate(arrays, axis=axis)

@@ -36,6 +36,13 @@ class Primitive:
     -----
     The counterpart of ``torch.autograd.Function``. Nothing has to be saved by hand: a rule gets
     the inputs and the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.autograd import ops
+    >>> ops.exp.name, float(ops.exp(np.float64(0)))
+    ('exp', 1.0)
     """
 
     name: str
@@ -81,6 +88,12 @@ def missing_rule(*inputs: Any, **options: Any) -> Array:
     ------
     TypeError
         Always.
+
+    Examples
+    --------
+    >>> missing_rule()
+    Traceback (most recent call last):
+    TypeError: @primitive was given no derivative rule for this input
     """
     raise TypeError("@primitive was given no derivative rule for this input")
 
@@ -145,6 +158,13 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
     Exception
         A DeviceError if the inputs are on different devices, a ShapeError for a ValueError,
         otherwise an IndexError or a TypeError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> arrays = [np.ones((2, 3)), np.ones((2, 3))]
+    >>> type(explain("matmul", arrays, {}, ValueError("shapes do not match"))).__name__
+    'ShapeError'
     """
     devices = mixed_devices(arrays)
     if len(devices) > 1:
@@ -168,6 +188,16 @@ def explain(name: str, arrays: list[Any], options: dict[str, Any], error: Except
 
 def as_tuple(numbers: Sequence[Any]) -> tuple[int, ...]:
     """Return (2, 3) for the arguments ``2, 3`` and for ``(2, 3),``.
+
+    Parameters
+    ----------
+    numbers : sequence
+        The arguments of a call: numbers, or one sequence of numbers.
+
+    Returns
+    -------
+    tuple of int
+        The numbers.
 
     Examples
     --------

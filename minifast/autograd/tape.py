@@ -56,6 +56,13 @@ class Node:
         The number of the node, counted over all nodes ever made. An output has a higher number
         than its inputs, so descending numbers are a topological order and no sort is needed.
         Changes of arrays are numbered by the same clock.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> x = tensor([1., 2.], requires_grad=True)
+    >>> (x * 3).node.op.name, (x * 3).node.inputs[0] is x
+    ('mul', True)
     """
 
     op: Primitive
@@ -95,6 +102,14 @@ class Node:
         ShapeError
             If a rule returns an array of the wrong shape. A note on this and on any other error
             in a rule names the operation, the input and the shapes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast import tensor
+        >>> x = tensor([1., 2.], requires_grad=True)
+        >>> [(input is x, g) for input, g in (x * 3).node.gradients(np.float32([1, 1]))]
+        [(True, array([3., 3.], dtype=float32))]
         """
         if self.inputs is None:
             raise GraphReleasedError(
@@ -172,6 +187,12 @@ def unbroadcast(g: Array, x: Array) -> Array:
         If ``x`` holds no floats.
     ShapeError
         If the shape of ``g`` is not one to which ``x`` can be broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unbroadcast(np.ones((4, 3)), np.zeros((1, 3)))
+    array([[4., 4., 4.]])
     """
     if g.dtype != x.dtype:
         if x.dtype.kind != "f":
@@ -217,6 +238,14 @@ def walk_back(root: Variable, g: Any, retain_graph: bool = False, create_graph: 
     -------
     dict of Node or Variable to array or Tensor
         The gradients of all ``wanted`` on which ``root`` depends, and those of other leaves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast import tensor
+    >>> x = tensor([1., 2.], requires_grad=True)
+    >>> walk_back(x * x, np.float32([1, 1]), wanted={x})[x]
+    array([2., 4.], dtype=float32)
     """
     gradients: dict[Any, Any] = {root.node or root: g}
     heap = [(-root.node.position, root.node)] if root.node else []
@@ -268,6 +297,15 @@ class Changes(dict[int, tuple[int, Any, int]]):
             The arrays.
         depth : int
             How many calls the line that an error message names is above the calling function.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> a = np.zeros(2)
+        >>> changes = Changes()
+        >>> changes.mark([a])
+        >>> id(a) in changes
+        True
         """
         frame, self.last = sys._getframe(depth + 1), next(clock)
         place = self.last, frame.f_code, frame.f_lineno
@@ -276,7 +314,25 @@ class Changes(dict[int, tuple[int, Any, int]]):
 
 
 def owner(array: Array) -> int:
-    """Return the id of the array that owns the memory of an array."""
+    """Return the id of the array that owns the memory of an array.
+
+    Parameters
+    ----------
+    array : array
+        An array, or a view of one.
+
+    Returns
+    -------
+    int
+        The id.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.zeros((2, 3))
+    >>> owner(a[0]) == owner(a) == id(a)
+    True
+    """
     base = getattr(array, "base", None)
     return id(base if isinstance(base, type(array)) else array)
 
@@ -285,7 +341,19 @@ changed = Changes()
 
 
 class Unread:
-    """A stand-in for an array whose shape and type may be read, but not its values."""
+    """A stand-in for an array whose shape and type may be read, but not its values.
+
+    Parameters
+    ----------
+    array : array
+        The array that nobody may read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Unread(np.zeros((2, 3))).shape
+    (2, 3)
+    """
 
     __array_ufunc__ = __eq__ = __ne__ = None  # type: ignore[assignment]  # operators refuse it
 

@@ -118,7 +118,23 @@ class Tensor:
         return int(self.data.size)
 
     def size(self, axis: int | None = None) -> tuple[int, ...] | int:
-        """Return the shape, or the length along ``axis``, as torch does."""
+        """Return the shape, or the length along ``axis``, as torch does.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The axis.
+
+        Returns
+        -------
+        tuple of int or int
+            The lengths along all axes, or along one.
+
+        Examples
+        --------
+        >>> Tensor(np.zeros((2, 3))).size(), Tensor(np.zeros((2, 3))).size(1)
+        ((2, 3), 3)
+        """
         return self.shape if axis is None else self.shape[axis]
 
     def __len__(self) -> int:
@@ -202,7 +218,24 @@ class Tensor:
     __hash__ = object.__hash__
 
     def to(self, device: str) -> "Tensor":
-        """Return the tensor on ``device``; itself if it is there already."""
+        """Return the tensor on ``device``; itself if it is there already.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        Tensor
+            A tensor without history if it had to be copied.
+
+        Examples
+        --------
+        >>> x = Tensor(np.zeros(2))
+        >>> x.to(x.device) is x
+        True
+        """
         if device == self.device:
             return self
         return Tensor(transfer(self.data, device), self.requires_grad)
@@ -212,7 +245,23 @@ class Tensor:
         return self.to("cpu")
 
     def astype(self, dtype: Any) -> "Tensor":
-        """Return a copy with another number type; differentiable from float to float."""
+        """Return a copy with another number type; differentiable from float to float.
+
+        Parameters
+        ----------
+        dtype : dtype
+            NumPy's type of the numbers.
+
+        Returns
+        -------
+        Tensor
+            The copy.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([1.5, 2])).astype(int)
+        tensor([1, 2])
+        """
         to_float = np.dtype(dtype).kind == "f"
         return apply(ops.astype, self, dtype=dtype) if to_float else Tensor(self.data.astype(dtype))
 
@@ -251,6 +300,11 @@ class Tensor:
         ------
         TypeError
             If the tensor does not hold floats.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([1, 2])).requires_grad_()
+        tensor([1., 2.], requires_grad=True)
         """
         if requires_grad and self.dtype.kind != "f":
             raise TypeError(f"only floats have gradients; this tensor holds {self.dtype}. "
@@ -285,6 +339,13 @@ class Tensor:
             If ``gradient`` has the wrong shape, or is needed and missing.
         ChangedArrayError
             If an array that is needed was changed in place after the forward pass.
+
+        Examples
+        --------
+        >>> x = Tensor(np.float32([1, 2]), requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        array([2., 4.], dtype=float32)
         """
         start = self._start(gradient, create_graph)
         walk_back(self, start, retain_graph or create_graph, create_graph)
@@ -310,7 +371,21 @@ class Tensor:
         return start if create_graph else start.data
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to ``grad``. The first gradient is kept, not copied."""
+        """Add to ``grad``. The first gradient is kept, not copied.
+
+        Parameters
+        ----------
+        gradient : array or Tensor
+            A gradient of the tensor's shape.
+
+        Examples
+        --------
+        >>> x = Tensor(np.float32([1, 2]), requires_grad=True)
+        >>> x.accumulate(np.float32([3, 4]))
+        >>> x.accumulate(np.float32([3, 4]))
+        >>> x.grad
+        array([6., 8.], dtype=float32)
+        """
         if self.grad is None:
             self.grad = gradient[...]  # an array also if NumPy made a scalar
         elif isinstance(gradient, Tensor) or isinstance(self.grad, Tensor):
@@ -393,6 +468,11 @@ class Tensor:
         -------
         Tensor
             The bounded elements.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([-2, .5, 2])).clip(0, 1)
+        tensor([0.0000, 0.5000, 1.0000])
         """
         return apply(ops.clip, self, low=low, high=high)
 
@@ -414,6 +494,11 @@ class Tensor:
         -------
         Tensor
             The sums.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [3, 4]])).sum(axis=0)
+        tensor([4., 6.])
         """
         return apply(ops.sum_, self, axis=axis, keepdims=keepdims, **other)
 
@@ -433,6 +518,12 @@ class Tensor:
         -------
         Tensor
             The means.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [3, 4]])).mean(axis=1, keepdims=True)
+        tensor([[1.5000],
+                [3.5000]])
         """
         return apply(ops.mean, self, axis=axis, keepdims=keepdims, **other)
 
@@ -452,6 +543,11 @@ class Tensor:
         -------
         Tensor
             The largest values.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [3, 4]])).max(axis=0)
+        tensor([3., 4.])
         """
         return apply(ops.max_, self, axis=axis, keepdims=keepdims, **other)
 
@@ -471,6 +567,11 @@ class Tensor:
         -------
         Tensor
             The smallest values.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [3, 4]])).min(axis=0)
+        tensor([1., 2.])
         """
         return apply(ops.min_, self, axis=axis, keepdims=keepdims, **other)
 
@@ -493,6 +594,12 @@ class Tensor:
         -------
         Tensor
             The variances.
+
+        Examples
+        --------
+        >>> x = Tensor(np.float32([1, 2, 3]))
+        >>> x.var().item(), round(x.var(correction=0).item(), 4)
+        (1.0, 0.6667)
         """
         mean = ((self - self.mean(axis, keepdims=True)) ** 2).mean(axis, keepdims, **other)
         n = self.numel() // max(mean.numel(), 1)
@@ -519,20 +626,79 @@ class Tensor:
         -------
         Tensor
             The standard deviations.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([1, 3, 5])).std()
+        tensor(2.)
         """
         var = self.var(axis, keepdims, correction, **other)
         return apply(ops.where, var.data == 0, var, (var + (var.data == 0)).sqrt())
 
     def argmax(self, axis: int | None = None, **other: Any) -> "Tensor":
-        """Return the position of the largest value; ``other`` is refused, as in ``sum``."""
+        """Return the position of the largest value.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The axis along which to look; by default the position counts over all elements.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
+
+        Returns
+        -------
+        Tensor
+            Whole numbers, without a gradient.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [4, 3]])).argmax(axis=1)
+        tensor([1, 0])
+        """
         return _constant(np.argmax, self, axis=axis, **other)
 
     def argmin(self, axis: int | None = None, **other: Any) -> "Tensor":
-        """Return the position of the smallest value; ``other`` is refused, as in ``sum``."""
+        """Return the position of the smallest value.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The axis along which to look; by default the position counts over all elements.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
+
+        Returns
+        -------
+        Tensor
+            Whole numbers, without a gradient.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([[1, 2], [4, 3]])).argmin(axis=1)
+        tensor([0, 1])
+        """
         return _constant(np.argmin, self, axis=axis, **other)
 
     def argsort(self, axis: int = -1, **other: Any) -> "Tensor":
-        """Return the positions in ascending order; ``other`` is refused, as in ``sum``."""
+        """Return the positions in ascending order.
+
+        Parameters
+        ----------
+        axis : int
+            The axis along which to sort.
+        **other
+            Refused; torch's ``dim`` and ``keepdim`` are ``axis`` and ``keepdims``.
+
+        Returns
+        -------
+        Tensor
+            Whole numbers, without a gradient.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([3, 1, 2])).argsort()
+        tensor([1, 2, 0])
+        """
         return _constant(np.argsort, self, axis=axis, **other)
 
     def any(self) -> "Tensor":
@@ -579,7 +745,24 @@ class Tensor:
     # ---- shape
 
     def reshape(self, *shape: int | tuple[int, ...]) -> "Tensor":
-        """Return the same elements in another shape; also torch's ``view``."""
+        """Return the same elements in another shape; also torch's ``view``.
+
+        Parameters
+        ----------
+        *shape : int or tuple of int
+            The lengths along the axes; one of them may be -1, which stands for what remains.
+
+        Returns
+        -------
+        Tensor
+            The elements in the new shape.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([1, 2, 3, 4])).reshape(2, -1)
+        tensor([[1., 2.],
+                [3., 4.]])
+        """
         return apply(ops.reshape, self, shape=as_tuple(shape))
 
     view = reshape  # torch's name
@@ -589,19 +772,67 @@ class Tensor:
         return self.reshape(-1)
 
     def squeeze(self, axis: int | None = None) -> "Tensor":
-        """Return the tensor without axes of length 1, or without ``axis`` if its length is 1."""
+        """Return the tensor without axes of length 1, or without ``axis`` if its length is 1.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The axis to remove; all axes of length 1 by default.
+
+        Returns
+        -------
+        Tensor
+            The same elements.
+
+        Examples
+        --------
+        >>> Tensor(np.zeros((1, 2, 1))).squeeze(0).shape
+        (2, 1)
+        """
         shape = self.data.shape
         if axis is not None and shape[checked_axis(axis, len(shape))] != 1:
             return self
         return apply(ops.reshape, self, shape=self.data.squeeze(axis).shape)
 
     def unsqueeze(self, axis: int) -> "Tensor":
-        """Return the tensor with a new axis of length 1."""
+        """Return the tensor with a new axis of length 1.
+
+        Parameters
+        ----------
+        axis : int
+            The position of the new axis.
+
+        Returns
+        -------
+        Tensor
+            The same elements.
+
+        Examples
+        --------
+        >>> Tensor(np.zeros((2, 3))).unsqueeze(-1).shape
+        (2, 3, 1)
+        """
         at = checked_axis(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | tuple[int, ...]) -> "Tensor":
-        """Return the tensor with its axes in another order, by default reversed."""
+        """Return the tensor with its axes in another order, by default reversed.
+
+        Parameters
+        ----------
+        *axes : int or tuple of int
+            The old axes in their new order.
+
+        Returns
+        -------
+        Tensor
+            The same elements.
+
+        Examples
+        --------
+        >>> Tensor(np.zeros((2, 3, 4))).transpose(0, 2, 1).shape
+        (2, 4, 3)
+        """
         order = as_tuple(axes) or tuple(range(self.ndim))[::-1]
         return apply(ops.transpose, self, axes=order)
 
@@ -629,7 +860,24 @@ class Tensor:
         return self.transpose()
 
     def broadcast_to(self, shape: tuple[int, ...]) -> "Tensor":
-        """Return the tensor repeated along axes of length 1, without a copy; torch's ``expand``."""
+        """Return the tensor repeated along axes of length 1, without a copy; torch's ``expand``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            The new shape.
+
+        Returns
+        -------
+        Tensor
+            The repeated elements.
+
+        Examples
+        --------
+        >>> Tensor(np.float32([1, 2])).broadcast_to((2, 2))
+        tensor([[1., 2.],
+                [1., 2.]])
+        """
         return apply(ops.broadcast_to, self, shape=shape)
 
     def __getitem__(self, index: Any) -> "Tensor":

@@ -17,6 +17,11 @@ class CSVLogger(LearnerCallback):
         The name of the file without ``.csv``.
     append : bool
         Add to an existing file instead of replacing it.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> logged = partial(CSVLogger, filename="run1")  # for callback_fns=[...]
     """
 
     def __init__(self, learn: Learner, filename: str = "history", append: bool = False) -> None:

@@ -62,6 +62,12 @@ class TrainingPhase:
         ------
         ValueError
             If a tuple does not have two items.
+
+        Examples
+        --------
+        >>> phase = TrainingPhase(4).schedule_hp("lr", (0., 1.))
+        >>> [phase.scheds["lr"][0](step) for step in range(5)]
+        [0.0, 0.25, 0.5, 0.75, 1.0]
         """
         ranged = isinstance(vals, tuple)
         if ranged and len(vals) != 2:
@@ -160,6 +166,18 @@ class FlatCosAnnealScheduler(GeneralScheduler):
     ------
     ValueError
         If ``start_pct`` is not from 0 to 1.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> from minifast.train import Learner
+    >>> x = np.ones((2, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)] * 4), Linear(1, 1), loss_func=MSELossFlat())
+    >>> with learn.no_logging():
+    ...     learn.fit(1, callbacks=[FlatCosAnnealScheduler(learn, .1, start_pct=.5)])
+    >>> [round(lr, 3) for lr in learn.recorder.lrs]
+    [0.1, 0.1, 0.1, 0.05]
     """
 
     def __init__(self, learn: Any, lr: Any = 4e-3, tot_epochs: int = 1,
@@ -200,6 +218,17 @@ def fit_fc(learn: Learner, tot_epochs: int = 1, lr: Any = defaults.lr,
         Weight decay, by default the learner's.
     callbacks : Callback or list of Callback, optional
         Callbacks of this fit.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((2, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)] * 4), Linear(1, 1), loss_func=MSELossFlat())
+    >>> with learn.no_logging():
+    ...     learn.fit_fc(1, .1, start_pct=.5)
+    >>> [round(lr, 3) for lr in learn.recorder.lrs]
+    [0.1, 0.1, 0.1, 0.05]
     """
     rates = learn.lr_range(lr)
     flat = FlatCosAnnealScheduler(learn, rates, tot_epochs, moms, start_pct)

@@ -78,6 +78,11 @@ class GradientClipping(LearnerCallback):
     See Also
     --------
     torch.nn.utils.clip_grad_norm_ : The same formula.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> clipped = partial(GradientClipping, clip=.5)  # for callback_fns=[...]
     """
 
     def __init__(self, learn: Learner, clip: float = .1) -> None:
@@ -113,7 +118,16 @@ def clip_grad(learn: Learner, clip: float = .1) -> Learner:
 
     See Also
     --------
-    GradientClipping : The callback that does it.
+    minifast.callbacks.GradientClipping : The callback that does it.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((2, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> clip_grad(learn, .5).callback_fns[-1].func.__name__
+    'GradientClipping'
     """
     learn.callback_fns = [*learn.callback_fns, partial(GradientClipping, clip=clip)]
     return learn

@@ -95,7 +95,7 @@ class MixUpCallback(LearnerCallback):
 
     See Also
     --------
-    Learner.mixup : The short way to use it.
+    minifast.callbacks.mixup.mixup : The short way to use it.
 
     References
     ----------
@@ -173,7 +173,16 @@ def mixup(learn: Learner, alpha: float = .4, stack_x: bool = False, stack_y: boo
 
     See Also
     --------
-    MixUpCallback : The callback that does it.
+    minifast.callbacks.MixUpCallback : The callback that does it.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((2, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> mixup(learn, alpha=.2).callback_fns[-1].func.__name__
+    'MixUpCallback'
     """
     mix = partial(MixUpCallback, alpha=alpha, stack_x=stack_x, stack_y=stack_y)
     learn.callback_fns = [*learn.callback_fns, mix]

@@ -26,6 +26,14 @@ class WeightedLoader(DataLoader):
     See Also
     --------
     torch.utils.data.WeightedRandomSampler : The counterpart.
+
+    Examples
+    --------
+    >>> from minifast.data import ArrayDataset
+    >>> rows = ArrayDataset(np.arange(4.), np.array([0, 0, 0, 1]))
+    >>> dl = WeightedLoader(DataLoader(rows, bs=6), np.array([0., 0., 0., 1.]), n=6)
+    >>> [yb.tolist() for xb, yb in dl]
+    [[1, 1, 1, 1, 1, 1]]
     """
 
     def __init__(self, dl: DataLoader, weights: Weights, n: int) -> None:
@@ -64,6 +72,11 @@ class OverSamplingCallback(LearnerCallback):
     Notes
     -----
     fastai v1's ``OverSamplingCallback``.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> weighted = partial(OverSamplingCallback, weights=[1., 1., 3.])  # for callback_fns=[...]
     """
 
     _order = -30  # before schedulers, which count batches

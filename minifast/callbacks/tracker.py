@@ -25,6 +25,14 @@ class TrackerCallback(LearnerCallback):
     ------
     ValueError
         If ``mode`` is none of these.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> TrackerCallback(learn, "accuracy", mode="max").best
+    -inf
     """
 
     def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto") -> None:
@@ -52,6 +60,16 @@ class TrackerCallback(LearnerCallback):
         -------
         float or None
             The value.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+        >>> from minifast.train import Recorder
+        >>> learn.recorder = Recorder(learn)
+        >>> TrackerCallback(learn).value(.5, [.25])
+        0.25
         """
         names = self.learn.recorder.names[1:]
         values = dict(zip(names, [smooth_loss, *last_metrics], strict=False))
@@ -77,6 +95,15 @@ class TrackerCallback(LearnerCallback):
         -------
         bool
             Whether it is better than the best so far.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+        >>> tracker = TrackerCallback(learn, "valid_loss")
+        >>> tracker.improved(.5), tracker.improved(.6), tracker.wait
+        (True, False, 1)
         """
         better = bool(self.sign * (value - self.best) > min_delta)
         self.best, self.wait = (value, 0) if better else (self.best, self.wait + 1)
@@ -94,6 +121,12 @@ class PatientCallback(TrackerCallback):
         Ignore improvements of this size or less.
     patience : int
         Epochs without improvement that are tolerated.
+
+    Examples
+    --------
+    >>> class Complain(PatientCallback):
+    ...     def give_up(self, epoch):
+    ...         print(f"nothing has improved until epoch {epoch}")
     """
 
     def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",
@@ -108,7 +141,26 @@ class PatientCallback(TrackerCallback):
         return self.give_up(epoch)
 
     def give_up(self, epoch: int) -> Changes:
-        """Act on a lack of improvement, at the end of ``epoch``."""
+        """Act on a lack of improvement, at the end of ``epoch``.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch, from 0.
+
+        Returns
+        -------
+        dict or None
+            What changes in the loop, as from any event.
+
+        Examples
+        --------
+        >>> class Stop(PatientCallback):
+        ...     def give_up(self, epoch):
+        ...         return {"stop_training": True}
+        >>> Stop.give_up(None, epoch=3)
+        {'stop_training': True}
+        """
         raise NotImplementedError
 
 
@@ -142,6 +194,11 @@ class SaveModelCallback(TrackerCallback):
     ------
     ValueError
         If ``every`` is neither.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> best = partial(SaveModelCallback, monitor="accuracy")  # for callback_fns=[...]
     """
 
     _order = 10
@@ -182,6 +239,11 @@ class ReduceLROnPlateauCallback(PatientCallback):
         Ignore improvements of this size or less.
     min_lr : float
         Rates are not lowered below this.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> patient = partial(ReduceLROnPlateauCallback, patience=2)  # for callback_fns=[...]
     """
 
     def __init__(self, learn: Learner, monitor: str = "valid_loss", mode: str = "auto",

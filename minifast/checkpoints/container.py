@@ -33,6 +33,15 @@ def write_container(path: Path, kind: str, arrays: Mapping[str, Any], content: M
     ------
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_container(Path(folder, "a"), "toy", {"w": np.ones(2)}, {"epochs": 3})
+    ...     arrays, content = read_container(Path(folder, "a"), "toy")
+    >>> arrays["w"], content["epochs"]
+    (array([1., 1.]), 3)
     """
     text = json.dumps({"format_version": FORMAT, "minifast_version": __version__, **content})
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -63,6 +72,14 @@ def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     CheckpointError
         If the file is incomplete, of another kind, changed since it was written, or of a later
         format.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_container(Path(folder, "a"), "toy", {"w": np.ones(2)}, {})
+    ...     list(read_container(Path(folder, "a"), "toy")[0])
+    ['w']
     """
     arrays = load_arrays(path)
     with path.open("rb") as file:
@@ -152,6 +169,16 @@ def to_json(value: Any) -> Any:
 
 def from_json(value: Any) -> Any:
     """Return the value that `to_json` converted.
+
+    Parameters
+    ----------
+    value : object
+        The result of `to_json`.
+
+    Returns
+    -------
+    object
+        The value.
 
     Examples
     --------

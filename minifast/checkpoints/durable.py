@@ -42,7 +42,19 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk; do nothing if the system is not POSIX."""
+    """Flush a file, or the entries of a folder, to disk; do nothing if the system is not POSIX.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     sync(Path(folder))
+    """
     if os.name == "posix":
         with ExitStack() as stack:
             descriptor = os.open(path, os.O_RDONLY)

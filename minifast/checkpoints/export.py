@@ -124,6 +124,21 @@ def load_learner(path: str | Path, file: str | Path = FILE, test: Any = None,
     CheckpointError
         If the file is damaged or not an exported learner, or if the model or the loss must be
         given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from minifast.data import ArrayDataset
+    >>> from minifast.nn import Linear
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with TemporaryDirectory() as folder:
+    ...     learn.path = folder
+    ...     learn.export()
+    ...     there = load_learner(folder)
+    >>> type(there.model).__name__
+    'Linear'
     """
     place = Path(path, file)
     arrays, content = read_container(place, KIND)

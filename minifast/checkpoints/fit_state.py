@@ -41,6 +41,29 @@ def save_fit(path: Path, learn: Any, callbacks: Iterable[Any], smoothener: Any,
         The smoothed loss.
     content : mapping
         Position, random states and other values to save, of JSON types.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from minifast.checkpoints.random_state import random_state
+    >>> from minifast.train.callback import SmoothenValue
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(1)
+    >>> now, place = random_state(generators(learn)), dict.fromkeys(PLACE, 0)
+    >>> content = {"fit": description(learn, 1, []), "place": place, "random": now,
+    ...            "random_at_epoch": now}
+    >>> smooth = SmoothenValue(.98)
+    >>> with TemporaryDirectory() as folder:
+    ...     save_fit(Path(folder, "fit"), learn, [], smooth, content)
+    ...     saved = SavedFit(Path(folder, "fit"), learn, [], content["fit"])
+    >>> saved.content["n_smooth"]
+    0
     """
     arrays = {f"model.{name}": array for name, array in learn.model.state_dict().items()}
     arrays |= {f"opt.{name}": array for name, array in learn.optimizer.state_dict().items()}
@@ -66,6 +89,16 @@ def plain_values(callback: Any) -> dict[str, Any]:
     """Return the attributes of a callback that are numbers, strings, or lists of these.
 
     The result is empty for a Recorder and a ProgressBar.
+
+    Parameters
+    ----------
+    callback : Callback
+        The callback.
+
+    Returns
+    -------
+    dict of str to object
+        The values by name.
 
     Examples
     --------
@@ -103,6 +136,19 @@ def description(learn: Any, n_epochs: int, callbacks: Iterable[Any]) -> dict[str
     -------
     dict of str to object
         A description by topic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(1)
+    >>> description(learn, 5, [])["batches"]
+    2
     """
     opt, data, callbacks = learn.optimizer, learn.data, list(callbacks)
     return {
@@ -142,6 +188,29 @@ class SavedFit:
     ------
     CheckpointError
         If the file is damaged or belongs to another fit. In this case nothing changes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from minifast.checkpoints.random_state import random_state
+    >>> from minifast.train.callback import SmoothenValue
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(1)
+    >>> now, place = random_state(generators(learn)), dict.fromkeys(PLACE, 0)
+    >>> content = {"fit": description(learn, 1, []), "place": place, "random": now,
+    ...            "random_at_epoch": now}
+    >>> smooth = SmoothenValue(.98)
+    >>> with TemporaryDirectory() as folder:
+    ...     save_fit(Path(folder, "fit"), learn, [], smooth, content)
+    ...     saved = SavedFit(Path(folder, "fit"), learn, [], content["fit"])
+    >>> sorted(saved.weights)
+    ['bias', 'weight']
     """
 
     def __init__(self, path: Path, learn: Any, callbacks: Iterable[Any],
@@ -191,6 +260,31 @@ class SavedFit:
         ----------
         smoothener : SmoothenValue
             The smoothed loss of the fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.checkpoints.random_state import random_state
+        >>> from minifast.train.callback import SmoothenValue
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> from minifast.train import Learner
+        >>> x = np.ones((8, 2), np.float32)
+        >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+        >>> with learn.no_logging():
+        ...     learn.fit(1)
+        >>> now, place = random_state(generators(learn)), dict.fromkeys(PLACE, 0)
+        >>> content = {"fit": description(learn, 1, []), "place": place, "random": now,
+        ...            "random_at_epoch": now}
+        >>> smooth = SmoothenValue(.98)
+        >>> with TemporaryDirectory() as folder:
+        ...     save_fit(Path(folder, "fit"), learn, [], smooth, content)
+        ...     saved = SavedFit(Path(folder, "fit"), learn, [], content["fit"])
+        >>> with learn.no_logging():
+        ...     saved.restore(smooth)
+        >>> len(learn.recorder.losses)
+        2
         """
         learn, from_host = self.learn, get_backend(self.learn.data.device).from_host
         learn.optimizer.load_state_dict(self.state)

@@ -116,6 +116,12 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
     ------
     ValueError
         If another class occurs.
+
+    Examples
+    --------
+    >>> from minifast.nn import ReLU
+    >>> type(from_object_json(to_object_json(ReLU(), "", ()), {}, ())).__name__
+    'ReLU'
     """
     def back(value: Any) -> Any:
         return from_object_json(value, arrays, kinds)

@@ -51,7 +51,23 @@ def _owners(learn: Any, callbacks: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def random_state(found: Mapping[str, np.random.Generator]) -> dict[str, Any]:
-    """Return the states of generators, and of NumPy's and Python's global ones, for JSON."""
+    """Return the states of generators, and of NumPy's and Python's global ones, for JSON.
+
+    Parameters
+    ----------
+    found : mapping of str to Generator
+        The generators.
+
+    Returns
+    -------
+    dict of str to object
+        The states by name, of JSON types.
+
+    Examples
+    --------
+    >>> sorted(random_state({"mine": np.random.default_rng(0)}))
+    ['mine', 'numpy', 'python']
+    """
     states = {name: to_json(rng.bit_generator.state) for name, rng in found.items()}
     return {**states, "numpy": to_json(np.random.get_state(legacy=False)),
             "python": to_json(random.getstate())}
@@ -66,6 +82,14 @@ def set_random_state(found: Mapping[str, np.random.Generator], states: Mapping[s
         The generators.
     states : mapping of str to object
         Their states.
+
+    Examples
+    --------
+    >>> found = {"mine": np.random.default_rng(0)}
+    >>> states, drawn = random_state(found), found["mine"].random()
+    >>> set_random_state(found, states)
+    >>> found["mine"].random() == drawn
+    True
     """
     for name, rng in found.items():
         rng.bit_generator.state = from_json(states[name])
@@ -87,6 +111,14 @@ def check_random_state(found: Mapping[str, np.random.Generator], states: Mapping
     ------
     ValueError
         If the generators differ. An invalid state raises the error of the generator.
+
+    Examples
+    --------
+    >>> found = {"mine": np.random.default_rng(0)}
+    >>> check_random_state(found, random_state(found))
+    >>> check_random_state({}, random_state(found))
+    Traceback (most recent call last):
+    ValueError: random generators differ: mine
     """
     if others := {*found, "numpy", "python"} ^ {*states}:
         raise ValueError(f"random generators differ: {', '.join(sorted(others))}")

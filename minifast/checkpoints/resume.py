@@ -163,6 +163,20 @@ class RestOfEpoch:
         The number of completed batches.
     at_epoch, now : dict
         The states of the generators when the epoch began, and after the n batches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> found = generators(learn)
+    >>> start = random_state(found)
+    >>> learn.data.train_dl = RestOfEpoch(learn.data, found, 1, start, start)
+    >>> len(list(learn.data.train_dl)), len(list(learn.data.train_dl))
+    (1, 2)
     """
 
     def __init__(self, data: Any, found: Any, n: int, at_epoch: Any, now: Any) -> None:
@@ -201,6 +215,17 @@ def resuming(learn: Any, callbacks: Sequence[Any], resume: bool | str) -> list[C
     -------
     list of CheckpointCallback
         Callbacks to add.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.ones((8, 2), np.float32)
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> resuming(learn, [], "second")[0].name
+    'second'
     """
     found = [callback for callback in callbacks if isinstance(callback, CheckpointCallback)]
     made = [] if found else [CheckpointCallback(learn)]

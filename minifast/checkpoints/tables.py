@@ -50,6 +50,11 @@ def data_to_json(data: DataBunch) -> dict[str, Any]:
     ------
     NotExportableError
         If the data are of another class.
+
+    Examples
+    --------
+    >>> data_to_json(DataBunch([], [], c=2, classes=["cat", "dog"]))["kind"]
+    'arrays'
     """
     if type(data) is CollabDataBunch:
         return {"kind": "collab", "rating_name": data.rating_name, "categories": [
@@ -81,6 +86,12 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
     -------
     DataBunch
         The data; ``add_test`` adds rows to predict.
+
+    Examples
+    --------
+    >>> content = data_to_json(DataBunch([], [], c=2, classes=["cat", "dog"]))
+    >>> data_from_json(content, Path()).classes
+    ['cat', 'dog']
     """
     if content["kind"] == "arrays":
         return DataBunch([], [], path=path, c=content["c"], classes=content["classes"])
@@ -198,6 +209,16 @@ def add_test(data: Any, test: Any, bs: int = 64) -> Any:
         If the data are of another class.
     UnknownColumnError
         If a column is missing. It is a KeyError.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> rows = [(1, "a", 5), (1, "b", 3), (2, "a", 4), (2, "b", 1)]
+    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> len(add_test(data, ratings[:3]).test_dl.dataset)
+    3
     """
     if isinstance(data, CollabDataBunch):
         check_columns(test.columns, [cats.name for cats in data.categories])

@@ -112,6 +112,13 @@ class DataBunch:
             If there are fewer training rows than `bs`.
         TypeError
             If the rows are not data sets, or an argument of v1 does not fit.
+
+        Examples
+        --------
+        >>> x = np.arange(6, dtype=np.float32).reshape(3, 2)
+        >>> data = DataBunch.create(ArrayDataset(x, x[:, 0]), bs=2, device="cpu")
+        >>> [len(yb) for xb, yb in data.train_dl], [len(yb) for xb, yb in data.fix_dl]
+        ([2], [2, 1])
         """
         train_ds, valid_ds, test_ds = (ds if ds is None or isinstance(ds, ArrayDataset)
                                        else import_module("minifast.datasets").RowDataset(ds)
@@ -129,7 +136,23 @@ class DataBunch:
                    in_order(test_ds), device=device, **kwargs)
 
     def to(self, device: str) -> Self:
-        """Move the rows of all loaders to ``device``, where batches come from afterwards."""
+        """Move the rows of all loaders to ``device``, where batches come from afterwards.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        DataBunch
+            This bunch.
+
+        Examples
+        --------
+        >>> DataBunch([(np.zeros((2, 3)), np.zeros(2))], []).to("cpu").device
+        'cpu'
+        """
         self.device = get_backend(device).name
         move = cache(lambda ds: ds.to(device))  # two loaders share the training rows
         for dl in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
@@ -159,6 +182,12 @@ class DataBunch:
         ------
         ValueError
             If there is no such loader, for example no test set.
+
+        Examples
+        --------
+        >>> data = DataBunch([(np.zeros((2, 3)), np.zeros(2))], [])
+        >>> data.dl(DatasetType.Train) is data.train_dl
+        True
         """
         found: Batches | None = getattr(self, f"{ds_type.name.lower()}_dl")
         if found is None:
@@ -167,7 +196,29 @@ class DataBunch:
         return found
 
     def batches(self, dl: Batches) -> Iterator[Batch]:
-        """Pass over a loader once, in tensors on this bunch's device."""
+        """Pass over a loader once, in tensors on this bunch's device.
+
+        Parameters
+        ----------
+        dl : DataLoader or sized iterable of (xb, yb)
+            The loader.
+
+        Returns
+        -------
+        iterator of (xb, yb)
+            Inputs and targets, Tensor (bs, ...) or list of these.
+
+        Yields
+        ------
+        xb, yb : Tensor (bs, ...) or list of these
+            Inputs and targets.
+
+        Examples
+        --------
+        >>> data = DataBunch([(np.zeros((2, 3)), np.zeros(2))], [])
+        >>> [xb.shape for xb, yb in data.batches(data.train_dl)]
+        [(2, 3)]
+        """
         if isinstance(dl, DataLoader) and backend_of(dl.dataset.y).name == self.device:
             return iter(dl)  # its tensors are on the device already
         return (to_tensors(tuple(batch), self.device) for batch in dl)
@@ -196,6 +247,12 @@ class DataBunch:
         ------
         ValueError
             If the loader has no batch.
+
+        Examples
+        --------
+        >>> xb, yb = DataBunch([(np.zeros((2, 3)), np.zeros(2))], []).one_batch()
+        >>> xb.shape, yb.shape
+        ((2, 3), (2,))
         """
         for xb, yb in self.batches(self.dl(ds_type)):
             x = self.denormalized(xb) if denorm and hasattr(self, "denormalized") else xb
@@ -203,15 +260,65 @@ class DataBunch:
         raise ValueError(f"the {ds_type.name} loader has no batch")
 
     def one_item(self, item: Any) -> Any:
-        """Return one sample as a batch of one, the model's input in ``Learner.predict``."""
+        """Return one sample as a batch of one, the model's input in ``Learner.predict``.
+
+        Parameters
+        ----------
+        item : array_like (...)
+            The input of one row.
+
+        Returns
+        -------
+        Tensor (1, ...)
+            The batch.
+
+        Examples
+        --------
+        >>> DataBunch([], []).one_item([1., 2.]).shape
+        (1, 2)
+        """
         return to_tensors(np.asarray(item)[None], self.device)
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
-        """Return the target that a prediction (c,) stands for: its largest entry, or itself."""
+        """Return the target that a prediction (c,) stands for: its largest entry, or itself.
+
+        Parameters
+        ----------
+        pred : Tensor (c,)
+            What the model returned for one row.
+
+        Returns
+        -------
+        Tensor
+            A class number, or ``pred``.
+
+        Examples
+        --------
+        >>> data = DataBunch([], [], classes=["cat", "dog"])
+        >>> data.analyze_pred(Tensor(np.float32([.2, .8])))
+        tensor(1)
+        """
         return pred.argmax() if self.c and self.c > 1 and pred.numel() == self.c else pred
 
     def decode(self, target: Tensor) -> Any:
-        """Return what a target means: a class, or a number."""
+        """Return what a target means: a class, or a number.
+
+        Parameters
+        ----------
+        target : Tensor
+            A class number, or a value.
+
+        Returns
+        -------
+        object
+            The class or the number; ``target`` itself if it has several elements.
+
+        Examples
+        --------
+        >>> data = DataBunch([], [], classes=["cat", "dog"])
+        >>> data.decode(Tensor(np.array(1))), data.decode(Tensor(np.float32([1.5])))
+        ('dog', 1.5)
+        """
         if target.dtype.kind in "iu":
             return int(target) if self.classes is None else self.classes[int(target)]
         return float(target.reshape(-1)[0]) if target.numel() == 1 else target
@@ -228,6 +335,12 @@ class DataBunch:
             The loader to take it from.
         reverse : bool
             Whether to show its last rows, the last one first.
+
+        Examples
+        --------
+        >>> DataBunch([(np.float32([1, 2]), np.float32([3, 4]))], []).show_batch(rows=1)
+         x0  target
+        1.0     3.0
         """
         from ..autograd.display import show_table
         xb, yb = self.one_batch(ds_type)
@@ -248,6 +361,13 @@ class DataBunch:
         -------
         pandas.DataFrame (rows or fewer, ...)
             A column for each input, then ``target``.
+
+        Examples
+        --------
+        >>> data = DataBunch([(np.float32([1, 2]), np.float32([3, 4]))], [])
+        >>> data.batch_table(*data.one_batch(), rows=1)
+            x0  target
+        0  1.0     3.0
         """
         import pandas as pd
         columns = xb if isinstance(xb, (list, tuple)) else [xb]

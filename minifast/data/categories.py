@@ -95,7 +95,23 @@ class Categories:
         return len(self.classes)
 
     def encode(self, labels: Iterable[Any]) -> "np.ndarray[Any, np.dtype[np.int64]]":
-        """Return the numbers (n,) of labels (n,), 0 for unknown and missing ones."""
+        """Return the numbers (n,) of labels (n,), 0 for unknown and missing ones.
+
+        Parameters
+        ----------
+        labels : iterable (n,)
+            Labels.
+
+        Returns
+        -------
+        array (n,) of int64
+            Their numbers.
+
+        Examples
+        --------
+        >>> Categories("user", [7, 3, 7]).encode([3, 7, 9])
+        array([1, 2, 0])
+        """
         import pandas as pd
         return np.asarray(self.labels.get_indexer(pd.Index(labels)), np.int64) + 1
 
@@ -116,6 +132,11 @@ class Categories:
         ------
         UnknownLabelError
             If the label does not occur in the training rows. It is a KeyError.
+
+        Examples
+        --------
+        >>> Categories("user", [7, 3, 7]).index("7")
+        2
         """
         number = self.numbers.get(label, self.numbers.get(str(label)))
         if number is None:
@@ -128,7 +149,23 @@ class Categories:
 
 
 def spellings(label: Any) -> Iterator[Any]:
-    """Yield the keys of a label: itself, its text, for a whole float the text without point."""
+    """Yield the keys of a label: itself, its text, for a whole float the text without point.
+
+    Parameters
+    ----------
+    label : object
+        The label.
+
+    Yields
+    ------
+    object
+        A key.
+
+    Examples
+    --------
+    >>> list(spellings(3.))
+    [3.0, '3.0', '3']
+    """
     yield from (label, str(label))
     if isinstance(label, float) and label.is_integer():
         yield str(int(label))
@@ -158,6 +195,16 @@ def _sorted_labels(name: str, labels: Iterable[Any]) -> Any:
 
 def emb_sz_rule(n: int) -> int:
     """Return fastai's width of an embedding for ``n`` classes, ``#na#`` included.
+
+    Parameters
+    ----------
+    n : int
+        The number of classes.
+
+    Returns
+    -------
+    int
+        The width.
 
     Examples
     --------

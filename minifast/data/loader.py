@@ -50,7 +50,23 @@ class ArrayDataset:
         return self.x[rows], self.y[rows]
 
     def to(self, device: str) -> "ArrayDataset":
-        """Return the same rows on ``device``."""
+        """Return the same rows on ``device``.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        ArrayDataset
+            The rows; an array that is there already is not copied.
+
+        Examples
+        --------
+        >>> len(ArrayDataset(np.zeros((4, 2)), np.zeros(4)).to("cpu"))
+        4
+        """
         x = [transfer(a, device) for a in self.x] if isinstance(self.x, list) \
             else transfer(self.x, device)
         return ArrayDataset(x, transfer(self.y, device))

@@ -130,6 +130,14 @@ class CollabDataBunch(DataBunch):
         -------
         CollabDataBunch
             The batches and the labels.
+
+        Examples
+        --------
+        >>> users, items = Categories("user", ["ann", "bob"]), Categories("item", ["x", "y"])
+        >>> rows = ArrayDataset([np.array([1, 2]), np.array([1, 1])], np.float32([5, 3]))
+        >>> data = CollabDataBunch.from_encoded([users, items], "rating", rows, rows, bs=2)
+        >>> data.get_emb_szs()
+        [(3, 3), (3, 3)]
         """
         test_ds = None
         if test is not None:
@@ -143,7 +151,25 @@ class CollabDataBunch(DataBunch):
         return data
 
     def get_emb_szs(self, sz_dict: Mapping[str, int] | None = None) -> list[tuple[int, int]]:
-        """Return (rows, width) of the users' and the items' embedding; ``sz_dict`` sets widths."""
+        """Return (rows, width) of the users' and the items' embedding; ``sz_dict`` sets widths.
+
+        Parameters
+        ----------
+        sz_dict : mapping of str to int, optional
+            Widths by the names of the columns; the others follow `emb_sz_rule`.
+
+        Returns
+        -------
+        list of (int, int)
+            For users and for items.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [1, 2, 3], "item": [1, 1, 2], "rating": [5, 4, 3]})
+        >>> CollabDataBunch.from_df(ratings, valid_pct=0, bs=2).get_emb_szs({"item": 10})
+        [(4, 3), (3, 10)]
+        """
         widths = sz_dict or {}
         return [(len(c), widths.get(c.name, emb_sz_rule(len(c)))) for c in self.categories]
 
@@ -166,6 +192,14 @@ class CollabDataBunch(DataBunch):
         ------
         UnknownLabelError
             If a label does not occur in the training rows. It is a KeyError.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ratings = pd.DataFrame({"user": [7, 8, 9], "item": [1, 1, 2], "rating": [5, 4, 3]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2, device="cpu")
+        >>> data.encode([9, 7], column=0)
+        tensor([3, 1])
         """
         numbers = [self.categories[column].index(label) for label in labels]
         return Tensor(np.array(numbers, np.int64)).to(self.device)
@@ -201,6 +235,12 @@ def check_frame(ratings: Any) -> None:
         If this is no frame.
     ValueError
         If it has no rows.
+
+    Examples
+    --------
+    >>> check_frame([1, 2])
+    Traceback (most recent call last):
+    TypeError: ratings must be a frame, got list; read a file with pandas.read_csv first
     """
     if not hasattr(ratings, "columns"):
         raise TypeError(f"ratings must be a frame, got {type(ratings).__name__}; read a file with "
@@ -265,6 +305,12 @@ def encode(cats: Categories, frame: "pd.DataFrame") -> "np.ndarray[Any, np.dtype
     -------
     array (n,) of int32
         The numbers, 0 for unknown and missing labels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> encode(Categories("user", [7, 3]), pd.DataFrame({"user": [3, 7, 5]}))
+    array([1, 2, 0], dtype=int32)
     """
     return cats.encode(_labels(frame[cats.name])).astype(np.int32)
 
@@ -319,7 +365,24 @@ def read_numbers(column: "pd.Series[Any]", where: str = ""
 
 
 def first_text(column: "pd.Series[Any]") -> tuple[Any, Any]:
-    """Return row and value of the first entry that is not a number, or of the first entry."""
+    """Return row and value of the first entry that is not a number, or of the first entry.
+
+    Parameters
+    ----------
+    column : pandas.Series (n,)
+        Numbers, with a text among them.
+
+    Returns
+    -------
+    row, value : object
+        The label of the row, and what it holds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> first_text(pd.Series([4, "five", "six"]))
+    (1, 'five')
+    """
     import pandas as pd
     present = column.dropna() if column.notna().any() else column
     texts = present[pd.to_numeric(present, errors="coerce").isna()]

@@ -107,6 +107,13 @@ def check_valid_pct(valid_pct: float) -> None:
     ------
     ValueError
         If it is outside.
+
+    Examples
+    --------
+    >>> check_valid_pct(.1)
+    >>> check_valid_pct(10)
+    Traceback (most recent call last):
+    ValueError: valid_pct is the share of validation rows, in [0, 1); got 10
     """
     if not 0 <= valid_pct < 1:
         raise ValueError(f"valid_pct is the share of validation rows, in [0, 1); got {valid_pct}")

@@ -86,6 +86,16 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
         If a column does not exist. It is a KeyError.
     ImportError
         If pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame({"user": [1, 2, 3], "item": [1, 1, 2], "rating": [5., 4., 3.]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ratings.to_parquet(f"{folder}/ratings.parquet")
+    ...     [len(chunk) for chunk in parquet_chunks(f"{folder}/ratings.parquet", rows=2)]
+    [2, 1]
     """
     try:
         import pyarrow.parquet as parquet

@@ -180,6 +180,18 @@ def from_parquet(cls: Any, file: Any, chunksize: int = CHUNK, **kwargs: Any) -> 
         If pyarrow is not installed.
     TypeError, UnknownColumnError, ValueError
         As in ``from_pieces``; ValueError also if pyarrow cannot read the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> rows = [(1, "a", 5.), (1, "b", 3.), (2, "a", 4.), (2, "b", 1.)]
+    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ratings.to_parquet(f"{folder}/ratings.parquet")
+    ...     data = CollabDataBunch.from_parquet(f"{folder}/ratings.parquet", valid_pct=.25, bs=2)
+    >>> len(data.train_ds), len(data.valid_ds)
+    (3, 1)
     """
     wanted = [kwargs.get(name) for name in ("user_name", "item_name", "rating_name")]
     with closing(parquet_chunks(file, chunksize, wanted)) as chunks:

@@ -83,7 +83,18 @@ class RowDataset:
                         "or a dictionary with the target under 'y', 'target' or 'label'")
 
     def to(self, device: str) -> "RowDataset":
-        """Return the same rows, for batches on ``device``."""
+        """Return the same rows, for batches on ``device``.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        RowDataset
+            The data set for the device.
+        """
         moved: RowDataset = object.__new__(type(self))
         vars(moved).update(vars(self), device=device, y=transfer(self.y, device))
         return moved

@@ -26,6 +26,16 @@ EXACT = 2 ** 53
 def slices(n: int) -> Iterator[slice]:
     """Yield slices of at most SLICE rows that cover ``n`` rows.
 
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+
+    Returns
+    -------
+    iterator of slice
+        The slices, in order.
+
     Examples
     --------
     >>> list(slices(3))
@@ -98,6 +108,14 @@ class LabelColumn:
         ------
         TypeError
             If a label cannot be hashed, or is of another type than those before.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> column = LabelColumn()
+        >>> column.append(pd.Series([7, 3, 7], name="user"))
+        >>> column.name
+        'user'
         """
         self.name = column.name
         for part in slices(len(column)):
@@ -152,6 +170,15 @@ class LabelColumn:
         ------
         ValueError
             If there are floats above 2^53, which do not represent every integer.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> column = LabelColumn()
+        >>> column.append(pd.Series([7, 3, 7], name="user"))
+        >>> cats, codes = column.finish(np.array([0, 1, 2], np.int32), n_train=3)
+        >>> cats.classes.tolist(), codes.tolist()
+        (['#na#', '3', '7'], [2, 1, 2])
         """
         codes = take(np.asarray(self._codes), order)
         del self._codes[:]

@@ -47,6 +47,18 @@ class Accelerator:
         Quadrature nodes for deferred Adam.
     ctrl_c : Interrupts
         The handler of Ctrl-C.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.fast import accelerate
+    >>> from minifast.nn import Embedding
+    >>> from minifast.optim import SGD
+    >>> layer = Embedding(3, 2, seed=0)
+    >>> opt = SGD(layer.parameters(), lr=.1)
+    >>> with accelerate(layer, opt):
+    ...     type(opt.accelerator).__name__
+    'Accelerator'
     """
 
     def __init__(self, model: Module, opt: Optimizer, schedulers: Iterable[Scheduler],

@@ -70,6 +70,12 @@ class SGDCoefficients:
     ----------
     works : bool
         Whether the formulas apply to this schedule; if not, tables are updated densely.
+
+    Examples
+    --------
+    >>> hypers = {"lr": np.full(1000, .1), "wd": np.zeros(1000), "mom": np.full(1000, .5)}
+    >>> SGDCoefficients(hypers).works
+    True
     """
 
     state: tuple[str, ...] = ("average",)
@@ -116,6 +122,14 @@ class SGDCoefficients:
         -------
         array
             In the shape of ``u``.
+
+        Examples
+        --------
+        With momentum .5, .1 (.5 + .25 + ...) times the momentum remains to be moved.
+
+        >>> hypers = {"lr": np.full(1000, .1), "wd": np.zeros(1000), "mom": np.full(1000, .5)}
+        >>> SGDCoefficients(hypers).remaining(0, np.array([1.]))
+        array([0.1])
         """
         return u * (c * self.d[k])
 

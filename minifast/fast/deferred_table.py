@@ -50,6 +50,20 @@ class DeferredTable:
         The tables.
     state : callable
         Gives the flat array of a kind of state by its name.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.fast import accelerate
+    >>> from minifast.nn import Embedding
+    >>> from minifast.optim import SGD
+    >>> layer = Embedding(3, 2, seed=0)
+    >>> opt = SGD(layer.parameters(), lr=.1)
+    >>> with accelerate(layer, opt, always=True):
+    ...     layer(tensor([1, 1])).sum().backward()
+    ...     opt.step()
+    ...     type(layer.weight.store.deferred).__name__
+    'DeferredTable'
     """
 
     def __init__(self, store: EmbeddingStore, state: Callable[[str], Array]) -> None:
@@ -98,6 +112,20 @@ class DeferredTable:
             Those of the next steps.
         k : int
             The next step, counted from the first of ``coefficients``.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt, always=True):
+        ...     layer(tensor([1, 1])).sum().backward()
+        ...     opt.step()  # calls defer and step
+        ...     layer.weight.store.deferred.k
+        1
         """
         self.arrays = [self.store.data, *(self.store.matrix(self.state(name))
                                           for name in coefficients.state)]
@@ -146,7 +174,32 @@ class DeferredTable:
     # ---- some rows
 
     def lookup(self, rows: Array) -> Array:
-        """Return the present weights of rows (n,), copies (n, width)."""
+        """Return the present weights of rows (n,), copies (n, width).
+
+        Parameters
+        ----------
+        rows : array (n,)
+            Rows of the store.
+
+        Returns
+        -------
+        array (n, width)
+            Their weights.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt, always=True):
+        ...     layer(tensor([1, 1])).sum().backward()
+        ...     opt.step()
+        ...     layer.weight.store.deferred.lookup(np.array([0, 2])).shape
+        (2, 2)
+        """
         if self.changing:  # an error has interrupted a materialization
             self.materialize()
             return self.store.lookup(rows)
@@ -246,6 +299,26 @@ class DeferredTable:
         ----------
         always : bool
             Defer whenever it is possible, not only where it is faster.
+
+        Returns
+        -------
+        bool
+            Whether to defer.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt, always=True):
+        ...     layer(tensor([1, 1])).sum().backward()
+        ...     opt.step()
+        ...     layer(tensor([2, 0])).sum().backward()
+        ...     layer.weight.store.deferred.applies(always=True)
+        True
         """
         if self.changing:
             self.materialize()
@@ -266,6 +339,21 @@ class DeferredTable:
             Those of the next steps.
         k : int
             Which of their steps this is.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt, always=True):
+        ...     for _ in range(2):
+        ...         layer(tensor([1, 1])).sum().backward()
+        ...         opt.step()  # calls step of the table
+        ...     layer.weight.store.deferred.k
+        2
         """
         if self.store.deferred is None:
             self.defer(coefficients, k)

@@ -31,6 +31,12 @@ class DeferredUpdates:
         Defer whenever it is possible, not only where it is faster.
     nodes : int, optional
         Quadrature nodes for deferred Adam; None picks the fewest that are accurate enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> DeferredUpdates([], lambda name: np.zeros(0), SGDCoefficients, False, None).tables
+    []
     """
 
     def __init__(self, stores: Sequence[EmbeddingStore], state: Callable[[str], Array],
@@ -66,6 +72,15 @@ class DeferredUpdates:
         -------
         list of EmbeddingStore
             The stores that were stepped; the others are left to the dense steps.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> updates = DeferredUpdates([], lambda name: np.zeros(0), SGDCoefficients, False, None)
+        >>> now = {"lr": .1, "wd": 0., "mom": .9}
+        >>> future = lambda n: {name: [value] * n for name, value in now.items()}
+        >>> updates.step(0, 0, now, lambda: future)
+        []
         """
         chosen = [table for table in self.tables if table.applies(self.always)]
         k = self._plan(number, count, now, future) if chosen else 0
@@ -116,6 +131,13 @@ def plan(future: Future) -> tuple[Hypers, int]:
         The hyper-parameters.
     length : int
         For how many steps the whole horizon is among them.
+
+    Examples
+    --------
+    >>> from minifast.fast.future import Schedules
+    >>> hypers, length = plan(Schedules().future(0, {"lr": .1, "wd": 0., "mom": .9}))
+    >>> len(hypers["lr"]) >= length
+    True
     """
     n, needed = 0, LENGTH
     while n < needed:

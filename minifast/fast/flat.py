@@ -28,6 +28,14 @@ class Chunk(dict[str, Array]):
         The storage.
     where : slice
         The elements.
+
+    Examples
+    --------
+    >>> from minifast.nn import Parameter
+    >>> p = Parameter(np.float32([1, 2]))
+    >>> flat = FlatParameters([p], {}, (), None)
+    >>> Chunk(flat, slice(0, 1)).data
+    array([1.], dtype=float32)
     """
 
     def __init__(self, flat: "FlatParameters", where: slice) -> None:
@@ -48,6 +56,17 @@ class Chunk(dict[str, Array]):
             The steps.
         hypers : mapping of str to float
             The hyper-parameters.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> flat = FlatParameters([p], {}, (), None)
+        >>> from minifast.optim.steps import momentum, sgd_step
+        >>> flat.grad[:] = 1
+        >>> Chunk(flat, slice(0, 1)).step([momentum, sgd_step], {"lr": .5, "mom": .9})
+        >>> p.data
+        array([0.5, 2. ], dtype=float32)
         """
         self.grad = self.flat.grad[self.where]  # a step may have put another array there
         apply_steps(steps, self, self, hypers)
@@ -69,6 +88,14 @@ class FlatParameters:
         Those that are the tables of embeddings.
     owner : object
         What the parameters belong to until ``release``.
+
+    Examples
+    --------
+    >>> from minifast.nn import Parameter
+    >>> p = Parameter(np.float32([1, 2]))
+    >>> flat = FlatParameters([p], {}, (), None)
+    >>> np.shares_memory(p.data, flat.data)
+    True
     """
 
     def __init__(self, parameters: Sequence[Parameter], states: dict[Parameter, State],
@@ -125,6 +152,16 @@ class FlatParameters:
         ----------
         states : dict of Parameter to State
             The optimizer's state, into which theirs is put.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> flat = FlatParameters([p], {}, (), None)
+        >>> data, states = flat.data, {}
+        >>> flat.release(states)
+        >>> np.shares_memory(p.data, data), list(states) == [p]
+        (False, True)
         """
         tables = [(t, t.view, t.grad_view) for store in self.stores for t in store.tables]
         for p, data, grad in [*self.dense, *tables]:
@@ -155,7 +192,26 @@ class FlatParameters:
         self.runs = [chunks[i::threads] for i in range(threads)]  # dealt out: the last is short
 
     def whole(self, name: str) -> Array:
-        """Return the flat array of the state ``name``."""
+        """Return the flat array of the state ``name``.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``'average'`` or ``'square'``.
+
+        Returns
+        -------
+        array
+            As long as ``data``; zeros at first.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> flat = FlatParameters([p], {}, (), None)
+        >>> flat.whole("average")
+        array([0., 0.], dtype=float32)
+        """
         if name not in self.state:
             self.state.setdefault(name, np.zeros_like(self.data))  # threads may ask at once
         return self.state[name]
@@ -181,6 +237,16 @@ class FlatParameters:
             Defer whenever it is possible, not only where it is faster.
         nodes : int, optional
             Quadrature nodes for Adam.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> flat = FlatParameters([p], {}, (), None)
+        >>> from minifast.optim import SGD
+        >>> flat.defer(SGD([p], lr=.1).steps, always=True, nodes=None)
+        >>> type(flat.deferred).__name__
+        'DeferredUpdates'
         """
         kind = KINDS.get(tuple(steps))
         if kind is not None and type(self.data) is np.ndarray:
@@ -200,6 +266,17 @@ class FlatParameters:
             The hyper-parameters of this step.
         future : callable
             Makes the function that gives those of the next steps.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> flat = FlatParameters([p], {}, (), None)
+        >>> from minifast.optim.steps import momentum, sgd_step
+        >>> p.grad = np.float32([1, 1])
+        >>> flat.step(0, [momentum, sgd_step], {"lr": .5, "mom": .9}, lambda: None)
+        >>> p.data
+        array([0.5, 1.5], dtype=float32)
         """
         stepped: list[EmbeddingStore] = []
         if self.deferred is not None and self.deferred.tables:

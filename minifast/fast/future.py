@@ -21,6 +21,11 @@ class Schedules:
     ----------
     schedulers : sequence of Scheduler
         The callbacks that set hyper-parameters at every step.
+
+    Examples
+    --------
+    >>> Schedules().future(0, {"lr": .1})(3)
+    {'lr': array([0.1, 0.1, 0.1])}
     """
 
     def __init__(self, schedulers: Sequence[Scheduler] = ()) -> None:
@@ -46,6 +51,11 @@ class Schedules:
         -------
         callable
             From a number of steps to the hyper-parameters of as many.
+
+        Examples
+        --------
+        >>> Schedules().future(0, {"lr": .1, "mom": .9})(2)["mom"]
+        array([0.9, 0.9])
         """
         stay = dict(now)
         curves = {name: some[group if len(some) > 1 else 0] for scheduler in self.schedulers

@@ -20,6 +20,13 @@ class Place(NamedTuple):
         For a table: the columns of its column group; 0 for other parameters.
     columns : slice
         For a table: its own columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Place(slice(2, 6), (2, 2))(np.arange(8.))
+    array([[2., 3.],
+           [4., 5.]])
     """
 
     where: slice
@@ -60,6 +67,16 @@ def lay_out(dense: Iterable[Parameter], tables: Iterable[Parameter]
         Of the dense parameters, then of the tables, store by store.
     stores : list of list of ColumnGroup
         The column groups of each store.
+
+    Examples
+    --------
+    The factors and the biases of five users lie side by side, in three columns.
+
+    >>> from minifast.nn import Embedding
+    >>> tables = Embedding(5, 2).weight, Embedding(5, 1).weight
+    >>> places, stores = lay_out([], tables)
+    >>> [place.columns for place in places], len(stores)
+    ([slice(0, 2, None), slice(2, 3, None)], 1)
     """
     places, start = [], 0
     for p in dense:

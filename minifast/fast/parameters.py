@@ -140,7 +140,23 @@ class EmbeddingWeight(FlatParameter):
 
 
 def array_of(gradient: Any) -> Array:
-    """Return a gradient's array; after ``backward(create_graph=True)`` it is a tensor."""
+    """Return a gradient's array; after ``backward(create_graph=True)`` it is a tensor.
+
+    Parameters
+    ----------
+    gradient : array or Tensor
+        The gradient.
+
+    Returns
+    -------
+    array
+        Its array.
+
+    Examples
+    --------
+    >>> array_of(Tensor(np.zeros(2)))
+    array([0., 0.])
+    """
     return gradient.data if isinstance(gradient, Tensor) else gradient
 
 
@@ -153,6 +169,13 @@ def copy_in(data: Array, place: Array) -> None:
         The new array.
     place : array
         Where it belongs, a view of the same shape.
+
+    Examples
+    --------
+    >>> flat = np.zeros(4)
+    >>> copy_in(np.array([1., 2.]), flat[:2])
+    >>> flat
+    array([1., 2., 0., 0.])
     """
     check_replacement(backend_of(place).name, place.shape, data)
     place[...] = data

@@ -24,6 +24,14 @@ class SparseGrad(NamedTuple):
     Notes
     -----
     What ``torch.nn.Embedding(sparse=True)`` gives before it is coalesced.
+
+    Examples
+    --------
+    >>> gradient = SparseGrad(np.array([0, 2, 2]), np.ones((3, 1)), (3, 1))
+    >>> gradient.dense()
+    array([[1.],
+           [0.],
+           [2.]])
     """
 
     rows: Array
@@ -45,6 +53,14 @@ class SparseGrad(NamedTuple):
             The table.
         factor : float
             A factor for the whole gradient.
+
+        Examples
+        --------
+        >>> gradient = SparseGrad(np.array([0, 2, 2]), np.ones((3, 1)), (3, 1))
+        >>> table = np.zeros((3, 1))
+        >>> gradient.add_to(table, -.5)
+        >>> table.tolist()
+        [[-0.5], [0.0], [-1.0]]
         """
         scale: Any = factor if self.scale is None else \
             self.scale if factor == 1 else self.scale * factor
@@ -70,6 +86,12 @@ class SparseGrad(NamedTuple):
         -------
         array
             The gradient, in this shape.
+
+        Examples
+        --------
+        >>> gradient = SparseGrad(np.array([5, 6]), np.ones((2, 1)), (8, 1))
+        >>> gradient.of_table(first=5, shape=(3, 1)).tolist()
+        [[1.0], [1.0], [0.0]]
         """
         return self._replace(rows=self.rows - first, shape=shape).dense()
 
@@ -79,6 +101,23 @@ class SparseGrad(NamedTuple):
         return SparseGrad(self.rows, values, self.shape)
 
     def part(self, where: slice) -> "SparseGrad":
-        """Return some of the rows with their values."""
+        """Return some of the rows with their values.
+
+        Parameters
+        ----------
+        where : slice
+            Which of the rows in ``rows``.
+
+        Returns
+        -------
+        SparseGrad
+            Of the same shape.
+
+        Examples
+        --------
+        >>> gradient = SparseGrad(np.array([0, 2, 2]), np.ones((3, 1)), (3, 1))
+        >>> gradient.part(slice(1, 3)).rows
+        array([2, 2])
+        """
         scale = None if self.scale is None else self.scale[where]
         return SparseGrad(self.rows[where], self.values[where], self.shape, scale)

@@ -25,6 +25,11 @@ class RowRange(NamedTuple):
         The first row, and how many there are.
     tables : sequence of Parameter
         The tables that lie side by side there.
+
+    Examples
+    --------
+    >>> RowRange(first=3, n=5, tables=[]).n
+    5
     """
 
     first: int
@@ -43,6 +48,18 @@ class TableLeaf:
         Rows of the whole store, by which the gradients are numbered.
     first : int
         The store's row that is the table's first one.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.fast import accelerate
+    >>> from minifast.nn import Embedding
+    >>> from minifast.optim import SGD
+    >>> layer = Embedding(3, 2, seed=0)
+    >>> opt = SGD(layer.parameters(), lr=.1)
+    >>> with accelerate(layer, opt):
+    ...     layer.weight.leaf.shape
+    (3, 2)
     """
 
     node = None
@@ -55,6 +72,24 @@ class TableLeaf:
         """Keep a gradient whose rows are those of the store.
 
         If the store was released since the forward pass, the table gets an ordinary gradient.
+
+        Parameters
+        ----------
+        gradient : SparseGrad
+            The gradient.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     layer.weight.leaf.accumulate(SparseGrad(np.array([1]), np.ones((1, 2)), (3, 2)))
+        ...     layer.weight.grad.tolist()
+        [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
         """
         if vars(self.weight).get("leaf") is not self:
             self.weight.accumulate(gradient.of_table(self.first, self.weight.shape))
@@ -88,6 +123,18 @@ class EmbeddingStore:
         Whether all gradients there are lie in ``pending``.
     released : bool
         Whether the tables have arrays of their own again.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.fast import accelerate
+    >>> from minifast.nn import Embedding
+    >>> from minifast.optim import SGD
+    >>> layer = Embedding(3, 2, seed=0)
+    >>> opt = SGD(layer.parameters(), lr=.1)
+    >>> with accelerate(layer, opt):
+    ...     layer.weight.store.data.shape
+    (3, 2)
     """
 
     node = None
@@ -112,11 +159,57 @@ class EmbeddingStore:
         self.last_reads: dict[int, tuple[Array, Array]] = {}  # by range, until the next step
 
     def first_row(self, table: Parameter) -> int:
-        """Return the row of the store that is a table's first one."""
+        """Return the row of the store that is a table's first one.
+
+        Parameters
+        ----------
+        table : Parameter
+            The table.
+
+        Returns
+        -------
+        int
+            The row.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     layer.weight.store.first_row(layer.weight)
+        0
+        """
         return self._range[table].first
 
     def matrix(self, flat: Array) -> Array:
-        """Return the store's part (rows, width) of an array of the flat storage."""
+        """Return the store's part (rows, width) of an array of the flat storage.
+
+        Parameters
+        ----------
+        flat : array
+            Values, gradients or state of the flat storage.
+
+        Returns
+        -------
+        array (rows, width)
+            A view.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     layer.weight.store.matrix(np.arange(6.)).tolist()
+        [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+        """
         return flat[self.where].reshape(-1, self.width)
 
     # ---- reading
@@ -128,7 +221,30 @@ class EmbeddingStore:
         self.last_reads = {}
 
     def lookup(self, rows: Array) -> Array:
-        """Return rows (n,) of the store, (n, width)."""
+        """Return rows (n,) of the store, (n, width).
+
+        Parameters
+        ----------
+        rows : array (n,)
+            The rows.
+
+        Returns
+        -------
+        array (n, width)
+            Their present values.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     layer.weight.store.lookup(np.array([2, 0])).shape
+        (2, 2)
+        """
         return backend_of(self.data).gather(self.data, rows) if self.deferred is None \
             else self.deferred.lookup(rows)
 
@@ -152,6 +268,19 @@ class EmbeddingStore:
             Rows of the store.
         values : array (n, width)
             Their values, in all columns.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     rows, values = layer.weight.store.read(layer.weight, np.array([2, 0]))
+        >>> rows, values.shape
+        (array([2, 0]), (2, 2))
         """
         found = self._range[table]
         check_ids(ids, found.n, "an Embedding of {n} rows")
@@ -164,7 +293,30 @@ class EmbeddingStore:
         return last
 
     def rows_of(self, ids: Sequence[Array]) -> Array:
-        """Return the store's rows (k n,) for ids (n,) of each of the k ranges, range by range."""
+        """Return the store's rows (k n,) for ids (n,) of each of the k ranges, range by range.
+
+        Parameters
+        ----------
+        ids : sequence of array (n,)
+            Ids for each range.
+
+        Returns
+        -------
+        array (k n,)
+            The rows.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     layer.weight.store.rows_of([np.array([2, 0])])
+        array([2, 0])
+        """
         rows = np.empty_like(ids[0], shape=(len(ids), len(ids[0])), dtype=np.intp)
         for out, some, found in zip(rows, ids, self.ranges, strict=True):
             check_ids(some, found.n, "an Embedding of {n} rows")
@@ -174,7 +326,27 @@ class EmbeddingStore:
     # ---- gradients
 
     def accumulate(self, gradient: SparseGrad) -> None:
-        """Keep the gradient of a lookup in all tables at once."""
+        """Keep the gradient of a lookup in all tables at once.
+
+        Parameters
+        ----------
+        gradient : SparseGrad
+            The gradient; its rows are those of the store.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> with accelerate(layer, opt):
+        ...     store = layer.weight.store
+        ...     store.accumulate(SparseGrad(np.array([1]), np.ones((1, 2)), (3, 2)))
+        ...     len(store.pending)
+        1
+        """
         self.pending.append(gradient)
         if self.released:
             self.distribute()
@@ -206,6 +378,21 @@ class EmbeddingStore:
             The gradient; its rows are those of the store.
         grad : array
             In the shape of the table, changed in place.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> from minifast.fast import accelerate
+        >>> from minifast.nn import Embedding
+        >>> from minifast.optim import SGD
+        >>> layer = Embedding(3, 2, seed=0)
+        >>> opt = SGD(layer.parameters(), lr=.1)
+        >>> grad = np.zeros((3, 2))
+        >>> with accelerate(layer, opt):
+        ...     part = SparseGrad(np.array([1]), np.ones((1, 2)), (3, 2))
+        ...     layer.weight.store.add_part(layer.weight, part, grad)
+        >>> grad[1].tolist()
+        [1.0, 1.0]
         """
         grad += part.of_table(self.first_row(table), table.shape)
 

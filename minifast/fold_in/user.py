@@ -62,6 +62,19 @@ def add_user(learn: CollabLearner, ratings: Any, name: Hashable | None = None, e
     The users' embeddings grow by a row, so older checkpoints no longer fit, and the next fit
     makes a new optimizer. The ratings do not join the training rows: a later fit only decays the
     row. For lasting use, train on data that contain them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.collab import collab_learner
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+    >>> add_user(learn, {"Brazil": 5}, epochs=2)
+    3
+    >>> learn.recommend(user=3)["film"].tolist()
+    ['Alien']
     """
     items, y = read_ratings(learn.data, ratings)
     check_within(y, getattr(learn.model, "y_range", None))
@@ -108,6 +121,15 @@ def read_ratings(data: CollabDataBunch, ratings: Any) -> tuple[Array, Array]:
         If there are no ratings, or they are not finite numbers.
     UnknownColumnError, UnknownLabelError
         If a frame lacks a column, or an item is unknown. Both are KeyErrors.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> read_ratings(data, {"Brazil": 5, "Alien": 1})
+    (array([2, 1]), array([5., 1.], dtype=float32))
     """
     import pandas as pd
     names = [data.categories[1].name, data.rating_name]
@@ -228,6 +250,18 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
     ------
     ValueError
         If a row becomes infinite or NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.collab import collab_learner
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+    >>> rows = learn_rows(learn, np.array([2]), np.float32([5]), epochs=2, lr=1e-3)
+    >>> [row.shape for row in rows]
+    [(1, 3), (1, 1)]
     """
     tables, decays = user_tables(learn.model), weight_decays(learn)
     # a copy that shares the weights, as tensors that cannot train
@@ -252,7 +286,29 @@ def learn_rows(learn: CollabLearner, items: Array, y: Array, epochs: int, lr: fl
 
 
 def weight_decays(learn: Learner) -> dict[int, float]:
-    """Return the weight decay of each parameter, by ``id``."""
+    """Return the weight decay of each parameter, by ``id``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    dict of int to float
+        The weight decays.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.collab import collab_learner
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> learn = collab_learner(data, n_factors=3, y_range=[0, 5.5], seed=0)
+    >>> set(weight_decays(learn).values())
+    {0.01}
+    """
     decays = one_per_group("wd", learn.wd, len(learn.layer_groups))
     return {id(p): wd for group, wd in zip(learn.layer_groups, decays, strict=True)
             for p in group.parameters()}
@@ -262,7 +318,23 @@ def weight_decays(learn: Learner) -> dict[int, float]:
 
 
 def unused_label(cats: Categories) -> Any:
-    """Return a new label: the next whole number, or 'new 1', 'new 2' beside other labels."""
+    """Return a new label: the next whole number, or 'new 1', 'new 2' beside other labels.
+
+    Parameters
+    ----------
+    cats : Categories
+        The labels that exist.
+
+    Returns
+    -------
+    int or str
+        The new one.
+
+    Examples
+    --------
+    >>> unused_label(Categories("user", [7, 3])), unused_label(Categories("user", ["ann"]))
+    (8, 'new 1')
+    """
     if cats.labels.dtype.kind in "iu":
         return int(cats.labels.max()) + 1
     return next(label for i in count(1) if (label := f"new {i}") not in cats.numbers)

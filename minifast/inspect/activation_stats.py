@@ -70,6 +70,12 @@ class HookCallback(LearnerCallback):
         -------
         Any
             What ``self.hooks`` stores.
+
+        Examples
+        --------
+        >>> class Means(HookCallback):
+        ...     def hook(self, module, inputs, output):
+        ...         return output.mean().item()
         """
         raise NotImplementedError(f"{type(self).__name__} has no method hook(module, inputs, "
                                   "output)")
@@ -89,6 +95,16 @@ class HookCallback(LearnerCallback):
 
 def with_parameters(model: Module) -> list[Module]:
     """Return the modules that own parameters themselves.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+
+    Returns
+    -------
+    list of Module
+        The modules, depth first.
 
     Examples
     --------

@@ -20,6 +20,28 @@ def group_table(learn: Learner) -> Text:
     range of the last fit. ``Gradient`` (norm) and ``Update`` (norm over that of the weights) are
     those that ``LastUpdate`` measured in the last fit. Values that are unknown, as before the
     first fit and after ``split`` and ``freeze_to``, are shown as ``-``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    Text
+        A string that a notebook shows as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> group_table(learn).splitlines()[0]
+    'Layer groups'
     """
     return Text(f"Layer groups\n{text_table(HEAD, _rows(learn))}")
 
@@ -36,7 +58,24 @@ def _rows(learn: Learner) -> Iterator[tuple[str, ...]]:
 
 
 def count_parameters(module: Module) -> tuple[int, int]:
-    """Return the numbers of parameters, and of trainable ones."""
+    """Return the numbers of parameters, and of trainable ones.
+
+    Parameters
+    ----------
+    module : Module
+        The module.
+
+    Returns
+    -------
+    all, trainable : int
+        Numbers in its arrays.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> count_parameters(Linear(2, 3).requires_grad_(False))
+    (9, 0)
+    """
     own = module.parameters()
     return sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
 

@@ -193,5 +193,15 @@ def hook_outputs(modules: Iterable[Module], detach: bool = True, grad: bool = Fa
     -------
     Hooks
         The hooks; their ``stored`` is a list.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import Linear, ReLU, Sequential
+    >>> model = Sequential(Linear(2, 3), ReLU())
+    >>> with hook_outputs(model) as hooks:
+    ...     _ = model(tensor([[1., 2.]]))
+    >>> [output.shape for output in hooks.stored]
+    [(1, 3), (1, 3)]
     """
     return Hooks(modules, _output, detach, is_forward=not grad)

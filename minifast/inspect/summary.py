@@ -16,6 +16,28 @@ def summary(learn: Learner) -> Text:
 
     Output shapes are those of one training row without its batch axis. The row comes from the
     unshuffled loader, so the order of training is left alone.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    Text
+        A string that a notebook shows as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> [line for line in summary(learn).splitlines() if line.startswith("Total params")]
+    ['Total params: 3']
     """
     rows: list[tuple[str, ...]] = []
 

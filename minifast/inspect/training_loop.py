@@ -13,7 +13,27 @@ LOOP = Path(__file__).with_suffix(".txt").read_text().splitlines()
 
 
 def show_training_loop(learn: Learner) -> None:
-    """Print the loop with the path that a fit takes and the callbacks that handle each event."""
+    """Print the loop with the path that a fit takes and the callbacks that handle each event.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> learn.fast = False
+    >>> show_training_loop(learn)
+    # plain path: learn.fast is False
+    ...
+    """
     twin = copy(learn)  # callbacks set attributes of their learner
     callbacks = sorted([*learn.callbacks, *(make(twin) for make in learn.callback_fns)],
                        key=lambda cb: cb._order)

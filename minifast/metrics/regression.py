@@ -83,7 +83,7 @@ def root_mean_squared_error(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_absolute_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of |pred - target|.
+    """Return the mean of ``|pred - target|``.
 
     Parameters
     ----------

@@ -26,6 +26,11 @@ def fill_(t: T, values: "np.ndarray[Any, Any]") -> T:
     -------
     Tensor
         ``t``.
+
+    Examples
+    --------
+    >>> fill_(Tensor(np.zeros(2, np.float32)), np.array([1., 2.]))
+    tensor([1., 2.])
     """
     changed.mark([t.data], depth=2)
     t.data[...] = backend_of(t.data).from_host(values.astype(t.dtype))
@@ -119,7 +124,7 @@ def fans(t: Tensor) -> tuple[int, int]:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
 
     Returns
     -------
@@ -149,7 +154,7 @@ def kaiming_uniform_(t: T, a: float = 0., seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
@@ -182,7 +187,7 @@ def kaiming_normal_(t: T, a: float = 0., seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     a : float
         Slope of the leaky ReLU that follows, for negative numbers.
     seed : int, Generator or None
@@ -212,7 +217,7 @@ def xavier_uniform_(t: T, seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     seed : int, Generator or None
         Where the numbers come from; see ``minifast.backend.generator``.
 
@@ -242,7 +247,7 @@ def xavier_normal_(t: T, seed: Seed = None) -> T:
     Parameters
     ----------
     t : Tensor
-        A weight of shape (n_out, n_in, *kernel).
+        A weight of shape ``(n_out, n_in, *kernel)``.
     seed : int, Generator or None
         Where the numbers come from; see ``minifast.backend.generator``.
 

@@ -26,6 +26,13 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
     ------
     ValueError
         If the reduction is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> losses = Tensor(np.float32([1, 3]))
+    >>> reduce_losses(losses, "mean"), reduce_losses(losses, "sum")
+    (tensor(2.), tensor(4.))
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
@@ -34,6 +41,16 @@ def reduce_losses(losses: Tensor, reduction: str) -> Tensor:
 
 def as_floats(x: Tensor) -> Tensor:
     """Convert integers to float32, because the difference of two uint8 would overflow.
+
+    Parameters
+    ----------
+    x : Tensor
+        Numbers of any type.
+
+    Returns
+    -------
+    Tensor
+        ``x`` itself if it holds floats.
 
     Examples
     --------
@@ -206,6 +223,13 @@ class FlattenedLoss:
     activation : callable, optional
         Turns the model's output into predictions, such as softmax for cross entropy.
         ``Learner.get_preds`` applies it.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> loss = FlattenedLoss("Mine", mse_loss)
+    >>> loss, loss(tensor([[1.], [2.]]), tensor([1., 4.]))
+    (FlattenedLoss of Mine(), tensor(2.))
     """
 
     def __init__(self, name: str, func: Callable[..., Tensor], reduction: str = "mean",
@@ -229,6 +253,16 @@ class FlattenedLoss:
 
 def MSELossFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802  (fastai's name)
     """Return the mean squared error, flattened: the loss for ratings and other numbers.
+
+    Parameters
+    ----------
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses.
+
+    Returns
+    -------
+    FlattenedLoss
+        The loss.
 
     Examples
     --------
@@ -268,6 +302,16 @@ def CrossEntropyFlat(reduction: str = "mean", **options: Any) -> FlattenedLoss: 
 
 def BCEWithLogitsFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
     """Return the binary cross entropy of scores, flattened: for several labels per row.
+
+    Parameters
+    ----------
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses.
+
+    Returns
+    -------
+    FlattenedLoss
+        The loss.
 
     Examples
     --------

@@ -52,6 +52,11 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that is saved and moved with its module, but not trained.
 
+    Parameters
+    ----------
+    data : array
+        The values.
+
     Examples
     --------
     >>> Buffer(np.zeros(2, np.float32)).requires_grad
@@ -89,7 +94,26 @@ class Module:
     """Functions ``hook(module, inputs, output)`` that run after ``forward``."""
 
     def forward(self, *inputs: Any) -> Any:
-        """Compute the output; every subclass overrides this."""
+        """Compute the output; every subclass overrides this.
+
+        Parameters
+        ----------
+        *inputs
+            What the module is called with.
+
+        Returns
+        -------
+        Tensor, or whatever the module computes
+            The output.
+
+        Examples
+        --------
+        >>> class Double(Module):
+        ...     def forward(self, x):
+        ...         return 2 * x
+        >>> Double()(Tensor(np.float32([1, 2])))
+        tensor([2., 4.])
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *inputs: Any) -> Any:
@@ -113,7 +137,24 @@ class Module:
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield this module and all below it, depth first, with their names."""
+        """Yield this module and all below it, depth first, with their names.
+
+        Parameters
+        ----------
+        prefix : str
+            What the names begin with.
+
+        Yields
+        ------
+        str, Module
+            The name and the module.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear, ReLU
+        >>> [name for name, _ in Sequential(Linear(2, 3), Sequential(ReLU())).named_modules()]
+        ['', '0', '1', '1.0']
+        """
         yield prefix, self
         for name, child in self.named_children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
@@ -157,7 +198,24 @@ class Module:
     # ---- changing the whole tree
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training mode: dropout is active, batch norm uses the batch's statistics."""
+        """Switch to training mode: dropout is active, batch norm uses the batch's statistics.
+
+        Parameters
+        ----------
+        mode : bool
+            False switches to evaluation mode, as ``eval`` does.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Examples
+        --------
+        >>> from minifast.nn import Dropout
+        >>> Dropout(.5).train(False).training
+        False
+        """
         for module in self.modules():
             module.training = mode
         return self
@@ -167,7 +225,24 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Freeze (False) or unfreeze (True) all parameters."""
+        """Freeze (False) or unfreeze (True) all parameters.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether the parameters are trained.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear
+        >>> [p.requires_grad for p in Linear(2, 3).requires_grad_(False).parameters()]
+        [False, False]
+        """
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
@@ -259,7 +334,24 @@ class Module:
             p.grad = None
 
     def to(self, device: str) -> Self:
-        """Move parameters and buffers to ``device``; gradients are dropped."""
+        """Move parameters and buffers to ``device``; gradients are dropped.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear
+        >>> Linear(2, 3).to("cpu").weight.device
+        'cpu'
+        """
         for _, t in self._named(Parameter, Buffer):
             if t.device != device:
                 t.data, t.grad = transfer(t.data, device), None
@@ -291,6 +383,15 @@ class Module:
         ------
         StateDictError
             As in ``check_state_dict``. In this case no weight changes.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear
+        >>> one, other = Linear(2, 3, seed=0), Linear(2, 3, seed=1)
+        >>> one.load_state_dict(other.state_dict())
+        ([], [])
+        >>> bool((one.weight.data == other.weight.data).all())
+        True
         """
         new, missing, unexpected = self.check_state_dict(state, strict)
         own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
@@ -319,6 +420,12 @@ class Module:
         StateDictError
             If names do not match and ``strict`` is set, if a shape differs, or if an array does
             not hold real numbers.
+
+        Examples
+        --------
+        >>> from minifast.nn import Linear
+        >>> Linear(2, 3).check_state_dict({"bias": [1, 2, 3]}, strict=False)
+        ({'bias': array([1., 2., 3.], dtype=float32)}, ['weight'], [])
         """
         own: dict[str, Tensor] = dict(self._named(Parameter, Buffer))
         arrays = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value)
@@ -373,6 +480,11 @@ def _note_layer(error: Exception, module: Module) -> None:
 class ModuleList(Module):
     """A list of modules: ``torch.nn.ModuleList``. They are the attributes '0', '1', ...
 
+    Parameters
+    ----------
+    modules : iterable of Module
+        The modules.
+
     Examples
     --------
     >>> from minifast.nn import ReLU
@@ -396,6 +508,14 @@ class ModuleList(Module):
         ------
         TypeError
             If it is something else, such as a function.
+
+        Examples
+        --------
+        >>> from minifast.nn import ReLU
+        >>> layers = ModuleList()
+        >>> layers.append(ReLU())
+        >>> len(layers)
+        1
         """
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__} holds modules, got {module!r}; write Lambda(f)")

@@ -10,12 +10,28 @@ from .module import Buffer, Module, Parameter
 
 
 def as_rows(x: Array) -> Array:
-    """Return x (bs, n, ...) as rows (-1, n); a view if the channels are last in memory."""
+    """Return x (bs, n, ...) as rows (-1, n); a view if the channels are last in memory.
+
+    Parameters
+    ----------
+    x : array (bs, n, ...)
+        Rows, sequences or images.
+
+    Returns
+    -------
+    array (-1, n)
+        A row for every position.
+
+    Examples
+    --------
+    >>> as_rows(np.zeros((2, 3, 4, 5))).shape
+    (40, 3)
+    """
     return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
 
 
 def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
-    """Return rows (-1, n) as images (bs, n, *size): the inverse of `as_rows`.
+    """Return rows (-1, n) as images ``(bs, n, *size)``: the inverse of `as_rows`.
 
     Parameters
     ----------
@@ -28,26 +44,79 @@ def as_images(rows: Array, bs: int, size: tuple[int, ...]) -> Array:
 
     Returns
     -------
-    array (bs, n, *size)
+    array of shape ``(bs, n, *size)``
         A view, with the channels last in memory.
+
+    Examples
+    --------
+    >>> as_images(np.zeros((40, 3)), 2, (4, 5)).shape
+    (2, 3, 4, 5)
     """
     return channels_second(rows.reshape(bs, *size, rows.shape[1]))
 
 
 def channels_second(x: Array) -> Array:
-    """Return x (bs, ..., n) as a view (bs, n, ...)."""
+    """Return x (bs, ..., n) as a view (bs, n, ...).
+
+    Parameters
+    ----------
+    x : array (bs, ..., n)
+        Images with the channels last.
+
+    Returns
+    -------
+    array (bs, n, ...)
+        A view.
+
+    Examples
+    --------
+    >>> channels_second(np.zeros((2, 4, 5, 3))).shape
+    (2, 3, 4, 5)
+    """
     return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
 def column_sums(rows: Array) -> Array:
-    """Return the sums over the first axis; for many rows by a faster matrix product."""
+    """Return the sums over the first axis; for many rows by a faster matrix product.
+
+    Parameters
+    ----------
+    rows : array (n, ...)
+        The rows.
+
+    Returns
+    -------
+    array (...)
+        The sums.
+
+    Examples
+    --------
+    >>> column_sums(np.ones((4, 3)))
+    array([4., 4., 4.])
+    """
     few = len(rows) < 1024 or isinstance(rows, Tensor) \
         or rows.dtype.kind != "f"  # a product of uint8 would overflow
     return rows.sum(0) if few else np.ones_like(rows[:, 0]) @ rows
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Return mean and variance (n,) of each feature of x (bs, n, ...)."""
+    """Return mean and variance (n,) of each feature of x (bs, n, ...).
+
+    Parameters
+    ----------
+    x : array (bs, n, ...)
+        Rows, sequences or images.
+
+    Returns
+    -------
+    mean, variance : array (n,)
+        Over all axes but the second; the divisor of the variance is the number of values.
+
+    Examples
+    --------
+    >>> batch_statistics(np.array([[1., 5.], [3., 5.]]))
+    (array([2., 5.]), array([1., 0.]))
+    """
     rows = as_rows(x)
     mean = column_sums(rows) / len(rows)
     centred = rows - mean
@@ -113,6 +182,15 @@ class BatchNorm(Module):
     momentum : float, optional
         The share of the new batch in the running statistics, from 0 to 1. With None, they are
         the averages over all batches.
+
+    Examples
+    --------
+    >>> norm = BatchNorm1d(2)
+    >>> norm(Tensor(np.float32([[1, 5], [3, 7]]))).detach().numpy().round(2)
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+    >>> norm.running_mean
+    tensor([0.2000, 0.6000])
     """
 
     shapes: tuple[str, ...] = ()

@@ -147,6 +147,13 @@ class Optimizer:
         ValueError
             If a sequence does not fit the number of groups, or a number is not finite; nothing is
             set then.
+
+        Examples
+        --------
+        >>> opt = SGD([[], []], lr=.1)
+        >>> opt.set_hypers(lr=[.01, .1], mom=.8)
+        >>> opt.get_hyper("lr"), opt.get_hyper("mom")
+        ([0.01, 0.1], [0.8, 0.8])
         """
         n = len(self.groups)
         lists = {name: one_per_group(name, value, n) for name, value in values.items()}
@@ -154,7 +161,23 @@ class Optimizer:
             hypers.update({name: of_groups[i] for name, of_groups in lists.items()})
 
     def get_hyper(self, name: str) -> list[float]:
-        """Return a hyper-parameter's value for every group."""
+        """Return a hyper-parameter's value for every group.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``'lr'``, ``'mom'`` or ``'wd'``.
+
+        Returns
+        -------
+        list of float
+            A value for each group.
+
+        Examples
+        --------
+        >>> SGD([[], []], lr=.1).get_hyper("lr")
+        [0.1, 0.1]
+        """
         return [hypers[name] for hypers in self.hypers]
 
     def step(self) -> None:
@@ -206,6 +229,16 @@ class Optimizer:
         ------
         ShapeError, DeviceError
             If the parameter's array was replaced by one of another shape, or on another device.
+
+        Examples
+        --------
+        >>> from minifast.nn import Parameter
+        >>> p = Parameter(np.float32([1, 2]))
+        >>> p.grad = np.float32([1, 1])
+        >>> opt = SGD([[p]], lr=.5)
+        >>> opt.update(p, opt.hypers[0])
+        >>> p.data
+        array([0.5, 1.5], dtype=float32)
         """
         data, grad = p.data, p.grad
         if (state := self.state.get(p)) is None:
@@ -269,6 +302,13 @@ class Optimizer:
         ------
         ValueError
             See ``check_state_dict``; nothing changes then.
+
+        Examples
+        --------
+        >>> one, other = SGD([[]], lr=.1), SGD([[]], lr=.2)
+        >>> one.load_state_dict(other.state_dict())
+        >>> one.get_hyper("lr")
+        [0.2]
         """
         arrays = self.check_state_dict(state)
         loaded = {prefix: (p, State(p)) for prefix, p in self._trainable().items()}
@@ -301,6 +341,12 @@ class Optimizer:
         ValueError
             If it belongs to other groups or other trainable parameters, if an array does not hold
             real numbers, or if a count is not a non-negative integer.
+
+        Examples
+        --------
+        >>> opt = SGD([[]], lr=.1)
+        >>> opt.check_state_dict(opt.state_dict())["hyper.lr"]
+        array([0.1])
         """
         if misfit := self.misfit(state):
             raise ValueError(f"optimizer state does not fit: {misfit}; freeze and split as they "
@@ -319,7 +365,23 @@ class Optimizer:
         return arrays
 
     def misfit(self, state: Mapping[str, Any]) -> str:
-        """Return what keeps ``state`` from being loaded; an empty string if nothing does."""
+        """Return what keeps ``state`` from being loaded; an empty string if nothing does.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Hyper-parameters and state.
+
+        Returns
+        -------
+        str
+            The names that do not fit, or an empty string.
+
+        Examples
+        --------
+        >>> SGD([[]], lr=.1).misfit(SGD([[]], lr=.2).state_dict())
+        ''
+        """
         trainable = self._trainable()
         shapes: dict[str, tuple[int, ...]] = {
             f"hyper.{name}": (len(self.groups),) for name in self.hypers[-1]}
@@ -353,6 +415,15 @@ def apply_steps(steps: Sequence[Step], target: Target, state: Any, hypers: Mappi
     ------
     ShapeError, DeviceError
         If a step assigns an array of another shape or on another device.
+
+    Examples
+    --------
+    >>> from minifast.nn import Parameter
+    >>> from minifast.optim.steps import weight_decay
+    >>> p = Parameter(np.float32([1, 2]))
+    >>> apply_steps([weight_decay], p, State(p), {"lr": .5, "wd": 1.})
+    >>> p.data
+    array([0.5, 1. ], dtype=float32)
     """
     data = target.data
     before = data.copy()
@@ -387,6 +458,13 @@ def check_replacement(device: str, shape: tuple[int, ...], data: Array) -> None:
         If it lies on another device.
     ShapeError
         If it has another shape.
+
+    Examples
+    --------
+    >>> check_replacement("cpu", (2,), np.zeros(2))
+    >>> check_replacement("cpu", (2,), np.zeros(3))
+    Traceback (most recent call last):
+    minifast.autograd.primitive.ShapeError: a parameter's data of shape (2,) was replaced by (3,)...
     """
     if (there := backend_of(data).name) != device:
         raise DeviceError(f"a parameter was moved from {device} to {there} behind the optimizer's "

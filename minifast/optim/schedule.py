@@ -58,6 +58,16 @@ def annealing_cos(start: float, end: float, pct: float) -> float:
 def annealing_poly(degree: float) -> Annealer:
     """Return an annealer that follows a power of the steps that remain.
 
+    Parameters
+    ----------
+    degree : float
+        The power.
+
+    Returns
+    -------
+    callable
+        A function of ``start``, ``end`` and ``pct``.
+
     Examples
     --------
     >>> annealing_poly(2)(1., 0., .5)
@@ -105,6 +115,16 @@ class Phase:
 
 def in_turn(phases: Sequence[Phase]) -> Callable[[int], float]:
     """Return one function of the step for several phases; after the last, its end.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+        The phases, in order.
+
+    Returns
+    -------
+    callable
+        A function of the step.
 
     Examples
     --------

@@ -49,31 +49,76 @@ class State(dict[str, Array]):
 
 
 def weight_decay(p: Target, state: State, *, lr: float, wd: float, **_: Any) -> None:
-    """Decoupled weight decay: data <- data (1 - lr wd)."""
+    """Decoupled weight decay: data <- data (1 - lr wd).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> p = SimpleNamespace(data=np.array([1., 2.]))
+    >>> weight_decay(p, {}, lr=.1, wd=.5)
+    >>> p.data
+    array([0.95, 1.9 ])
+    """
     if wd:
         p.data *= 1 - lr * wd
 
 
 def l2_reg(p: Target, state: State, *, wd: float, **_: Any) -> None:
-    """Coupled weight decay: grad <- grad + wd data, the gradient of wd/2 data^2 added."""
+    """Coupled weight decay: grad <- grad + wd data, the gradient of wd/2 data^2 added.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> p = SimpleNamespace(data=np.array([1., 2.]), grad=np.zeros(2))
+    >>> l2_reg(p, {}, wd=.5)
+    >>> p.grad
+    array([0.5, 1. ])
+    """
     if wd:
         p.grad = p.grad + wd * p.data
 
 
 def momentum(p: Target, state: State, *, mom: float, **_: Any) -> None:
-    """Momentum: average <- mom average + grad."""
+    """Momentum: average <- mom average + grad.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> state = {"average": np.array([2.])}
+    >>> momentum(SimpleNamespace(grad=np.array([1.])), state, mom=.9)
+    >>> state["average"]
+    array([2.8])
+    """
     state["average"] *= mom
     state["average"] += p.grad
 
 
 def average_grad(p: Target, state: State, *, mom: float, **_: Any) -> None:
-    """Running mean of the gradient: average <- mom average + (1 - mom) grad."""
+    """Running mean of the gradient: average <- mom average + (1 - mom) grad.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> state = {"average": np.array([2.])}
+    >>> average_grad(SimpleNamespace(grad=np.array([1.])), state, mom=.5)
+    >>> state["average"]
+    array([1.5])
+    """
     state["average"] *= mom
     state["average"] += (1 - mom) * p.grad
 
 
 def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
-    """Running mean of the squared gradient: square <- beta square + (1 - beta) grad^2."""
+    """Running mean of the squared gradient: square <- beta square + (1 - beta) grad^2.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> state = {"square": np.array([4.])}
+    >>> average_sqr_grad(SimpleNamespace(grad=np.array([2.])), state, beta=.5)
+    >>> state["square"]
+    array([4.])
+    """
     new = p.grad * p.grad
     new *= 1 - beta
     state["square"] *= beta
@@ -81,12 +126,30 @@ def average_sqr_grad(p: Target, state: State, *, beta: float, **_: Any) -> None:
 
 
 def sgd_step(p: Target, state: State, *, lr: float, **_: Any) -> None:
-    """Step of SGD: data <- data - lr average."""
+    """Step of SGD: data <- data - lr average.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> p = SimpleNamespace(data=np.array([1., 2.]))
+    >>> sgd_step(p, {"average": np.array([1., 1.])}, lr=.5)
+    >>> p.data
+    array([0.5, 1.5])
+    """
     p.data -= lr * state["average"]
 
 
 def rms_momentum(p: Target, state: State, *, mom: float, eps: float, **_: Any) -> None:
-    """Momentum of RMSProp: average <- mom average + grad / (sqrt(square) + eps)."""
+    """Momentum of RMSProp: average <- mom average + grad / (sqrt(square) + eps).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> state = {"average": np.zeros(1), "square": np.array([4.])}
+    >>> rms_momentum(SimpleNamespace(grad=np.array([1.])), state, mom=.9, eps=0.)
+    >>> state["average"]
+    array([0.5])
+    """
     state["average"] *= mom
     state["average"] += p.grad / (np.sqrt(state["square"]) + eps)
 
@@ -99,6 +162,19 @@ def adam_step(p: Target, state: State, *, lr: float, mom: float, beta: float, ep
     bias towards zero at update t = 1, 2, ..., which is counted in ``state.count``. Both corrections
     are numbers, so they are taken out of the arrays: with root = sqrt(1 - beta^t) the update is
     lr root / (1 - mom^t) times average / (sqrt(square) + eps root).
+
+    Examples
+    --------
+    The size of the first update is lr, whatever the size of the gradient.
+
+    >>> from minifast.nn import Parameter
+    >>> p = Parameter(np.float64([1.]))
+    >>> p.grad = np.array([1000.])
+    >>> state = State(p)
+    >>> for step in (average_grad, average_sqr_grad, adam_step):
+    ...     step(p, state, lr=.1, mom=.9, beta=.99, eps=1e-8)
+    >>> p.data.round(6)
+    array([0.9])
     """
     state.count += 1
     root = sqrt(1 - beta ** state.count)

@@ -30,6 +30,11 @@ class Vertex:
         The lines of text; ``value`` has the first numbers.
     calls : tuple of Call
         The module calls that surround it, from the outside to the inside.
+
+    Examples
+    --------
+    >>> Vertex("operation", "mul", "(2,)", "3 6").calls
+    ()
     """
 
     kind: str
@@ -53,6 +58,13 @@ class Graph:
         The nodes of the operations.
     number : dict of int to int
         The position in ``vertices`` of each node or input, by its ``id``.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> graph = read_graph((tensor([1., 2.], requires_grad=True) * 3).sum())
+    >>> [vertex.title for vertex in graph.vertices][:2], graph.edges[0]
+    (['mul(·, 3)', 'sum'], (2, 0))
     """
 
     vertices: list[Vertex] = field(default_factory=list)
@@ -285,7 +297,23 @@ def _vertex(kind: str, title: str, array: Any, calls: tuple[Call, ...] = ()) -> 
 
 
 def host(array: Any) -> "np.ndarray[Any, Any]":
-    """Return an array, or the array of a tensor, as a NumPy array."""
+    """Return an array, or the array of a tensor, as a NumPy array.
+
+    Parameters
+    ----------
+    array : Tensor or array
+        The values.
+
+    Returns
+    -------
+    ndarray
+        The values on the host.
+
+    Examples
+    --------
+    >>> host(Tensor(np.zeros(2)))
+    array([0., 0.])
+    """
     on_host: np.ndarray[Any, Any] = transfer(
         array.data if isinstance(array, Tensor) else array, "cpu")
     return on_host

@@ -36,6 +36,11 @@ class Item:
         Its size in pixels.
     x, y : float
         Its upper left corner, relative to the box around it.
+
+    Examples
+    --------
+    >>> Item(width=40, height=10, x=5).middle
+    25.0
     """
 
     width: float = 0.
@@ -67,6 +72,11 @@ class Box(Item):
         The points through which each of them runs.
     layers : list of list of Key
         The items by layer.
+
+    Examples
+    --------
+    >>> Box(40, 10, text="Linear").items
+    {}
     """
 
     text: str = ""
@@ -90,6 +100,11 @@ class Drawing:
         The boxes of the modules, the outer ones first.
     paths : dict of (int, int) to list of Point
         The points of each edge.
+
+    Examples
+    --------
+    >>> Drawing(100, 50, vertices=[], boxes=[], paths={}).width
+    100
     """
 
     width: float
@@ -113,6 +128,15 @@ def layered(graph: Graph, size: Callable[[int], tuple[float, float]]) -> Drawing
     -------
     Drawing
         The places.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.pictures.graph import read_graph
+    >>> graph = read_graph((tensor([1., 2.], requires_grad=True) * 3).sum())
+    >>> drawing = layered(graph, lambda i: (40., 20.))
+    >>> len(drawing.vertices) == len(graph.vertices), sorted(drawing.paths) == sorted(graph.edges)
+    (True, True)
     """
     root, owners = Box(), list[list[Box]]()
     for i, vertex in enumerate(graph.vertices):

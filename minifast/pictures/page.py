@@ -74,7 +74,25 @@ class Picture:
         return f"<{type(self).__name__}: {self.title}; .save('picture.html') writes a page>"
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as a page that a browser opens, and return the path."""
+        """Write the picture as a page that a browser opens, and return the path.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Picture("Nothing", "<p>nothing</p>").save(f"{folder}/nothing.html").name
+        'nothing.html'
+        """
         file = Path(path)
         file.write_text(PAGE.format(title=escape(self.title), body=self.html()), encoding="utf-8")
         return file
@@ -82,6 +100,16 @@ class Picture:
 
 def as_json(data: Any) -> str:
     r"""Return JSON that may stand in a script element: without ``<``, in ASCII.
+
+    Parameters
+    ----------
+    data : object
+        Anything that JSON can express.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------

@@ -36,6 +36,11 @@ class Step:
         The vertices that wait, in the order in which the walk will visit them.
     released : list of int
         The vertices whose arrays are released in this step.
+
+    Examples
+    --------
+    >>> Step("visit", 0, None, "Visit sum.", "1", "1", queue=[], released=[]).kind
+    'visit'
     """
 
     kind: str
@@ -60,6 +65,13 @@ class Walk:
         The steps in order.
     gradients : dict of int to array
         The gradient of each leaf that got one, by its vertex.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> walk = backward_player((tensor([1., 2.], requires_grad=True) * 3).sum()).walk
+    >>> walk.steps[0].kind, walk.steps[-1].kind
+    ('start', 'end')
     """
 
     graph: Graph

@@ -104,6 +104,13 @@ def path(f: Callable[[Tensor, Tensor], Tensor], start: tuple[float, float], n: i
     -------
     list of [x, y, loss]
         ``n + 1`` points.
+
+    Examples
+    --------
+    >>> from minifast.optim.steps import momentum, sgd_step
+    >>> points = path(lambda x, y: x * x + y * y, (1., 0.), 2, [momentum, sgd_step], lr=.25, mom=0.)
+    >>> [[round(float(value), 4) for value in point] for point in points]
+    [[1.0, 0.0, 1.0], [0.5, 0.0, 0.25], [0.25, 0.0, 0.0625]]
     """
     p = Parameter(np.array(start, np.float32))
     state, points = State(p), []

@@ -39,6 +39,22 @@ def show_graph(loss: Tensor, model: Module | note_modules | None = None, **tenso
 
 
 def scroll_box(svg: str) -> str:
-    """Return a box that scrolls its drawing, by touch, mouse and arrow keys."""
+    """Return a box that scrolls its drawing, by touch, mouse and arrow keys.
+
+    Parameters
+    ----------
+    svg : str
+        The drawing.
+
+    Returns
+    -------
+    str
+        The HTML element.
+
+    Examples
+    --------
+    >>> scroll_box("<svg></svg>").splitlines()[1]
+    '<svg></svg>'
+    """
     return ('<div class="mf-scroll" tabindex="0" role="region" aria-label="Graph; '
             f'scrolls">\n{svg}\n</div>')

@@ -28,6 +28,13 @@ def draw(graph: Graph, room: Mapping[int, int] | None = None) -> str:
     -------
     str
         The element.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.pictures.graph import read_graph
+    >>> draw(read_graph((tensor([1., 2.], requires_grad=True) * 3).sum())).startswith("<svg")
+    True
     """
     extra = room or {}
 

@@ -180,6 +180,13 @@ def add_weights(module: Module, ending: str, n_in: int, width: int, seed: Seed) 
         Lengths of an input and of a state.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
+
+    Examples
+    --------
+    >>> cell = Module()
+    >>> add_weights(cell, "_l0", n_in=2, width=3, seed=0)
+    >>> cell.weight_ih_l0.shape, cell.bias_hh_l0.shape
+    ((9, 2), (9,))
     """
     rng, bound = generator(seed), 1 / sqrt(max(width, 1))
     shapes = ((3 * width, n_in), (3 * width, width), (3 * width,), (3 * width,))

@@ -254,6 +254,15 @@ def generate(model: Module, data: CharDataBunch, start: str, n: int = 200, lengt
     ------
     ValueError
         If the start is empty or has an unknown character, or the temperature is not above 0.
+
+    Examples
+    --------
+    >>> from minifast.nn import Embedding
+    >>> data = CharDataBunch.from_text("abc" * 20, length=2, bs=2)
+    >>> model = Embedding(len(data.classes), len(data.classes), seed=0)
+    >>> text = generate(model, data, "ab", n=5, seed=0)
+    >>> len(text), text[:2]
+    (7, 'ab')
     """
     if not start or temperature <= 0:
         raise ValueError("a start has at least one character, and a temperature is above 0; got "

@@ -98,6 +98,12 @@ class LearnerCallback(Callback):
     ------
     ValueError
         If the learner has another attribute of this name, such as ``learn.save``.
+
+    Examples
+    --------
+    >>> class ShowLoss(LearnerCallback):
+    ...     def on_epoch_end(self, epoch, smooth_loss):
+    ...         print(f"epoch {epoch} of {type(self.learn.model).__name__}: {smooth_loss}")
     """
 
     def __init__(self, learn: Any) -> None:
@@ -132,6 +138,16 @@ class LearnerCallback(Callback):
 def snake_case(name: str) -> str:
     """Return a class name in snake case; v1's ``camel2snake``.
 
+    Parameters
+    ----------
+    name : str
+        The name, such as ``'LRFinder'``.
+
+    Returns
+    -------
+    str
+        The name in lower case, with underscores.
+
     Examples
     --------
     >>> snake_case("OneCycleScheduler"), snake_case("LRFinder"), snake_case("CSVLogger")
@@ -143,6 +159,16 @@ def snake_case(name: str) -> str:
 
 def listify(x: Any) -> list[Any]:
     """Return the items of a list, tuple or set, no items for None, and else ``x`` alone.
+
+    Parameters
+    ----------
+    x : object
+        None, one item, or several.
+
+    Returns
+    -------
+    list
+        The items.
 
     Examples
     --------
@@ -174,6 +200,21 @@ class Metric(Callback):
             Outputs of the model.
         target : Tensor (bs, ...)
             Targets.
+
+        Examples
+        --------
+        >>> class Rows(Metric):
+        ...     def reset(self):
+        ...         self.n = 0
+        ...     def add(self, pred, target):
+        ...         self.n += len(pred)
+        ...     def value(self):
+        ...         return self.n
+        >>> rows = Rows()
+        >>> rows.reset()
+        >>> rows.add([.5, .7], [1, 0])
+        >>> rows.value()
+        2
         """
         raise NotImplementedError
 
@@ -201,6 +242,15 @@ class AverageMetric(Metric):
     ----------
     func : callable
         Returns a number for predictions and targets.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> metric = AverageMetric(lambda pred, target: abs(pred - target).mean())
+    >>> metric.reset()
+    >>> metric.add(tensor([1., 2.]), tensor([0., 0.]))
+    >>> metric.value()
+    tensor(1.5000)
     """
 
     def __init__(self, func: Callable[..., Tensor]) -> None:
@@ -223,6 +273,16 @@ class AverageMetric(Metric):
 def as_metric(metric: Any) -> Callback:
     """Return a metric made from a function, a class or an object.
 
+    Parameters
+    ----------
+    metric : callable, Callback or type
+        A function of predictions and targets, a callback, or the class of one.
+
+    Returns
+    -------
+    Callback
+        The metric.
+
     Examples
     --------
     >>> as_metric(max).name
@@ -233,7 +293,23 @@ def as_metric(metric: Any) -> Callback:
 
 
 def metric_name(metric: Callback) -> str:
-    """Return the title of a metric's column."""
+    """Return the title of a metric's column.
+
+    Parameters
+    ----------
+    metric : Callback
+        The metric.
+
+    Returns
+    -------
+    str
+        The title.
+
+    Examples
+    --------
+    >>> metric_name(as_metric(max))
+    'max'
+    """
     return str(getattr(metric, "name", type(metric).__name__))
 
 
@@ -256,6 +332,18 @@ class CallbackHandler:
         The training state, with fastai v1's keys, ``smoothener`` and ``callbacks``.
     smoothener : SmoothenValue
         The smoothed training loss.
+
+    Examples
+    --------
+    >>> class Count(Callback):
+    ...     n = 0
+    ...     def on_batch_end(self):
+    ...         self.n += 1
+    >>> count = Count()
+    >>> on = CallbackHandler([count])
+    >>> on("batch_end")
+    >>> count.n
+    1
     """
 
     def __init__(self, callbacks: Iterable[Callback], metrics: Sequence[Callback] = ()) -> None:
@@ -359,7 +447,25 @@ class SmoothenValue:
         self.average: Array = 0.
 
     def add(self, value: Array) -> Tensor:
-        """Add a value and return the smoothed value."""
+        """Add a value and return the smoothed value.
+
+        Parameters
+        ----------
+        value : array or number
+            The new value.
+
+        Returns
+        -------
+        Tensor
+            The average, without its bias towards 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> smooth = SmoothenValue(.5)
+        >>> smooth.add(np.float32(4)), smooth.add(np.float32(1))
+        (tensor(4.), tensor(2.))
+        """
         self.n += 1
         self.average = self.average * self.beta + value * (1 - self.beta)
         return Tensor(self.average / (1 - self.beta ** self.n))

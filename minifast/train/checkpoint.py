@@ -49,6 +49,14 @@ def save_arrays(path: Path, arrays: Mapping[str, Any], kind: str, **metadata: st
     ------
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_arrays(Path(folder, "a.safetensors"), {"w": np.ones(2)}, "Linear")
+    ...     load_arrays(Path(folder, "a.safetensors"))
+    {'w': array([1., 1.])}
     """
     from safetensors.numpy import save
     content = save({k: np.ascontiguousarray(v).reshape(np.shape(v)) for k, v in arrays.items()},
@@ -86,6 +94,14 @@ def load_arrays(path: Path) -> Arrays:
         If there is no such file; the message names the checkpoints in its folder.
     CheckpointError
         If the file is not a complete checkpoint.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_arrays(Path(folder, "a.safetensors"), {"w": np.ones(2)}, "Linear")
+    ...     list(load_arrays(Path(folder, "a.safetensors")))
+    ['w']
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -104,6 +120,16 @@ def part_state(arrays: Arrays) -> tuple[Arrays, Arrays | None]:
 
     If any name has none of the prefixes ``model.``, ``opt.`` and ``fit.``, all arrays are the
     model's.
+
+    Parameters
+    ----------
+    arrays : dict of str to array
+        The arrays.
+
+    Returns
+    -------
+    model, opt : dict of str to array
+        Without the prefixes.
 
     Examples
     --------
@@ -143,6 +169,12 @@ def check_state(path: Path, model: Any, weights: Arrays, strict: bool = True, op
     ------
     CheckpointError
         If something does not fit, is not finite, or is out of range.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> model = Linear(2, 1)
+    >>> check_state(Path("a.safetensors"), model, model.state_dict())
     """
     try:
         new, *_ = model.check_state_dict(weights, strict)
@@ -195,6 +227,20 @@ def path_of(learn: Any, file: str | Path) -> Path:
     ------
     ValueError
         If the name leads out of the model folder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> learn.path = Path("work")
+    >>> path_of(learn, "stage-1").as_posix()
+    'work/models/stage-1.safetensors'
     """
     folder, inside = Path(learn.path, learn.model_dir), os.path.normpath(file)
     if inside.partition(os.sep)[0] in (".", ".."):
@@ -233,6 +279,22 @@ def save(learn: Any, file: str | Path, return_path: bool = False, with_opt: bool
         If a name such as ``'../x'`` leads out of the model folder.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     learn.path = Path(folder)
+    ...     learn.save("stage-1", return_path=True).name
+    'stage-1.safetensors'
     """
     path = path_of(learn, file)
     arrays = {f"model.{name}": array for name, array in learn.model.state_dict().items()}
@@ -274,6 +336,26 @@ def load(learn: Any, file: str | Path, strict: bool = True, with_opt: bool | Non
         optimizer state or it does not fit. It is a StateDictError and a ValueError.
     ValueError
         If a name such as ``'../x'`` leads out of the model folder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> from tempfile import TemporaryDirectory
+    >>> before = learn.model.weight.numpy().copy()
+    >>> with TemporaryDirectory() as folder, learn.no_logging():
+    ...     learn.path = Path(folder)
+    ...     learn.save("stage-1")
+    ...     learn.fit(1)
+    ...     same = learn.load("stage-1") is learn
+    >>> same, np.array_equal(learn.model.weight.numpy(), before)
+    (True, True)
     """
     path = path_of(learn, file)
     weights, state = part_state(load_arrays(path))

@@ -21,6 +21,12 @@ class ParameterModule(Module):
     ----------
     parameter : Parameter
         The parameter.
+
+    Examples
+    --------
+    >>> from minifast.nn import Parameter
+    >>> [name for name, _ in ParameterModule(Parameter(np.zeros(2, np.float32))).named_parameters()]
+    ['weight']
     """
 
     def __init__(self, parameter: Parameter) -> None:
@@ -31,6 +37,16 @@ def flatten_model(model: Module) -> list[Module]:
     """Return the leaves of a model, depth first; fastai v1's ``flatten_model``.
 
     A parameter that a module with children owns directly becomes a leaf of its own.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+
+    Returns
+    -------
+    list of Module
+        The leaves.
 
     Examples
     --------
@@ -113,6 +129,14 @@ def freeze_groups(groups: Sequence[Module], n: int, train_bn: bool = True) -> No
         If there are fewer groups.
     ValueError
         If nothing would be left to train.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> body, head = Linear(2, 3), Linear(3, 1)
+    >>> freeze_groups([body, head], -1)
+    >>> body.weight.requires_grad, head.weight.requires_grad
+    (False, True)
     """
     count = len(groups)
     if not -count <= n <= count:

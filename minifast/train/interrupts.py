@@ -24,6 +24,12 @@ class Interrupts:
         The number of nested blocks that use the handler.
     busy : int
         While this is not 0, a second Ctrl-C is delayed too.
+
+    Examples
+    --------
+    >>> with interrupts() as ctrl_c:
+    ...     ctrl_c.waiting
+    False
     """
 
     def __init__(self, install: bool) -> None:

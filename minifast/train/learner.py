@@ -33,6 +33,11 @@ class Computing:
         the number of threads; see ``reproducibly``.
     silent : bool
         Whether fits show neither bar nor table; by default ``defaults.silent``.
+
+    Examples
+    --------
+    >>> Computing(fast=False)
+    Computing(fast=False, reproducible=False, silent=False)
     """
 
     fast: bool = field(default_factory=lambda: defaults.fast)
@@ -162,6 +167,20 @@ class Learner(Computing):
             If there are no training data, or less than a batch.
         InterruptedStepError
             If the optimizer's last step ended in an error.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> with learn.no_logging():
+        ...     learn.fit(2, 1e-2)
+        >>> len(learn.recorder.val_losses)
+        2
         """
         rates: Any = self.lr_range(lr)
         decay: Any = self.wd if wd is None else wd
@@ -204,6 +223,18 @@ class Learner(Computing):
         -------
         Optimizer
             The optimizer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> learn.create_opt(.1).get_hyper("lr")
+        [0.1]
         """
         parameters = [group.parameters() for group in self.layer_groups]
         return self.opt_func(parameters, lr=lr, wd=wd, true_wd=self.true_wd, bn_wd=self.bn_wd)
@@ -264,6 +295,20 @@ class Learner(Computing):
         ----------
         Smith, L. N. (2018). A disciplined approach to neural network hyper-parameters: Part 1.
         https://arxiv.org/abs/1803.09820
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> with learn.no_logging():
+        ...     learn.fit_one_cycle(2, 1e-2)
+        >>> [round(lr, 4) for lr in learn.recorder.lrs]
+        [0.0004, 0.01, 0.0075, 0.0025]
         """
         if tot_epochs is not None and tot_epochs < cyc_len:
             raise ValueError(f"tot_epochs={tot_epochs} is less than the {cyc_len} epochs to train")
@@ -288,6 +333,21 @@ class Learner(Computing):
             Whether to stop when the loss diverges.
         wd : float or list of float, optional
             Weight decay, by default the learner's.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> with learn.no_logging():
+        ...     learn.lr_find(num_it=5)
+        LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.
+        >>> [f"{lr:.0e}" for lr in learn.recorder.lrs][:3]
+        ['1e-07', '4e-06', '2e-04']
         """
         finder = LRFinder(self, self.lr_range(start_lr), self.lr_range(end_lr), num_it, stop_div)
         try:
@@ -296,7 +356,30 @@ class Learner(Computing):
             finder.snapshot.restore(self)
 
     def to(self, device: str) -> Self:
-        """Move data, model and optimizer to a device; training continues there."""
+        """Move data, model and optimizer to a device; training continues there.
+
+        Parameters
+        ----------
+        device : str
+            Such as ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        Learner
+            This learner.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> learn.to("cpu").data.device
+        'cpu'
+        """
         before: Any = self.opt and (self.opt.state_dict(), self.opt.interrupted)
         self.data.to(device)
         self.model.to(device)
@@ -308,17 +391,79 @@ class Learner(Computing):
     # ---- layer groups
 
     def lr_range(self, lr: Any) -> Any:
-        """Return the learning rates of the layer groups, see ``groups.lr_range``."""
+        """Return the learning rates of the layer groups, see ``groups.lr_range``.
+
+        Parameters
+        ----------
+        lr : float, list of float or slice
+            One rate, one for each group, or a range.
+
+        Returns
+        -------
+        float or list of float
+            The rates.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat, Sequential
+        >>> model = Sequential(Linear(2, 3), Linear(3, 1))
+        >>> x = np.ones((4, 2), np.float32)
+        >>> learn = Learner(DataBunch([(x, x)]), model, loss_func=MSELossFlat())
+        >>> [float(f"{lr:.0e}") for lr in learn.split(model[1]).lr_range(slice(1e-4, 1e-2))]
+        [0.0001, 0.01]
+        """
         return groups.lr_range(lr, len(self.layer_groups))
 
     def split(self, split_on: groups.SplitOn) -> Self:
-        """Make layer groups that begin at these modules, see ``groups.split_model``."""
+        """Make layer groups that begin at these modules, see ``groups.split_model``.
+
+        Parameters
+        ----------
+        split_on : Module, list of Module, or callable
+            Where groups begin.
+
+        Returns
+        -------
+        Learner
+            This learner.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat, Sequential
+        >>> model = Sequential(Linear(2, 3), Linear(3, 1))
+        >>> x = np.ones((4, 2), np.float32)
+        >>> learn = Learner(DataBunch([(x, x)]), model, loss_func=MSELossFlat())
+        >>> len(learn.split(model[1]).layer_groups)
+        2
+        """
         self.layer_groups = groups.split_model(self.model, split_on)
         self.opt = None
         return self
 
     def freeze_to(self, n: int) -> None:
-        """Freeze the first ``n`` layer groups, unfreeze the others; forget the optimizer."""
+        """Freeze the first ``n`` layer groups, unfreeze the others; forget the optimizer.
+
+        Parameters
+        ----------
+        n : int
+            How many groups; a negative number counts from the end.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat, Sequential
+        >>> model = Sequential(Linear(2, 3), Linear(3, 1))
+        >>> x = np.ones((4, 2), np.float32)
+        >>> learn = Learner(DataBunch([(x, x)]), model, loss_func=MSELossFlat())
+        >>> learn.split(model[1]).freeze_to(1)
+        >>> [p.requires_grad for p in model.parameters()]
+        [False, False, True, True]
+        """
         groups.freeze_groups(list(self.layer_groups), n, self.train_bn)
         self.opt = None
 
@@ -351,7 +496,25 @@ class Learner(Computing):
 
     @contextmanager
     def no_bar(self, silent_table: bool = False) -> Iterator[None]:
-        """Show no progress bar within this context and, if ``silent_table``, no table."""
+        """Show no progress bar within this context and, if ``silent_table``, no table.
+
+        Parameters
+        ----------
+        silent_table : bool
+            Whether to show no table either.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> with learn.no_bar(silent_table=True):
+        ...     learn.fit(1)
+        """
         before = self.silent_bar, self.silent_table
         self.silent_bar, self.silent_table = True, silent_table or self.silent_table
         try:

@@ -37,6 +37,19 @@ def fit(learn: Any, epochs: int, callbacks: Iterable[Callback]) -> None:
         Number of passes over the training data.
     callbacks : iterable of Callback
         The callbacks of this fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> learn.opt = learn.create_opt(1e-2)
+    >>> fit(learn, 1, [])
     """
     metrics = [as_metric(metric) for metric in learn.metrics]
     on = CallbackHandler(callbacks, metrics)
@@ -75,6 +88,22 @@ def train_batch(model: Module, xb: Any, yb: Any, loss_func: LossFunction, opt: O
         Updates the model's parameters.
     on : CallbackHandler
         Called at each event.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> opt, before = learn.create_opt(1e-2), learn.model.weight.numpy().copy()
+    >>> xb, yb = learn.data.one_batch()
+    >>> train_batch(learn.model, xb, yb, learn.loss_func, opt, CallbackHandler([]))
+    >>> (learn.model.weight.numpy() != before).all()
+    np.True_
     """
     state = on.state
     on("batch_begin", last_input=xb, last_target=yb, train=True, **FLAGS)
@@ -124,6 +153,13 @@ def forward(model: Module, xb: Any) -> Any:
     -------
     object
         What the model returns, mostly a Tensor (bs, ...).
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import ReLU
+    >>> forward(ReLU(), tensor([-1., 2.]))
+    tensor([0., 2.])
     """
     return model(*xb) if isinstance(xb, (list, tuple)) else model(xb)
 
@@ -144,6 +180,13 @@ def call_loss(loss_func: LossFunction, output: Any, yb: Any) -> Tensor:
     -------
     Tensor
         The loss.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import MSELossFlat
+    >>> call_loss(MSELossFlat(), tensor([1., 2.]), tensor([1., 4.]))
+    tensor(2.)
     """
     return loss_func(output, *yb) if isinstance(yb, (list, tuple)) else loss_func(output, yb)
 
@@ -167,6 +210,20 @@ def validate_batches(learn: Any, dl: Any, on: CallbackHandler) -> list[Tensor]:
     -------
     list of Tensor
         The mean loss, a single number; an empty list if the loader has no batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> loss, = validate_batches(learn, learn.data.valid_dl, CallbackHandler([]))
+    >>> loss.item() > 0
+    True
     """
     state, total, rows = on.state, 0., 0
     learn.model.eval()
@@ -211,6 +268,21 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     -------
     list of float
         The loss, then the metrics. For an empty loader ``[None]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> from minifast.metrics import mae
+    >>> loss, error = learn.validate(metrics=[mae])
+    >>> error > 0
+    True
     """
     measures = [as_metric(m) for m in (learn.metrics if metrics is None else listify(metrics))]
     on = CallbackHandler([*learn.callbacks, *listify(callbacks)], measures)
@@ -226,7 +298,23 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Put a model into evaluation mode, afterwards back into the mode of before."""
+    """Put a model into evaluation mode, afterwards back into the mode of before.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+
+    Examples
+    --------
+    >>> from minifast.nn import Dropout
+    >>> layer = Dropout(.5)
+    >>> with evaluating(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -266,6 +354,20 @@ def get_preds(learn: Any, ds_type: DatasetType = DatasetType.Valid,
         If the loader has no batch.
     TypeError
         If the loss function cannot return a loss for each row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> preds, targets = learn.get_preds()
+    >>> preds.shape, targets.shape
+    ((8, 1), (8,))
     """
     outputs, targets = [], []
     with learn.reproducibly(), no_grad(), evaluating(learn.model):
@@ -311,6 +413,20 @@ def predict(learn: Any, item: Any) -> tuple[Any, Tensor, Tensor]:
         The index of the class, or the number.
     output : Tensor
         The probability of each class, or the number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> decoded, target, output = learn.predict([0., 0.])
+    >>> decoded == learn.model.bias.item()
+    True
     """
     xb = learn.data.one_item(item)
     with learn.reproducibly(), no_grad(), evaluating(learn.model):
@@ -342,6 +458,20 @@ def on_device(learn: Any) -> Iterator[None]:
         If the device's memory is full.
     IndexError
         If an id of the data is out of range for its Embedding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> with on_device(learn):
+    ...     learn.validate()[0] > 0
+    True
     """
     backend = get_backend(learn.data.device)
     if not backend.checks_ids and any(isinstance(m, Embedding) for m in learn.model.modules()):
@@ -364,6 +494,23 @@ def check_all_ids(learn: Any) -> None:
 
     A GPU wraps invalid ids instead of checking them. So the rows with the smallest and the largest
     ids of each column pass through the model, once for each data set, and each lookup is checked.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner with its data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> check_all_ids(learn)  # there is no Embedding
     """
     model = learn.model
     token = checking.set(True)

@@ -18,6 +18,22 @@ class Snapshot:
     ----------
     learn : Learner
         The learner to copy from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> snapshot = Snapshot(learn)
+    >>> learn.model.weight.data[:] = 0
+    >>> snapshot.restore(learn)
+    >>> (learn.model.weight.data != 0).all()
+    np.True_
     """
 
     def __init__(self, learn: Any) -> None:
@@ -31,7 +47,30 @@ class Snapshot:
         self.global_state = np.random.get_state()
 
     def restore(self, learn: Any) -> None:
-        """Restore everything in a learner."""
+        """Restore everything in a learner.
+
+        Parameters
+        ----------
+        learn : Learner
+            The learner that was copied.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> from minifast.train import Learner
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> snapshot = Snapshot(learn)
+        >>> with learn.no_logging():
+        ...     learn.fit(1)
+        >>> snapshot.restore(learn)
+        >>> learn.opt is None
+        True
+        """
         learn.model.load_state_dict(self.weights)
         learn.model.zero_grad()
         learn.opt = self.opt
@@ -61,6 +100,22 @@ class LRFinder(Scheduler):
         Number of batches.
     stop_div : bool
         Whether to stop when the smoothed loss is NaN or above four times its lowest value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(10, callbacks=[LRFinder(learn, 1e-3, 1, num_it=4)])
+    LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.
+    >>> [round(lr, 4) for lr in learn.recorder.lrs]
+    [0.001, 0.0056, 0.0316, 0.1778]
     """
 
     def __init__(self, learn: Any, start_lr: Any = 1e-7, end_lr: Any = 10., num_it: int = 100,

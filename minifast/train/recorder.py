@@ -36,6 +36,21 @@ class Recorder(LearnerCallback):
         The metrics of each epoch.
     nb_batches : list of int
         The number of training batches of each epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(2)
+    >>> len(learn.recorder.losses), len(learn.recorder.val_losses)
+    (4, 2)
     """
 
     _order = -10
@@ -61,7 +76,26 @@ class Recorder(LearnerCallback):
                 *["time"] * self.learn.add_time]
 
     def add_metric_names(self, names: list[str]) -> None:
-        """Add columns, for a callback of ``_order`` below -10 that extends ``last_metrics``."""
+        """Add columns, for a callback of ``_order`` below -10 that extends ``last_metrics``.
+
+        Parameters
+        ----------
+        names : list of str
+            The titles of the columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> from minifast.train import Learner
+        >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+        >>> rows = ArrayDataset(x, x[:, 0])
+        >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+        >>> learn = Learner(data, Linear(2, 1, seed=0))
+        >>> recorder = Recorder(learn)
+        >>> recorder.add_metric_names(["mine"])
+        """
         self.metrics_names += names
 
     def on_train_begin(self, metrics_names: list[str]) -> None:
@@ -110,6 +144,16 @@ class Recorder(LearnerCallback):
 def format_time(seconds: float) -> str:
     """Return a duration as MM:SS, or as H:MM:SS from an hour on.
 
+    Parameters
+    ----------
+    seconds : float
+        The duration.
+
+    Returns
+    -------
+    str
+        The text.
+
     Examples
     --------
     >>> format_time(65), format_time(3661)
@@ -122,6 +166,16 @@ def format_time(seconds: float) -> str:
 
 def format_cell(value: Any) -> str:
     """Return the text of a cell: six decimals, ``#na#`` for a missing value, as in fastai.
+
+    Parameters
+    ----------
+    value : object
+        A number, a text, or None.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------
@@ -155,7 +209,20 @@ class GrowingTable:
         self.write(names)
 
     def write(self, row: list[Any]) -> None:
-        """Add a row and show it."""
+        """Add a row and show it.
+
+        Parameters
+        ----------
+        row : list
+            A value for each column.
+
+        Examples
+        --------
+        >>> table = GrowingTable(["epoch", "train_loss"])
+        epoch     train_loss
+        >>> table.write([0, .5])
+        0         0.500000
+        """
         cells = [format_cell(value) for value in row]
         self.rows.append(cells)
         if self.silent:
@@ -187,6 +254,19 @@ class ProgressBar(LearnerCallback):
     ----------
     learn : Learner
         The learner that is trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> with learn.no_bar(silent_table=True):  # without a bar
+    ...     learn.fit(1)
     """
 
     _order = -20  # before the recorder: the bar is gone when the table's row is written

@@ -41,6 +41,13 @@ class Scheduler(LearnerCallback):
     ------
     ValueError
         If ``start_epoch`` is no whole number from 0.
+
+    Examples
+    --------
+    >>> from minifast.optim import Phase, annealing_linear
+    >>> class Down(Scheduler):
+    ...     def schedule(self, n_epochs):
+    ...         return 100, {"lr": [Phase(100, .1, 0., annealing_linear)]}
     """
 
     def __init__(self, learn: Any, start_epoch: int | None = None) -> None:
@@ -52,7 +59,30 @@ class Scheduler(LearnerCallback):
         self.position = self.n_steps = 0
 
     def schedule(self, n_epochs: int) -> tuple[int, Curves]:
-        """Return the number of steps and the curves of a fit of ``n_epochs`` epochs."""
+        """Return the number of steps and the curves of a fit of ``n_epochs`` epochs.
+
+        Parameters
+        ----------
+        n_epochs : int
+            Number of epochs.
+
+        Returns
+        -------
+        n_steps : int
+            Number of steps.
+        curves : dict of str to list of callable
+            The value of a hyper-parameter as a function of the step, for each layer group or all.
+
+        Examples
+        --------
+        >>> from minifast.optim import Phase, annealing_linear
+        >>> class Down(Scheduler):
+        ...     def schedule(self, n_epochs):
+        ...         return 100, {"lr": [Phase(100, .1, 0., annealing_linear)]}
+        >>> n_steps, curves = Down.schedule(None, n_epochs=1)
+        >>> round(curves["lr"][0](25), 3)
+        0.075
+        """
         raise NotImplementedError
 
     def on_train_begin(self, n_epochs: int, epoch: int) -> Changes:
@@ -100,6 +130,21 @@ class OneCycleScheduler(Scheduler):
         The length of the cycle, by default that of the fit.
     start_epoch : int, optional
         Begin as if this many epochs were done.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> data = DataBunch.create(rows, rows, bs=4, device="cpu")
+    >>> learn = Learner(data, Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit(2, callbacks=[OneCycleScheduler(learn, 1e-2)])
+    >>> [round(lr, 4) for lr in learn.recorder.lrs]
+    [0.0004, 0.01, 0.0075, 0.0025]
     """
 
     def __init__(self, learn: Any, lr_max: Any, moms: tuple[float, float] = (.95, .85),
@@ -132,6 +177,11 @@ def make_phases(length: int, start: Any, end: Any, anneal: Annealer) -> list[Cur
     -------
     list of Phase
         The phases.
+
+    Examples
+    --------
+    >>> make_phases(10, 1., [0., .5], lambda start, end, pct: start + pct * (end - start))[1](5)
+    0.75
     """
     starts, ends = np.broadcast_arrays(np.atleast_1d(start), np.atleast_1d(end))
     return [Phase(length, float(a), float(b), anneal) for a, b in zip(starts, ends, strict=True)]

@@ -122,7 +122,7 @@ class AdaptivePool2d(Module):
 
 
 class AdaptiveAvgPool2d(AdaptivePool2d):
-    """Mean of each region: (bs, c, h, w) to (bs, c, *sz).
+    """Mean of each region: (bs, c, h, w) to ``(bs, c, *sz)``.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class AdaptiveAvgPool2d(AdaptivePool2d):
 
 
 class AdaptiveMaxPool2d(AdaptivePool2d):
-    """Maximum of each region: (bs, c, h, w) to (bs, c, *sz).
+    """Maximum of each region: (bs, c, h, w) to ``(bs, c, *sz)``.
 
     If a region has several maxima, the first one gets the gradient.
 
@@ -173,7 +173,7 @@ class AdaptiveMaxPool2d(AdaptivePool2d):
 
 
 class AdaptiveConcatPool2d(Module):
-    """Maxima and means of each region, joined: (bs, c, h, w) to (bs, 2 c, *sz).
+    """Maxima and means of each region, joined: (bs, c, h, w) to ``(bs, 2 c, *sz)``.
 
     Parameters
     ----------
