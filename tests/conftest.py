@@ -19,6 +19,10 @@ for room in ("callbacks", "devices", "inspect"):  # they add methods, and the si
 
 collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
 DEVICES = ["cpu", "fakecuda"]
+LONG = {"test_course_pages", "test_course_units", "test_determinism", "test_distributed",
+        "test_fast_exits", "test_faults", "test_interrupts", "test_rooms",
+        "test_site"}
+"""Files that run for long: copies of the package, other processes, an error at each line."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cpu_only(why): a test of the CPU, or of no device; it does "
                                        "not run on the others")
+    config.addinivalue_line("markers", "long: tests of a file that runs for long")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ``-m "not long"`` leaves out."""
+    for item in items:
+        if item.path.stem in LONG:
+            item.add_marker("long")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
