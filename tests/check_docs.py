@@ -44,7 +44,7 @@ WITHOUT_EXAMPLES = (
     "minifast.checkpoints.tables", "minifast.datasets.on_disk", "minifast.datasets.rows",
     "minifast.datasets.streaming", "minifast.distributed", "minifast.fast.exchange",
     "minifast.inspect", "minifast.layers", "minifast.metrics.confusion",
-    "minifast.metrics.multilabel", "minifast.notebook", "minifast.tabular",
+    "minifast.metrics.multilabel", "minifast.notebook", "minifast.ranking", "minifast.tabular",
     "minifast.train.lr_find", "minifast.train.recorder", "minifast.v1", "minifast.vision")
 """Modules in which a name with one argument may have one line, and Examples are not needed yet;
 ``--all`` shows what they lack."""

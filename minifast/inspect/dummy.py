@@ -47,7 +47,7 @@ def _first_weight(m: Module) -> Parameter:
 
 
 def dummy_batch(m: Module, size: Sequence[int] = (64, 64)) -> Tensor:
-    """Return one random image (1, channels, *size) with numbers from -1 to 1 for a model.
+    """Return one random image ``(1, channels, *size)`` with numbers from -1 to 1 for a model.
 
     Parameters
     ----------
