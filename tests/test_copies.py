@@ -135,3 +135,17 @@ def test_a_copy_of_a_frozen_group_and_of_an_unused_optimizer() -> None:
     for p, was in zip(twin[0][0].parameters(), held, strict=True):
         np.testing.assert_array_equal(host(p.data), was)
     assert not all(a.requires_grad for a in twin[0].parameters())
+
+
+@pytest.mark.cpu_only("sums of gradients on a GPU differ from run to run")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_learner_is_copied_after_a_cycle(way: str) -> None:
+    data = CollabDataBunch.from_df(planted_ratings(60, 50, 900, seed=0).ratings, seed=1, bs=64)
+    learn = collab_learner(data, n_factors=4, seed=0)
+    with learn.no_logging():
+        learn.fit_one_cycle(1)
+        other = copy.deepcopy(learn) if way == "copy" else pickle.loads(pickle.dumps(learn))
+        for one in (learn, other):
+            one.fit_one_cycle(1)
+    for a, b in zip(learn.model.parameters(), other.model.parameters(), strict=True):
+        np.testing.assert_array_equal(host(a.data), host(b.data))

@@ -54,9 +54,11 @@ class Scheduler(LearnerCallback):
         super().__init__(learn)
         if start_epoch is not None and (start_epoch < 0 or start_epoch != int(start_epoch)):
             raise ValueError(f"start_epoch={start_epoch} counts epochs: give 0, 1, 2 or so on")
-        self.start_epoch = start_epoch
         self.curves: Curves = {}
-        self.position = self.n_steps = 0
+        self.start_epoch, self.position, self.n_steps = start_epoch, 0, 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "curves": {}}  # closures, which each fit makes anew
 
     def schedule(self, n_epochs: int) -> tuple[int, Curves]:
         """Return the number of steps and the curves of a fit of ``n_epochs`` epochs.
@@ -98,9 +100,8 @@ class Scheduler(LearnerCallback):
             return None
         self.position += 1
         self._set_hypers()
-        if self.position < self.n_steps:
-            return None
-        return {"stop_training": True, "stop_epoch": num_batch + 1 < len(self.learn.data.train_dl)}
+        return None if self.position < self.n_steps else {
+            "stop_training": True, "stop_epoch": num_batch + 1 < len(self.learn.data.train_dl)}
 
     def _set_hypers(self) -> None:
         """Set the hyper-parameters to their values at the position."""
