@@ -86,6 +86,12 @@ def dummy_eval(m: Module, size: Sequence[int] = (64, 64)) -> Tensor:
     -------
     Tensor
         The output.
+
+    Examples
+    --------
+    >>> from minifast.vision import Conv2d
+    >>> dummy_eval(Conv2d(3, 8, 3), size=(8, 8)).shape
+    (1, 8, 6, 6)
     """
     with evaluating(m), no_grad():
         output: Tensor = m(dummy_batch(m, size))
