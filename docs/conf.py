@@ -27,7 +27,8 @@ external_toc_path = "_toc.yml"
 exclude_patterns = ["_*", "outputs"]
 default_role = "literal"  # `x` in a docstring is code
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(torch|contextlib|enum|fastai)\..*")]  # in other libraries
+# in other libraries
+nitpick_ignore_regex = [("py:.*", r"(torch|sklearn|fastai|contextlib|enum)\..*")]
 
 # Markdown and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

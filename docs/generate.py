@@ -144,7 +144,9 @@ def source_module(app: Any, module: str, name: str) -> str:
     except AttributeError:  # a field without a default value
         return module
     thing = getattr(thing, "fget", None) or getattr(thing, "func", None) or thing
-    defined = str(getattr(thing, "__module__", ""))
+    if not hasattr(thing, "__qualname__"):  # a value
+        return module
+    defined = str(thing.__module__)
     return defined if defined.startswith("minifast") else module
 
 

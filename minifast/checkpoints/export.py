@@ -190,6 +190,20 @@ def export_data(data: DataBunch, file: str | Path = DATA_FILE) -> None:
         If the class of the data or their labels cannot be exported. It is a TypeError.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     data.path = Path(folder)
+    ...     export_data(data)
+    ...     load_empty(DataBunch, folder).classes["film"].tolist()
+    ['#na#', 'Alien', 'Brazil']
     """
     write_container(Path(data.path, file), DATA_KIND, {}, {"data": data_to_json(data)})
 
@@ -215,6 +229,20 @@ def load_empty(cls: type[DataBunch], path: str | Path, fname: str | Path = DATA_
         If there is no such file.
     CheckpointError
         If the file is damaged or does not hold exported data.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     data.path = Path(folder)
+    ...     data.export()
+    ...     len(DataBunch.load_empty(folder).train_dl)
+    0
     """
     place = Path(path, fname)
     _, content = read_container(place, DATA_KIND)

@@ -119,6 +119,16 @@ def rated_pairs(data: DataBunch) -> Arrays:
     ------
     ValueError
         If the data are no ratings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> {name: numbers.tolist() for name, numbers in rated_pairs(data).items()}.values()
+    dict_values([[1, 1, 2], [1, 2, 1]])
     """
     if not isinstance(data, CollabDataBunch):
         raise ValueError(f"with_rated=True keeps the items that users have rated, and these data "

@@ -94,6 +94,11 @@ class RowDataset:
         -------
         RowDataset
             The data set for the device.
+
+        Examples
+        --------
+        >>> RowDataset([(np.ones(2), 1.), (np.zeros(2), 0.)]).to("cpu").y
+        array([1., 0.], dtype=float32)
         """
         moved: RowDataset = object.__new__(type(self))
         vars(moved).update(vars(self), device=device, y=transfer(self.y, device))

@@ -222,6 +222,14 @@ def append_rows(model: Any, rows: list[Array]) -> None:
         A model of users and items; it changes in place.
     rows : list of arrays (1, width)
         The rows, on the model's device.
+
+    Examples
+    --------
+    >>> from minifast.collab import EmbeddingDotBias
+    >>> model = EmbeddingDotBias(3, 5, 7, seed=0)
+    >>> append_rows(model, [np.zeros((1, 3), np.float32), np.zeros((1, 1), np.float32)])
+    >>> model.u_weight.weight.shape
+    (6, 3)
     """
     for table, row in zip(user_tables(model), rows, strict=True):
         table.weight.data, table.weight.grad = np.concatenate([table.weight.data, row]), None

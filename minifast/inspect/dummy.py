@@ -47,7 +47,7 @@ def _first_weight(m: Module) -> Parameter:
 
 
 def dummy_batch(m: Module, size: Sequence[int] = (64, 64)) -> Tensor:
-    """Return one random image (1, channels, *size) with numbers from -1 to 1 for a model.
+    """Return one random image ``(1, channels, *size)`` with numbers from -1 to 1 for a model.
 
     Parameters
     ----------
@@ -86,6 +86,12 @@ def dummy_eval(m: Module, size: Sequence[int] = (64, 64)) -> Tensor:
     -------
     Tensor
         The output.
+
+    Examples
+    --------
+    >>> from minifast.vision import Conv2d
+    >>> dummy_eval(Conv2d(3, 8, 3), size=(8, 8)).shape
+    (1, 8, 6, 6)
     """
     with evaluating(m), no_grad():
         output: Tensor = m(dummy_batch(m, size))

@@ -49,6 +49,20 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
     Notes
     -----
     fastai v1's ``Recorder.plot``, which has no valley.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.lr_find(num_it=40)
+    LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.
+    >>> len(learn.recorder.plot(return_fig=True).axes)
+    1
     """
     end = len(recorder.lrs) - skip_end
     lrs, losses = (np.array([float(v) for v in values[skip_start:end]])
@@ -160,7 +174,32 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
 
 
 def suggestions(recorder: Recorder) -> dict[str, float]:
-    """Return fastai v2's suggestions after ``lr_find``: valley, slide, minimum and steep."""
+    """Return fastai v2's suggestions after ``lr_find``: valley, slide, minimum and steep.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        The recorder of ``lr_find``.
+
+    Returns
+    -------
+    dict of str to float
+        The rates by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> learn = Learner(DataBunch.create(ArrayDataset(x, x[:, 0]), bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.lr_find(num_it=40)
+    LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.
+    >>> sorted(learn.recorder.suggestions())
+    ['minimum', 'slide', 'steep', 'valley']
+    """
     return suggest(recorder.lrs, [float(loss) for loss in recorder.losses])
 
 

@@ -68,6 +68,21 @@ class Interpretation:
         TypeError
             If this is a `ClassificationInterpretation` and the targets are not class numbers, one
             per row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> interp.preds.shape
+        (4, 2)
         """
         kind = in_order(ds_type)
         cls._check_targets(learn.data.one_batch(kind)[1])
@@ -99,6 +114,22 @@ class Interpretation:
         ------
         ValueError
             If ``k`` is below 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> losses, rows = interp.top_losses(2, largest=False)
+        >>> rows.tolist()
+        [0, 1]
         """
         if k is not None and k < 1:
             raise ValueError(f"top_losses gives k rows, 1 or more; got k={k}")
@@ -133,6 +164,21 @@ class Interpretation:
         ------
         ValueError
             If ``k`` is below 1, or a heatmap is asked for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> len(interp.plot_top_losses(2, return_table=True))
+        2
         """
         if heatmap:
             raise ValueError("heatmaps over images are not implemented; pass heatmap=False")
@@ -181,6 +227,21 @@ class ClassificationInterpretation(Interpretation):
         The actual class numbers, and the losses of the rows.
     ds_type : DatasetType
         The loader that the rows come from, in its order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import CrossEntropyFlat, Linear
+    >>> from minifast.train import Learner
+    >>> x = np.eye(4, 2, dtype=np.float32)
+    >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+    >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+    >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+    >>> learn.model.weight.data[:] = np.eye(2)
+    >>> interp = ClassificationInterpretation.from_learner(learn)
+    >>> interp.pred_class
+    tensor([0, 1, 0, 0])
     """
 
     def __init__(self, learn: Learner, preds: Tensor, y_true: Tensor, losses: Tensor,
@@ -211,6 +272,21 @@ class ClassificationInterpretation(Interpretation):
         -------
         array (classes, classes) of int64
             Counts, actual classes in rows, predicted ones in columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> interp.confusion_matrix().tolist()
+        [[1, 0], [2, 1]]
         """
         n = len(self.classes)
         cells = self.y_true.numpy() * n + self.pred_class.numpy()
@@ -230,6 +306,21 @@ class ClassificationInterpretation(Interpretation):
         -------
         list of tuple
             The confusions.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> interp.most_confused()
+        [('dog', 'cat', 2)]
         """
         counts = self.confusion_matrix()
         np.fill_diagonal(counts, -1)
@@ -269,6 +360,21 @@ class ClassificationInterpretation(Interpretation):
         -------
         matplotlib.figure.Figure or None
             The figure, if asked for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import CrossEntropyFlat, Linear
+        >>> from minifast.train import Learner
+        >>> x = np.eye(4, 2, dtype=np.float32)
+        >>> rows = ArrayDataset(x, np.array([0, 1, 1, 1]))
+        >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+        >>> learn = Learner(data, Linear(2, 2, bias=False), loss_func=CrossEntropyFlat())
+        >>> learn.model.weight.data[:] = np.eye(2)
+        >>> interp = ClassificationInterpretation.from_learner(learn)
+        >>> interp.plot_confusion_matrix(return_fig=True).axes[0].get_title()
+        'Confusion matrix'
         """
         values: Any = self.confusion_matrix()
         if normalize:

@@ -33,6 +33,20 @@ def plot_lr(recorder: Recorder, show_moms: bool = False, skip_start: int = 0, sk
     -------
     Figure or None
         The figure, if asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit_one_cycle(1)
+    >>> learn.recorder.plot_lr(return_fig=True).axes[0].get_ylabel() != ""
+    True
     """
     curves = [("learning rate", recorder.lrs)] + [("momentum", recorder.moms)] * show_moms
     figure, grid = panels(len(curves), axs, sharex=True)
@@ -65,6 +79,20 @@ def plot_losses(recorder: Recorder, skip_start: int = 0, skip_end: int = 0,
     -------
     Figure or None
         The figure, if asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> with learn.no_logging():
+    ...     learn.fit_one_cycle(1)
+    >>> len(learn.recorder.plot_losses(return_fig=True).axes)
+    1
     """
     figure, (axes,) = panels(axs=ax)
     losses = _cut(recorder.losses, skip_start, skip_end)
@@ -102,6 +130,22 @@ def plot_metrics(recorder: Recorder, skip_start: int = 0, skip_end: int = 0,
     ------
     ValueError
         If there are no metrics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import Linear
+    >>> from minifast.train import Learner
+    >>> x = np.arange(16, dtype=np.float32).reshape(8, 2) / 16
+    >>> rows = ArrayDataset(x, x[:, 0])
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+    >>> from minifast.metrics import mae
+    >>> learn.metrics = [mae]
+    >>> with learn.no_logging():
+    ...     learn.fit(2)
+    >>> len(learn.recorder.plot_metrics(return_fig=True).axes)
+    1
     """
     ends, rows = _of_epochs(recorder, recorder.metrics, skip_start, skip_end)
     if not ends:

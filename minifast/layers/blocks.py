@@ -50,6 +50,13 @@ class MergeLayer(Module):
     ------
     RuntimeError
         When it is called outside of a SequentialEx.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn import ReLU
+    >>> SequentialEx(ReLU(), MergeLayer())(tensor([[-1., 2.]]))
+    tensor([[-1.,  4.]])
     """
 
     def __init__(self, dense: bool = False) -> None:
@@ -69,6 +76,12 @@ class MergeLayer(Module):
         -------
         Tensor
             The sum, or both along the second axis.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> MergeLayer(dense=True).merge(tensor([[1.]]), tensor([[2.]]))
+        tensor([[1., 2.]])
         """
         return cat([x, orig], axis=1) if self.dense else x + orig
 

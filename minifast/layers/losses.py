@@ -64,6 +64,14 @@ class AxisLoss(FlattenedLoss):
         As for `FlattenedLoss`.
     axis : int
         The axis of the classes.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.nn.losses import cross_entropy
+    >>> loss = AxisLoss("Pixels", cross_entropy, "mean", axis=1)
+    >>> round(loss(tensor([[[0., 0.], [0., 0.]]]), tensor([[0, 1]])).item(), 4)  # (1, 2 classes, 2)
+    0.6931
     """
 
     def __init__(self, name: str, func: Any, reduction: str, axis: int) -> None:
@@ -163,6 +171,16 @@ def _log(p: Tensor) -> Tensor:
 
 def BCEFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
     """Return the binary cross entropy of probabilities, flattened: fastai v1's ``BCEFlat``.
+
+    Parameters
+    ----------
+    reduction : {'mean', 'sum', 'none'}
+        How to combine the losses.
+
+    Returns
+    -------
+    FlattenedLoss
+        The loss.
 
     Examples
     --------

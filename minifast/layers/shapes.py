@@ -30,7 +30,7 @@ class View(Module):
 
 
 class ResizeBatch(Module):
-    """Reshape each row: (bs, ...) to (bs, *size): fastai v1's ``ResizeBatch``.
+    """Reshape each row: (bs, ...) to ``(bs, *size)``: fastai v1's ``ResizeBatch``.
 
     Parameters
     ----------

@@ -178,7 +178,9 @@ def _classes(name: str, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dice(pred: Tensor, target: Tensor, iou: bool = False, eps: float = 1e-8) -> Tensor:
-    """Return the mean over rows of the overlap of the pixels of class 1: 2 |A B| / (|A| + |B|).
+    """Return the mean over rows of the overlap of the pixels of class 1.
+
+    The overlap of the pixels A and B is ``2 |A B| / (|A| + |B|)``.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def dice(pred: Tensor, target: Tensor, iou: bool = False, eps: float = 1e-8) -> 
     target : Tensor (bs, ...)
         Classes, 0 or 1.
     iou : bool
-        Whether to return intersection over union instead: |A B| / |A or B|.
+        Whether to return intersection over union instead: ``|A B| / |A or B|``.
     eps : float
         Added to the divisor of the latter.
 

@@ -123,6 +123,12 @@ class CMScores(ConfusionMatrix):
     Notes
     -----
     fastai v1's ``CMScores``. The score of a class that never occurs is 0.
+
+    Examples
+    --------
+    >>> class Right(CMScores):
+    ...     def scores(self, right, predicted, there):
+    ...         return right
     """
 
     def __init__(self, average: str | None = "binary", pos_label: int = 1, eps: float = 1e-9,
@@ -149,6 +155,12 @@ class CMScores(ConfusionMatrix):
         -------
         array (classes,)
             The scores.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Recall().scores(np.array([2., 1.]), np.array([3., 1.]), np.array([2., 2.]))
+        array([1. , 0.5])
         """
         raise NotImplementedError
 

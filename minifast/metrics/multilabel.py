@@ -42,6 +42,11 @@ class MultiLabelFbeta(LearnerCallback):
     Notes
     -----
     fastai v1's class of this name counts training batches as well.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> macro = partial(MultiLabelFbeta, beta=1, average="macro")  # for callback_fns=[...]
     """
 
     _order = -20  # before the recorder, which writes the results

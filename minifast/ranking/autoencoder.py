@@ -70,16 +70,73 @@ class Autoencoder(Module):
         return rows[Tensor(places).to(users.device), items]
 
     def u_weight(self, users: Tensor) -> Tensor:
-        """Return the factors (bs, n_factors) of users (bs,)."""
+        """Return the factors (bs, n_factors) of users (bs,).
+
+        Parameters
+        ----------
+        users : Tensor (bs,)
+            Numbers of users.
+
+        Returns
+        -------
+        Tensor (bs, n_factors)
+            Their factors.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> seen = ItemsOfUsers(np.array([1, 1, 2]), np.array([1, 2, 3]), n_users=3, n_items=5)
+        >>> model = Autoencoder(2, seen, seen)
+        >>> model.u_weight(tensor([1, 2])).shape
+        (2, 2)
+        """
         factors: Tensor = self.encode(self.dropout(self.history(users))).tanh()
         return factors
 
     def i_weight(self, items: Tensor) -> Tensor:
-        """Return the factors (bs, n_factors) of items (bs,)."""
+        """Return the factors (bs, n_factors) of items (bs,).
+
+        Parameters
+        ----------
+        items : Tensor (bs,)
+            Numbers of items.
+
+        Returns
+        -------
+        Tensor (bs, n_factors)
+            Their factors.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> seen = ItemsOfUsers(np.array([1, 1, 2]), np.array([1, 2, 3]), n_users=3, n_items=5)
+        >>> model = Autoencoder(2, seen, seen)
+        >>> model.i_weight(tensor([4])).shape
+        (1, 2)
+        """
         return self.decode.weight[items]
 
     def i_bias(self, items: Tensor) -> Tensor:
-        """Return the biases (bs, 1) of items (bs,)."""
+        """Return the biases (bs, 1) of items (bs,).
+
+        Parameters
+        ----------
+        items : Tensor (bs,)
+            Numbers of items.
+
+        Returns
+        -------
+        Tensor (bs, 1)
+            Their biases.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> seen = ItemsOfUsers(np.array([1, 1, 2]), np.array([1, 2, 3]), n_users=3, n_items=5)
+        >>> model = Autoencoder(2, seen, seen)
+        >>> model.i_bias(tensor([4])).shape
+        (1, 1)
+        """
         bias: Any = self.decode.bias
         return bias[items].reshape(-1, 1)  # type: ignore[no-any-return]
 
@@ -87,6 +144,24 @@ class Autoencoder(Module):
         """Return the items seen and those liked, (bs, 2 n_items), as the input for users (bs,).
 
         A user's entries are 1 / sqrt(number of items seen), or 0.
+
+        Parameters
+        ----------
+        users : Tensor (bs,)
+            Numbers of users.
+
+        Returns
+        -------
+        Tensor (bs, 2 n_items)
+            The items.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> seen = ItemsOfUsers(np.array([1, 1, 2]), np.array([1, 2, 3]), n_users=3, n_items=5)
+        >>> model = Autoencoder(2, seen, seen)
+        >>> model.history(tensor([2])).numpy().nonzero()[1].tolist()
+        [3, 8]
         """
         numbers = users.numpy()
         rows = np.concatenate([self.seen.mask(numbers), self.liked.mask(numbers)], axis=1)
@@ -102,6 +177,15 @@ class Autoencoder(Module):
             Numbers of the rated items.
         ratings : array (n,)
             Their ratings.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> seen = ItemsOfUsers(np.array([1, 1, 2]), np.array([1, 2, 3]), n_users=3, n_items=5)
+        >>> model = Autoencoder(2, seen, seen)
+        >>> model.append_user(np.array([2, 4]), np.array([5., 1.]))
+        >>> model.seen.n_users
+        4
         """
         self.seen = self.seen.with_user(items)
         self.liked = self.liked.with_user(items[ratings >= self.threshold])

@@ -25,6 +25,17 @@ class RankingDataBunch(CollabDataBunch):
         -------
         RankingDataBunch
             A bunch that shares the rows and labels of `data`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from minifast.data import CollabDataBunch
+        >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+        ...                         "rating": [5, 2, 4]})
+        >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+        >>> new = RankingDataBunch.with_loaders(data, data.train_dl, data.valid_dl)
+        >>> new.train_dl is data.train_dl
+        True
         """
         new = cls.__new__(cls)
         vars(new).update(vars(data))

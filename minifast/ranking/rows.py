@@ -52,6 +52,12 @@ class ItemsOfUsers:
         -------
         rows, items : array (n,) of int
             The place of the user in `users`, and the item.
+
+        Examples
+        --------
+        >>> rows = ItemsOfUsers(np.array([0, 0, 2]), np.array([1, 3, 2]), n_users=3, n_items=4)
+        >>> rows.pairs(np.array([2, 0]))
+        (array([0, 1, 1]), array([2, 1, 3]))
         """
         counts = self.counts[users]
         rows = np.repeat(np.arange(len(users)), counts)
@@ -59,13 +65,47 @@ class ItemsOfUsers:
         return rows, self.items[self.first[users][rows] + within]
 
     def with_user(self, items: Ints) -> "ItemsOfUsers":
-        """Return these rows and, at the end, one more with the given items (n,)."""
+        """Return these rows and, at the end, one more with the given items (n,).
+
+        Parameters
+        ----------
+        items : array (n,) of int
+            The items of the new user.
+
+        Returns
+        -------
+        ItemsOfUsers
+            The longer rows.
+
+        Examples
+        --------
+        >>> rows = ItemsOfUsers(np.array([0, 0, 2]), np.array([1, 3, 2]), n_users=3, n_items=4)
+        >>> rows.with_user(np.array([0])).n_users
+        4
+        """
         users = np.repeat(np.arange(self.n_users + 1), [*self.counts, len(items)])
         return ItemsOfUsers(users, np.concatenate([self.items, items]), self.n_users + 1,
                             self.n_items)
 
     def mask(self, users: Ints) -> Bools:
-        """Return for some users (bs,) which items they have, (bs, n_items)."""
+        """Return for some users (bs,) which items they have, (bs, n_items).
+
+        Parameters
+        ----------
+        users : array (bs,) of int
+            The users.
+
+        Returns
+        -------
+        array (bs, n_items) of bool
+            Whether the user has the item.
+
+        Examples
+        --------
+        >>> rows = ItemsOfUsers(np.array([0, 0, 2]), np.array([1, 3, 2]), n_users=3, n_items=4)
+        >>> rows.mask(np.array([0])).tolist()
+        [[False, True, False, True]]
+        """
         mask = np.zeros((len(users), self.n_items), bool)
         mask[self.pairs(users)] = True
         return mask
@@ -88,6 +128,16 @@ def items_of_users(data: CollabDataBunch, *parts: ArrayDataset | None,
     -------
     ItemsOfUsers
         A row for each user; unknown users and items have number 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from minifast.data import CollabDataBunch
+    >>> ratings = pd.DataFrame({"user": [1, 1, 2], "film": ["Alien", "Brazil", "Alien"],
+    ...                         "rating": [5, 2, 4]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> items_of_users(data, data.train_ds, threshold=4).counts.tolist()
+    [0, 1, 1]
     """
     rows = [columns(part, threshold) for part in parts if part is not None]
     users, items = np.concatenate([np.zeros((2, 0), np.int32), *rows], axis=1)
@@ -108,6 +158,12 @@ def columns(part: ArrayDataset, threshold: float = -np.inf) -> Ints:
     -------
     array (2, n) of int
         Users and items, on the host.
+
+    Examples
+    --------
+    >>> part = ArrayDataset([np.array([1, 2]), np.array([3, 4])], np.float32([5, 2]))
+    >>> columns(part, threshold=4).tolist()
+    [[1], [3]]
     """
     users, items, ratings = (Tensor(column).numpy() for column in (*part.x, part.y))
     return np.stack([users, items])[:, ratings >= threshold]
@@ -127,6 +183,10 @@ def check_liked(train: ArrayDataset, threshold: float) -> None:
     ------
     ValueError
         If no rating reaches the threshold.
+
+    Examples
+    --------
+    >>> check_liked(ArrayDataset([np.array([1]), np.array([3])], np.float32([5])), 4)
     """
     if not columns(train, threshold).size:
         raise ValueError(f"none of the {len(train)} training rows has a rating of at least "

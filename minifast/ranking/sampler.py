@@ -102,6 +102,14 @@ class NegativeSampler(DataLoader):
         -------
         array of int
             Items in the shape of `users`.
+
+        Examples
+        --------
+        >>> rows = ArrayDataset([np.array([1, 1]), np.array([1, 2])], np.array([5., 2.]))
+        >>> known = ItemsOfUsers(*rows.x, n_users=2, n_items=4)
+        >>> sampler = NegativeSampler(rows, known, bs=1)
+        >>> sampler.draw(np.array([1, 1]), np.random.default_rng(0)).tolist()
+        [3, 3]
         """
         items: Ints = rng.integers(1, self.n_items, users.shape, users.dtype)
         while len(again := np.argwhere(self._is_taken(users, items))):
