@@ -352,10 +352,14 @@ def test_only_a_classifier_is_interpreted(learn: Any, message: str) -> None:
             learn(), DatasetType.Fix)
 
 
-def test_interpretation_of_averaged_predictions() -> None:
+def test_interpretation_of_averaged_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     learn = learner(NAMES)
-    with pytest.raises(ValueError, match=r"belongs to minifast.vision; write learn.interpret\(\)"):
+    with pytest.raises(ValueError, match=r"transforms take images \(n, c, h, w\)"):
         learn.interpret(tta=True)
+    with monkeypatch.context() as without_vision:
+        without_vision.delattr(Learner, "TTA")
+        with pytest.raises(ValueError, match=r"belongs to minifast.vision; write learn.interpret"):
+            learn.interpret(tta=True)
     asked: list[Any] = []
 
     def average(ds_type: DatasetType, with_loss: bool) -> Any:
