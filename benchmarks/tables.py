@@ -5,9 +5,10 @@
     python -m benchmarks.tables TABLES --python fastai=/venvs/fastai/bin/python
 
 Both libraries get the same rows, processors, embedding sizes, layers, batch size, epochs, one-cycle
-schedule, Adam and weight decay; initial weights and the order of rows differ. An interpreter of its
-own trains with each; they take turns, a split each, with one thread. The time is that from a frame
-to predictions. A first split of each table does not count.
+schedule, Adam and weight decay; initial weights and the order of rows differ. fastai 2's own loader
+draws the rows of an epoch with replacement; here both take each row once. An interpreter of its own
+trains with each; they take turns, a split each, with one thread. The time is that from a frame to
+predictions. A first split of each table does not count.
 """
 import argparse
 import json

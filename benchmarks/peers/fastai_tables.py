@@ -9,6 +9,7 @@ from fastai.tabular.all import (
     FillMissing,
     Normalize,
     RegressionBlock,
+    TabDataLoader,
     TabularPandas,
     set_seed,
     tabular_learner,
@@ -27,8 +28,8 @@ def train(table: Table, frame: Any, valid: Array, seed: int) -> tuple[Array, Arr
     to = TabularPandas(frame, [FillMissing, Categorify, Normalize], list(table.cats),
                        list(table.conts), y_names=table.target, y_block=block,
                        splits=(list(rows), list(valid)))
-    learn = tabular_learner(to.dataloaders(bs=table.bs, device="cpu"), layers=list(table.layers),
-                            wd=table.wd)
+    dls = to.dataloaders(bs=table.bs, device="cpu", dl_type=TabDataLoader)  # not with replacement
+    learn = tabular_learner(dls, layers=list(table.layers), wd=table.wd)
     with learn.no_bar(), learn.no_logging():
         learn.fit_one_cycle(table.epochs, table.lr)
         preds, targets = learn.get_preds()
