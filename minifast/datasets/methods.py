@@ -229,11 +229,11 @@ def from_frames(cls: type[CollabDataBunch], train: "pd.DataFrame",
     >>> CollabDataBunch.from_frames(ratings[:2], ratings[2:3], ratings[3:], bs=2)
     CollabDataBunch;
     <BLANKLINE>
-    Train: 2 rows in 1 batches
+    Train: 2 rows in 1 batches of 2
     <BLANKLINE>
-    Valid: 1 rows in 1 batches
+    Valid: 1 rows in 1 batches of 2
     <BLANKLINE>
-    Test: 1 rows in 1 batches
+    Test: 1 rows in 1 batches of 2
     <BLANKLINE>
     Path: .; device: cpu
     """
