@@ -174,7 +174,7 @@ def binary_cross_entropy_with_logits(pred: Tensor, target: Tensor,
     return reduce_losses(apply(ops.binary_cross_entropy, as_floats(pred), target), reduction)
 
 
-def softmax(x: Tensor, axis: int = -1, **other: object) -> Tensor:
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """Return exp(x) divided by its sum along an axis.
 
     Parameters
@@ -183,8 +183,6 @@ def softmax(x: Tensor, axis: int = -1, **other: object) -> Tensor:
         Scores, of any shape.
     axis : int
         The axis of the classes.
-    **other
-        Refused; torch's ``dim`` is ``axis``.
 
     Returns
     -------
@@ -198,7 +196,7 @@ def softmax(x: Tensor, axis: int = -1, **other: object) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     x = as_floats(x)
-    e = (x - x.detach().max(axis, keepdims=True, **other)).exp()
+    e = (x - x.detach().max(axis, keepdims=True)).exp()
     return e / e.sum(axis, keepdims=True)
 
 

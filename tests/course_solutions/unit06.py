@@ -2,8 +2,7 @@
 STEPS = "minifast.optim.steps"
 DECAY = "        p.data *= 1 - lr * wd"
 L2 = "        p.grad = p.grad + wd * p.data"
-MOMENTUM = '''    """Momentum: average <- mom average + grad."""
-    state["average"] *= mom
+MOMENTUM = '''    state["average"] *= mom
     state["average"] += p.grad'''
 MEAN = '''    state["average"] *= mom
     state["average"] += (1 - mom) * p.grad'''
@@ -24,7 +23,7 @@ SOLUTIONS: dict[str, tuple[str, str, str]] = {
     "decay: subtract": (STEPS, DECAY, "        p.data -= lr * wd * p.data"),
     "decay: another array": (STEPS, "    if wd:\n" + DECAY, "    p.data = p.data * (1 - lr * wd)"),
     "l2: no condition": (STEPS, "    if wd:\n" + L2, "    p.grad = np.add(p.grad, wd * p.data)"),
-    "momentum: another array": (STEPS, MOMENTUM, MOMENTUM.split("\n")[0] + '''
+    "momentum: another array": (STEPS, MOMENTUM, '''\
     state["average"] = mom * state["average"] + p.grad'''),
     "mean: by the difference": (STEPS, MEAN, '''    average = state["average"]
     average += (1 - mom) * (p.grad - average)'''),
