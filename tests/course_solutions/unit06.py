@@ -3,7 +3,8 @@ STEPS = "minifast.optim.steps"
 DECAY = "        p.data *= 1 - lr * wd"
 L2 = "        p.grad = p.grad + wd * p.data"
 MOMENTUM = '''    state["average"] *= mom
-    state["average"] += p.grad'''
+    state["average"] += p.grad
+'''
 MEAN = '''    state["average"] *= mom
     state["average"] += (1 - mom) * p.grad'''
 SQUARE = '''    new = p.grad * p.grad
