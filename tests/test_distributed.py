@@ -98,7 +98,7 @@ def test_one_rank_trains_with_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("args", "path", "message"), [
     ([], None, "give a number of ranks above 0 and a program"),
     (["-n", "0", "program.py"], None, "give a number of ranks above 0 and a program"),
-    (["-n", "2", "program.py"], "", "there is no mpiexec beside this Python or in PATH; install "),
+    (["-n", "2", "program.py"], "", "mpiexec is neither next to this Python nor in PATH; install "),
 ])
 def test_the_command_says_what_is_missing(args: Sequence[str], path: str | None, message: str,
                                           monkeypatch: pytest.MonkeyPatch,

@@ -331,7 +331,7 @@ def add(metric: Any, pred: Any, target: Any) -> None:
      lambda: add(AUROC(), tensor(np.ones((3, 1))), tensor([0, 1, 1]))),
     (ValueError, "rows of class 1 and others; 2 of 2 targets are 1",
      lambda: roc_curve(tensor([.1, .2]), tensor([1, 1]))),
-    (ShapeError, r"one shape \(bs, labels\), got \(2, 3\) and \(3,\)",
+    (ShapeError, r"same shape \(bs, labels\), got \(2, 3\) and \(3,\)",
      lambda: fbeta(tensor(np.ones((2, 3))), tensor([1, 0, 1]))),
     (ShapeError, r"dice needs scores .* got \(2, 2, 3\) and \(2, 4\)",
      lambda: dice(tensor(np.ones((2, 2, 3))), tensor(np.ones((2, 4), int)))),
@@ -349,5 +349,5 @@ def test_an_unknown_average_of_labels_is_refused() -> None:
         learn.fit(1)
     wrong = Learner(DataBunch.create(ArrayDataset(*sample(4)), ArrayDataset(*sample(4)), bs=10),
                     Linear(4, 4), callback_fns=MultiLabelFbeta)
-    with pytest.raises(ShapeError, match=r"one shape \(bs, labels\), got \(10, 4\) and \(10,\)"):
+    with pytest.raises(ShapeError, match=r"same shape \(bs, labels\), got \(10, 4\) and \(10,\)"):
         wrong.fit(1)

@@ -138,11 +138,11 @@ def test_columns_by_their_kind() -> None:
 @pytest.mark.cpu_only("only pandas")
 def test_what_is_no_date() -> None:
     df = pd.DataFrame({"day": ["2019-12-04", "soon"], "shop": 1, "sale": True})
-    with pytest.raises(ValueError, match="column 'day' holds something that is no date"):
+    with pytest.raises(ValueError, match="column 'day' holds something that is not a date"):
         make_date(df, "day")
     with pytest.raises(UnknownColumnError, match="no column 'date'; the frame has day, shop"):
         add_datepart(df, "date")
-    with pytest.raises(ValueError, match="column 'day' lacks dates"):
+    with pytest.raises(ValueError, match="column 'day' has missing dates"):
         add_elapsed_times(df.assign(day=pd.to_datetime(["2019-12-04", None])), "sale", "day",
                           "shop")
 

@@ -248,7 +248,7 @@ def test_transforms_of_batches_come_and_go() -> None:
                                   host(plain.one_batch(DatasetType.Fix)[0]) + 1)
     bunch.remove_tfm(shift)
     assert type(bunch.train_dl) is DataLoader
-    with pytest.raises(TypeError, match="train_dl is a list, no DataLoader"):
+    with pytest.raises(TypeError, match="train_dl is a list, not a DataLoader"):
         DataBunch(batches(2)).add_tfm(shift)
 
 

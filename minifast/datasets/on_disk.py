@@ -1,4 +1,4 @@
-"""Ratings that stay on disk: columns in a file, and a loader that reads them in random order."""
+"""Ratings that stay on disk: a file of rows, and a loader that reads them in random order."""
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -17,22 +17,22 @@ from ..data.ratings import read_numbers
 from .streaming import LabelColumn
 
 ROW = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32)])
-"""A rating in a file: 12 bytes."""
+"""One rating in the file, 12 bytes."""
 BLOCK = 1 << 14
-"""Rows that are read at once."""
+"""Number of rows that are read at once."""
 BUFFER = 1 << 22
-"""Rows that are shuffled in memory."""
+"""Number of rows that are shuffled in memory at a time."""
 
 
 class DiskDataset(ArrayDataset):
-    """Ratings in a file of rows; columns are mapped into memory when they are asked for.
+    """Ratings in a file of rows; columns are mapped into memory when they are used.
 
     Parameters
     ----------
     path : Path
         The file.
     folder : object, optional
-        What removes the file when the data set is deleted.
+        An object that removes the file when it is deleted with the data set.
     """
 
     def __init__(self, path: Path, folder: Any = None) -> None:
@@ -77,27 +77,27 @@ class DiskDataset(ArrayDataset):
 
 
 class BufferedLoader(DataLoader):
-    """Batches of ratings on disk; memory holds one buffer of rows.
+    """Batches of ratings on disk, with one buffer of rows in memory.
 
-    If batches are shuffled, the file's blocks are read in random order, BUFFER rows of them are
-    shuffled in memory, and batches are taken from there. So each pass has an order of its own,
-    and every row comes once. Rows that lie far apart in the file share a batch only if their
-    blocks share a buffer.
+    To shuffle, the loader reads blocks of the file in random order until a buffer holds BUFFER
+    rows, shuffles the buffer, and takes batches from it. Each pass has a new order and uses every
+    row once. Rows that are far apart in the file can be in the same batch only if their blocks
+    are in the same buffer.
 
     Parameters
     ----------
     dataset : DiskDataset
         The rows.
     bs : int
-        Rows in a batch.
+        Number of rows in a batch.
     shuffle : bool
-        Whether each pass has a random order of its own.
+        Whether each pass has a new random order.
     drop_last : bool
         Whether to leave out a last batch of fewer than `bs` rows.
     seed : int or numpy.random.Generator, optional
         Source of the random orders.
     device : str
-        Where the batches go.
+        The device of the batches.
     """
 
     def __init__(self, dataset: DiskDataset, bs: int, shuffle: bool = False,
@@ -136,27 +136,27 @@ class BufferedLoader(DataLoader):
 
 def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Path | None
                   ) -> tuple[list[Categories], str, DiskDataset, DiskDataset]:
-    """Write ratings that arrive in pieces to a training file and a validation file.
+    """Write ratings that are given in pieces to a training file and a validation file.
 
-    Each row is drawn for validation by itself, with probability ``valid_pct``.
+    Each row becomes a validation row with probability ``valid_pct``, independently of the others.
 
     Parameters
     ----------
     pieces : iterable of (str, Series, Series, Series)
-        Where a piece comes from, its users, items and ratings.
+        For each piece, where it comes from, and its users, items and ratings.
     valid_pct : float
         Share of the validation rows.
     seed : int, optional
-        Of the split.
+        Seed of the split.
     folder : Path, optional
-        Where to write; by default a temporary folder that is removed with the data.
+        The folder to write to; by default, a temporary folder that is removed with the data.
 
     Returns
     -------
     categories : list of Categories
         The labels of users and items in the training rows.
     rating_name : str
-        Name of the ratings' column.
+        Name of the column of ratings.
     train, valid : DiskDataset
         The rows.
     """
@@ -188,7 +188,7 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
 
 
 class TemporaryFolder:
-    """A folder that is removed together with this object."""
+    """A temporary folder that is removed when this object is deleted."""
 
     def __init__(self) -> None:
         self.path = Path(mkdtemp(prefix="minifast-"))
@@ -196,13 +196,13 @@ class TemporaryFolder:
 
 
 class Seen:
-    """Which codes have occurred; the array grows as needed."""
+    """Which codes have occurred, in an array that grows as needed."""
 
     def __init__(self) -> None:
         self.array = np.zeros(1, bool)
 
     def add(self, codes: Any) -> None:
-        """Mark codes; -1 marks nothing."""
+        """Mark codes as seen; -1 is ignored."""
         size = int(codes.max(initial=-1)) + 1
         if size > len(self.array):
             self.array = np.append(self.array, np.zeros(max(size, 2 * len(self.array)), bool))

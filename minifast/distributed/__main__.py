@@ -1,4 +1,4 @@
-"""Start a program on several ranks: ``python -m minifast.distributed -n 4 program.py ...``."""
+"""Run a program on several ranks: ``python -m minifast.distributed -n 4 program.py ...``."""
 import argparse
 import os
 import re
@@ -15,7 +15,7 @@ from .communicator import RANKS
 
 ENDED = re.compile(rb"PID (\d+) .*?EXIT CODE: (\d+)", re.S)
 """How MPICH's mpiexec reports a process that was killed."""
-NO_MPIEXEC = "there is no mpiexec beside this Python or in PATH; install one with: " \
+NO_MPIEXEC = "mpiexec is neither next to this Python nor in PATH; install it with: " \
              "pip install 'minifast[mpi]'"
 NO_PROGRAM = "give a number of ranks above 0 and a program: " \
              "python -m minifast.distributed -n 4 program.py"
@@ -29,12 +29,12 @@ def main(args: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     args : sequence of str, optional
-        The command line, by default that of the process.
+        The command line; by default, that of this process.
 
     Returns
     -------
     int
-        The exit status of mpiexec; 2 if there is none.
+        The exit status of mpiexec; 2 if mpiexec is missing or the command line is incomplete.
     """
     parser = argparse.ArgumentParser("python -m minifast.distributed",
                                      usage="%(prog)s [-n N] program.py [argument ...]",
@@ -65,14 +65,14 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     command : sequence of str
         The command.
     env : dict of str to str
-        Its environment.
+        The environment variables of the command.
 
     Returns
     -------
     status : int
         Its exit status.
     end : bytes
-        The end of what it has printed to standard output.
+        The last bytes that it has printed to standard output.
     """
     end = b""
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
@@ -85,14 +85,14 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
 
 
 def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
-    """Return a sentence about the process that has ended.
+    """Return a message about the process that was killed or has failed.
 
     Parameters
     ----------
     found : Match
-        Its number and its exit code.
+        Its process number and its exit code, as mpiexec reports them.
     folder : Path
-        Where the processes have noted their ranks.
+        The folder with a file for each process that contains its rank.
     n : int
         The number of ranks.
 

@@ -13,14 +13,14 @@ import numpy as np
 from ..backend import Array, backend_of
 
 RANKS = "MINIFAST_RANKS"
-"""The environment variable with the folder in which processes note their ranks."""
+"""The environment variable that names the folder to which each process writes its rank."""
 
 
 class Communicator:
-    """The ranks of an MPI job: processes that run the same program on parts of each batch.
+    """Messages among the ranks of an MPI job, processes that run the same program.
 
-    All ranks must call the same methods in the same order. Arrays on a device are sent through
-    the host's memory.
+    All ranks must call the same methods in the same order. Arrays on a device are copied to the
+    host and sent from there.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Communicator:
     Attributes
     ----------
     rank, size : int
-        The number of this process, from 0, and how many there are.
+        The number of this process, from 0, and the number of processes.
     sent : int
         Bytes of gradients, losses and outputs that this rank has put into messages so far.
 
@@ -61,13 +61,14 @@ class Communicator:
     def sum(self, array: Array) -> Array:
         """Add up an array over all ranks, in place.
 
-        Every rank gets the same bits. MPI does not promise this of an Allreduce, whose ranks may
-        add in different orders, so for more than two ranks, one adds and sends the result.
+        Every rank gets the same bits. MPI does not guarantee this for an Allreduce, in which ranks
+        may add in different orders. With more than two ranks, therefore, one rank computes the
+        sum and sends it to the others.
 
         Parameters
         ----------
         array : array
-            Of the same shape and type on all ranks, contiguous.
+            Contiguous, of the same shape and type on all ranks.
 
         Returns
         -------
@@ -113,7 +114,7 @@ class Communicator:
         return np.split(joint, np.cumsum(counts)[:-1])
 
     def objects(self, value: Any) -> list[Any]:
-        """Return the objects of all ranks, in the order of ranks; they are pickled."""
+        """Return a list of one object from each rank, in the order of ranks; they are pickled."""
         with self.waiting():
             return list(self.comm.allgather(value))
 
@@ -123,7 +124,7 @@ class Communicator:
             return self.comm.bcast(value)
 
     def wait(self) -> None:
-        """Wait until all ranks have come to this call."""
+        """Wait until all ranks have reached this call."""
         with self.waiting():
             self.comm.Barrier()
 
@@ -131,18 +132,18 @@ class Communicator:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let the watchdog know that this rank waits for others."""
+        """Record that this rank waits for others, for the thread that ``watch`` starts."""
         self.since = monotonic()
         yield
         self.since = None
 
     def abort(self, cause: str) -> NoReturn:
-        """Print a cause and end all ranks.
+        """Print the cause and end all ranks.
 
         Parameters
         ----------
         cause : str
-            What has happened on this rank.
+            What has happened on this rank; the message begins with "rank 1 of 4".
         """
         print(f"minifast: rank {self.rank} of {self.size} {cause.rstrip('.')}. All ranks end here; "
               "saved checkpoints are complete, and resume=True continues from the last one.",
@@ -162,7 +163,7 @@ class Communicator:
             since = self.since
             if since is not None and monotonic() - since > self.timeout:
                 self.abort(f"has waited {self.timeout:g} seconds for other ranks, which may have "
-                           "ended, or take another path through the program")
+                           "ended or be running another part of the program")
 
 
 def _in_place() -> Any:
@@ -184,7 +185,7 @@ def world() -> Communicator:
     Raises
     ------
     ImportError
-        If mpi4py is not installed, or finds no MPI.
+        If mpi4py is not installed, or does not find an MPI library.
     """
     if not _world:
         try:

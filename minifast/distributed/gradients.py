@@ -1,4 +1,4 @@
-"""Summing gradients over all ranks: dense ones as one long array, those of embeddings as rows."""
+"""Sum gradients over all ranks: dense ones as one array, those of embeddings as rows."""
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 
@@ -18,11 +18,11 @@ def sum_gradients(comm: Communicator, model: Module, opt: Optimizer, n_rows: int
     comm : Communicator
         The ranks.
     model : Module
-        The model; its gradients are those of this rank's rows.
+        The model, with the gradients from this rank's rows.
     opt : Optimizer
-        Its optimizer; within ``minifast.fast.accelerate``, gradients stay in flat storage.
+        The optimizer; within ``minifast.fast.accelerate``, gradients stay in flat storage.
     n_rows : int
-        Rows of the batch, over all ranks.
+        Rows of the joint batch, that is, on all ranks.
     """
     if getattr(vars(opt).get("accelerator"), "active", False):
         dense, tables = import_module("minifast.fast.exchange").gradients(comm, opt, n_rows)
@@ -46,14 +46,14 @@ def gradients(parameters: Iterable[Parameter], n_rows: int, tables: set[Paramete
     parameters : iterable of Parameter
         The parameters.
     n_rows : int
-        Rows of the batch, over all ranks.
+        Rows of the joint batch, that is, on all ranks.
     tables : set of Parameter
         The tables of embeddings.
 
     Returns
     -------
     dense, as_rows : list of array
-        Gradients; a missing one is replaced by zeros, because other ranks may have it.
+        Gradients. A missing gradient is replaced by zeros, because other ranks may have one.
     """
     dense: list[Array] = []
     as_rows: list[Array] = []
@@ -67,7 +67,7 @@ def gradients(parameters: Iterable[Parameter], n_rows: int, tables: set[Paramete
 
 
 def sum_dense(comm: Communicator, arrays: Sequence[Array]) -> None:
-    """Sum arrays over all ranks in place, those of a type in one message.
+    """Sum arrays over all ranks in place; arrays of the same type are sent in one message.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def sum_dense(comm: Communicator, arrays: Sequence[Array]) -> None:
 def sum_rows(comm: Communicator, tables: Sequence[Array]) -> None:
     """Sum gradients of embeddings over all ranks in place; only rows that are not zero are sent.
 
-    The bytes grow with the batch and not with the table. Ranks are added in their order, so the
-    result has the same bits everywhere.
+    The size of the message depends on the batch and not on the table. The ranks are added in
+    order, so the result has the same bits on all of them.
 
     Parameters
     ----------

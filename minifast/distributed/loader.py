@@ -13,7 +13,7 @@ from .communicator import Communicator
 
 
 class Shards:
-    """What the loaders of one rank have in common: the size of the current batch.
+    """The size of the current joint batch, and of this rank's part of it, for loaders.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ class Shards:
     Attributes
     ----------
     rows : int
-        Rows of the current batch, over all ranks; 0 outside of a pass.
+        Rows of the current joint batch, that is, on all ranks; 0 outside of a pass.
     own : int
-        How many of them are this rank's. A rank without a row in a short last batch still takes
-        part: it gets one row that counts nothing.
+        How many of them belong to this rank. If a short last batch has no row for a rank, the
+        rank computes one row of it, which does not count.
     """
 
     def __init__(self, comm: Communicator) -> None:
         self.comm, self.rows, self.own = comm, 0, 0
 
     def part(self, n: int) -> slice:
-        """Return which of the ``n`` rows of a batch are this rank's, at least one."""
+        """Return which of the ``n`` rows of a joint batch this rank reads, at least one."""
         rank, size = self.comm.rank, self.comm.size
         start, stop = n * rank // size, n * (rank + 1) // size
         self.rows, self.own = n, stop - start
@@ -45,10 +45,10 @@ class Shards:
 
 
 class ShardedLoader(DataLoader):
-    """A rank's rows of the batches of all ranks together.
+    """One rank's rows of each joint batch, the batch that all ranks read together.
 
-    With ``n`` ranks, a joint batch has ``n * bs`` rows, those that a single process with this
-    batch size would read: all ranks draw the same order from the same generator.
+    With ``n`` ranks, a joint batch has ``n * bs`` rows. They are the rows that one process with
+    this batch size would read, because all ranks draw the same order from the same generator.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class ShardedLoader(DataLoader):
 
     @property
     def joint(self) -> DataLoader:
-        """The loader of a single process that does what all ranks do together."""
+        """A loader of the joint batches, as one process would read them."""
         return _joint(self.dl, self.shards.comm.size)
 
     def __len__(self) -> int:
@@ -107,12 +107,12 @@ class ShardedLoader(DataLoader):
 
 
 class ShardedBatches:
-    """A rank's rows of the batches of any other loader, which all ranks read completely.
+    """One rank's rows of the batches of any other loader; every rank reads whole batches.
 
     Parameters
     ----------
     dl : sized iterable of (xb, yb)
-        Its batches are those of all ranks together; each rank takes its rows of them.
+        The loader. Its batches are the joint batches; each rank takes its rows of them.
     shards : Shards
         Holds the sizes of the current batch.
     """
@@ -152,7 +152,7 @@ def sharded(dl: Any, shards: Shards) -> Any:
     Parameters
     ----------
     dl : DataLoader or sized iterable of (xb, yb)
-        The loader; one that is sharded already is returned as it is.
+        The loader; if it is already sharded, it is returned unchanged.
     shards : Shards
         Holds the sizes of the current batch.
 
@@ -171,7 +171,7 @@ def sharded(dl: Any, shards: Shards) -> Any:
 
 
 def _joint(dl: DataLoader, size: int) -> DataLoader:
-    """Return a loader with a larger batch size, and so the loader that it takes batches from."""
+    """Return a loader with a larger batch size; a loader inside of it gets this size, too."""
     joint: Any = copy(dl)
     joint.bs = dl.bs * size
     if isinstance(inner := vars(joint).get("dl"), DataLoader):

@@ -15,22 +15,22 @@ from .trainer import DistributedTrainer
 
 def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
                    comm: Communicator | None = None) -> Learner:
-    """Train on all ranks of an MPI job, which run this program side by side.
+    """Train on all ranks, the processes of an MPI job that run this program.
 
     Start the program with ``mpiexec -n 4 python program.py``, or with
-    ``python -m minifast.distributed -n 4 program.py``. Each rank trains on its rows of every
-    batch, and the batch size counts the rows of one rank: with ``n`` ranks, the result is that of
-    one process with ``n`` times the batch size. Rank 0 alone prints and writes files.
+    ``python -m minifast.distributed -n 4 program.py``. Each rank trains on its part of every
+    batch. The batch size is the number of rows per rank: ``n`` ranks give the same result as one
+    process with ``n`` times the batch size. Only rank 0 prints the table and writes files.
 
     Parameters
     ----------
     sync_bn : bool
-        Whether batch norm uses mean and variance of all ranks' rows. Without it, each rank uses
-        those of its own rows, as torch does.
+        Whether batch norm uses the mean and variance of the rows of all ranks. By default, each
+        rank uses those of its own rows, as torch does.
     timeout : float
         Seconds that a rank waits for the others before the job is aborted.
     comm : Communicator, optional
-        The ranks, by default all of the job.
+        The ranks; by default, all ranks of the job.
 
     Returns
     -------
@@ -42,12 +42,12 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
     ImportError
         If mpi4py or an MPI library is missing.
     ValueError
-        If the learner is distributed already.
+        If the learner is already distributed.
 
     Warns
     -----
     UserWarning
-        If there is only one rank; training then runs as in one process.
+        If there is only one rank; the learner then trains as usual.
 
     Notes
     -----
@@ -100,9 +100,9 @@ def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *a
     Returns
     -------
     object
-        What ``write`` returns on rank 0, on all ranks.
+        What ``write`` returns on rank 0; all ranks get it.
     """
-    learn.model.state_dict()  # on all ranks: reading makes the fast path round
+    learn.model.state_dict()  # on all ranks: reading it carries out deferred updates, which rounds
     return comm.from_first(None if comm.rank else write(*args, **kwargs))
 
 
@@ -126,7 +126,7 @@ def only_rank_0_prints() -> int:
 
 
 def _abort_on_errors(comm: Communicator) -> None:
-    """Make an error that ends this program end those of the other ranks, too."""
+    """Make an error that ends this rank's program end the other ranks as well."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None

@@ -10,20 +10,20 @@ from .communicator import Communicator, world
 
 
 class NCCLCommunicator(Communicator):
-    """Ranks with a GPU each, whose arrays are sent from GPU to GPU.
+    """A communicator for ranks with one GPU each, which sends arrays from GPU to GPU.
 
-    Small numbers and objects still go through MPI. Call ``one_gpu_per_rank`` before anything
-    else, and pass this to ``to_distributed(comm=...)``.
+    Arrays on the host and other objects are still sent through MPI. Call ``one_gpu_per_rank``
+    before anything uses the GPU, and pass this object to ``to_distributed(comm=...)``.
 
     Parameters
     ----------
     comm : mpi4py.MPI.Comm, optional
-        The processes, by default all of the job.
+        The processes; by default, all processes of the job.
     timeout : float
         Seconds that a rank waits for the others before the job is aborted.
     group : object, optional
-        Has the methods ``all_reduce`` and ``all_gather`` of CuPy's ``NCCLBackend``, which is the
-        default.
+        An object with the methods ``all_reduce`` and ``all_gather`` of CuPy's ``NCCLBackend``,
+        which is the default.
 
     Notes
     -----
@@ -53,7 +53,7 @@ class NCCLCommunicator(Communicator):
             return super().gather(array)
         counts = np.concatenate(super().gather(np.array([len(array)]))).tolist()
         mine = np.zeros_like(array, shape=(max(counts), *array.shape[1:]), order="C")
-        mine[:len(array)] = array  # NCCL sends equally much from each rank
+        mine[:len(array)] = array  # NCCL sends the same number of bytes from each rank
         joint = np.empty_like(mine, shape=(self.size, *mine.shape))
         self.group.all_gather(mine, joint, mine.size)
         self.sent += mine.nbytes
@@ -61,7 +61,7 @@ class NCCLCommunicator(Communicator):
 
 
 def one_gpu_per_rank() -> int:
-    """Let each rank see one GPU of its computer; call it before CuPy is used.
+    """Give each rank a GPU of its own; call this before CuPy is used.
 
     Returns
     -------

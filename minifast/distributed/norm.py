@@ -17,7 +17,7 @@ def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, me
     centred *= sums[0] * scale * scale / n
     centred += sums[1] / n
     if not shards.own:
-        centred *= 0  # the row that counts nothing has no part in mean and variance
+        centred *= 0  # the row that does not count is not in mean and variance
     return as_images((rows - centred) * (scale * weight), x.shape[0], x.shape[2:])
 
 
@@ -31,17 +31,17 @@ def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
            lambda g, y, x, weight, bias, mean, var, eps, n, shards: column_sums(as_rows(g)))
 def sync_batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float,
                     n: int, shards: Shards) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias, where mean and variance are of all ranks.
+    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over all ranks.
 
-    The gradient of x (bs, n, ...) contains those of the losses of all ranks, because x has a part
-    in their mean and variance.
+    The gradient of x (bs, n, ...) includes the losses of all ranks, because x contributes to the
+    mean and variance that all of them use.
     """
     rows = _standardize(x, mean, var, eps) * weight + bias
     return as_images(rows, len(x), x.shape[2:])
 
 
 class SyncBatchNorm(BatchNorm):
-    """Batch norm whose mean and variance in training are those of all ranks' rows.
+    """Batch norm that uses the mean and variance of all ranks' rows during training.
 
     ``synchronise`` gives this class to the batch norm layers of a model.
 
@@ -85,7 +85,7 @@ def synchronise(model: Module, shards: Shards) -> None:
     model : Module
         The model.
     shards : Shards
-        Tells how many rows of a batch are this rank's.
+        Knows how many rows of a batch belong to this rank.
     """
     for layer in model.modules():
         if isinstance(layer, BatchNorm) and not isinstance(layer, SyncBatchNorm):

@@ -1,4 +1,4 @@
-"""DistributedTrainer: the callback that makes the fits of all ranks one fit."""
+"""DistributedTrainer: the callback that trains one model on all ranks."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 from zlib import crc32
@@ -16,16 +16,16 @@ from .gradients import sum_gradients
 from .loader import Shards, sharded
 
 LARGE = 1 << 26
-"""Bytes of a column up to which all of it is compared; of a longer one, a sample is."""
+"""The checksum of a column with more bytes than this is computed from a sample of its rows."""
 
 
 class DistributedTrainer(LearnerCallback):
     """Train one model on all ranks, each on its rows of every batch.
 
-    ``n`` ranks with a batch size of ``bs`` compute what one process with ``n * bs`` computes: the
-    loss of each rank is weighted by its share of the rows, gradients are summed over the ranks
-    before the step, and in validation, outputs and targets of all ranks are put together, so that
-    losses and metrics are those of all rows. The weights of all ranks are equal to the bit.
+    ``n`` ranks with a batch size of ``bs`` compute the same as one process with ``n * bs``. The
+    loss of each rank is weighted by its share of the rows, and gradients are summed over the
+    ranks before the step. In validation, outputs and targets of all ranks are joined, so losses
+    and metrics are computed from all rows. The weights are bit-identical on all ranks.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class DistributedTrainer(LearnerCallback):
     Raises
     ------
     ValueError
-        When a fit begins, if ranks differ in version, model, data or arguments; when an epoch
-        ends, if their weights differ.
+        At the start of a fit, if ranks differ in version, model, data or arguments; at the end of
+        an epoch, if their weights differ.
 
     Notes
     -----
@@ -83,7 +83,7 @@ class DistributedTrainer(LearnerCallback):
             self.comm.abort(f"stopped with {type(exception).__name__}: {exception}")
 
     def on_epoch_begin(self) -> None:
-        """Give the loader of all ranks the same random state, and each rank's layers another."""
+        """Set the same random state for all loaders, and a different one for each rank's layers."""
         loader = getattr(self.learn.data.train_dl, "rng", None)
         layers = [m.rng for m in self.learn.model.modules()
                   if isinstance(getattr(m, "rng", None), np.random.Generator)]
@@ -111,7 +111,7 @@ class DistributedTrainer(LearnerCallback):
         self.apart = train
 
     def average_statistics(self) -> None:
-        """Replace running statistics, of batch norm, by their means over all ranks."""
+        """Replace the running statistics of batch norm by their means over all ranks."""
         for module in self.learn.model.modules():
             for buffer in vars(module).values():
                 if isinstance(buffer, Buffer) and buffer.data.dtype.kind == "f":
@@ -124,7 +124,7 @@ class DistributedTrainer(LearnerCallback):
         return {"last_output": self._joint(last_output), "last_target": self._joint(last_target)}
 
     def _joint(self, value: Any) -> Any:
-        """Return the rows of all ranks; this one may have a row that counts nothing."""
+        """Return the rows of all ranks, without one that does not count."""
         if isinstance(value, (list, tuple)):
             return type(value)(self._joint(item) for item in value)
         rows = value.data[:self.shards.own]
@@ -151,19 +151,19 @@ class DistributedTrainer(LearnerCallback):
 
 
 def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
-    """Check that some values are the same on all ranks.
+    """Check that values are the same on all ranks.
 
     Parameters
     ----------
     comm : Communicator
         The ranks.
     values : dict of str to object
-        The values by what they are.
+        The values, by what they mean.
 
     Raises
     ------
     ValueError
-        If some are not, on all ranks.
+        If a value differs; the error is raised on all ranks.
     """
     first, *others = comm.objects(dict(values))
     for rank, found in enumerate(others, start=1):
@@ -175,7 +175,7 @@ def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
 
 
 def description(learn: Learner) -> dict[str, Any]:
-    """Return what has to be alike on all ranks when a fit begins."""
+    """Return the values that must be the same on all ranks when a fit begins."""
     from .. import __version__
     parameters = {f"parameter {name}": f"{p.shape} {p.dtype}{'' if p.requires_grad else ' frozen'}"
                   for name, p in learn.model.named_parameters()}

@@ -1,4 +1,4 @@
-"""A map of embedding vectors, with the names of some."""
+"""A map of embedding vectors, some of them with names."""
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,19 +14,19 @@ Points = np.ndarray[Any, Any]
 def plot_embeddings(vectors: Any, labels: Sequence[Any], n_labels: int = 15,
                     title: str | None = None, return_fig: bool = False, ax: Any = None,
                     **kwargs: Any) -> Any:
-    """Plot vectors by their two principal components, and name as many as there is room for.
+    """Plot the two principal components of vectors, and write the names of some next to them.
 
-    Names are given to the outermost vectors and to the first ones in turn, and to none whose name
-    would overlap another. List the best known first.
+    The names are alternately those of the outermost vectors and of the first vectors in the list,
+    so put the best known first. A name that would overlap another one is left out.
 
     Parameters
     ----------
     vectors : Tensor or array (n, k)
-        Vectors, such as ``learn.weight(titles)``; with k = 2 they are plotted as they are.
+        The vectors, such as ``learn.weight(titles)``. If k is 2, they are plotted unchanged.
     labels : sequence (n,)
         Their names.
     n_labels : int
-        How many names to write at most.
+        The largest number of names to write.
     title : str, optional
         The title of the plot.
     return_fig : bool
@@ -44,7 +44,7 @@ def plot_embeddings(vectors: Any, labels: Sequence[Any], n_labels: int = 15,
     Raises
     ------
     ValueError
-        If there are not as many labels as vectors, or fewer than three of them.
+        If the number of labels differs from that of the vectors, or is below three.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def plot_embeddings(vectors: Any, labels: Sequence[Any], n_labels: int = 15,
 
 
 def principal_components(vectors: Points) -> tuple[Points, list[str]]:
-    """Return the two principal components of vectors (``Tensor.pca``), and what to call them.
+    """Return the two principal components of vectors (``Tensor.pca``), and labels for the axes.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def principal_components(vectors: Points) -> tuple[Points, list[str]]:
     Returns
     -------
     points : array (n, 2)
-        The components, that with the larger variance first; the vectors themselves if k is 2.
+        The components, the one with the larger variance first; if k is 2, the vectors.
     names : list of two str
-        Labels of axes, with the share of the variance.
+        Labels of the axes, with the share of the variance.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def principal_components(vectors: Points) -> tuple[Points, list[str]]:
 
 def write_names(axes: Any, points: Points, names: Sequence[str], order: Iterable[int],
                 n: int) -> None:
-    """Write names beside their points, where they overlap no other name and stay in the axes.
+    """Write names next to their points, if they overlap no other name and stay inside the axes.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def write_names(axes: Any, points: Points, names: Sequence[str], order: Iterable
     names : sequence of str (m,)
         Their names.
     order : iterable of int
-        Which to try first; a number may come again.
+        The points, in the order in which to try them; repeated numbers are skipped.
     n : int
-        How many names to write at most.
+        The largest number of names to write.
     """
     axes.figure.canvas.draw()  # sets the limits and the layout
     taken: list[Any] = []  # boxes of names, and of their dots
@@ -129,7 +129,7 @@ def write_names(axes: Any, points: Points, names: Sequence[str], order: Iterable
 
 
 def _place(axes: Any, point: Points, name: str, taken: list[Any]) -> tuple[Any, Any]:
-    """Write a name at the first free side of a point; the box is None if there is none."""
+    """Write a name on the first free side of a point; the box is None if no side is free."""
     from matplotlib.patheffects import withStroke
     frame, dot = axes.get_window_extent(), _around(axes, point)
     free = not any(dot.overlaps(other) for other in taken)

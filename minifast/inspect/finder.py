@@ -1,4 +1,4 @@
-"""The learning rate finder's curve: its plot, and fastai v2's suggestions."""
+"""The plot of the learning rate finder, and fastai v2's suggestions."""
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,7 @@ from .style import COLORS, GREY, legend_below, loss_label, panels, plot_style
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
-"""The distance at which ``slide`` compares slopes, and the difference that counts."""
+"""The distance between the slopes that ``slide`` compares, and the least difference that counts."""
 
 
 @plot_style()
@@ -19,7 +19,7 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
          **kwargs: Any) -> Any:
     """Plot the smoothed loss against the learning rate, after ``lr_find``.
 
-    The dashed line is the suggestion: fastai v2's valley, see ``suggest``.
+    The dashed line marks the suggestion, fastai v2's valley; see ``suggest``.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
     skip_start, skip_end : int
         Number of batches to leave out at the start and at the end.
     suggestion : bool
-        Whether to mark and print v1's suggestion too, the rate at which the loss falls most from
-        batch to batch. It is kept as ``min_grad_lr``. The legend says how much the loss falls
-        there, and how much it rises from batch to batch at another place before its minimum: if
-        the two are alike, the point is noise.
+        Whether to mark and print v1's suggestion as well: the rate at which the loss decreases
+        most from one batch to the next. It is stored as ``min_grad_lr``. The legend gives this
+        decrease and, as noise, the largest increase from one batch to the next before the minimum
+        of the loss. If the two are similar, the suggestion is unreliable.
     return_fig : bool
         Whether to return the figure.
     k, s : int and float, optional
@@ -98,7 +98,7 @@ def _mark_valley(axes: Any, valley: float, lrs: Numbers) -> None:
 
 
 def _mark_steepest(axes: Any, lrs: Numbers, losses: Numbers, at: int) -> None:
-    """Mark a point; say how much the loss falls there, and rises elsewhere before its minimum."""
+    """Mark a point, with the decrease of the loss there and its largest increase elsewhere."""
     slopes = np.gradient(losses)
     noise = max(0., slopes[:losses.argmin() + 1].max())
     axes.plot(lrs[at], losses[at], "o", color=COLORS[1],
@@ -106,7 +106,7 @@ def _mark_steepest(axes: Any, lrs: Numbers, losses: Numbers, at: int) -> None:
 
 
 def smoothen_by_spline(xs: Any, ys: Any, **kwargs: Any) -> Numbers:
-    """Return values on a smoothing spline through ``ys``, taken as equally spaced, as in v1.
+    """Return values of a smoothing spline through ``ys``, which are equally spaced as in v1.
 
     It needs SciPy: ``pip install 'minifast[fast]'``.
 
@@ -117,8 +117,8 @@ def smoothen_by_spline(xs: Any, ys: Any, **kwargs: Any) -> Numbers:
     ys : sequence of float (n,)
         The values.
     **kwargs
-        Arguments of ``scipy.interpolate.UnivariateSpline``: ``k`` is the degree, ``s`` the
-        smoothing.
+        Arguments of ``scipy.interpolate.UnivariateSpline``: ``k`` is the degree, and ``s`` is the
+        amount of smoothing.
 
     Returns
     -------
@@ -146,17 +146,17 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
     Parameters
     ----------
     lrs : sequence of float
-        The rates.
+        The learning rates.
     losses : sequence of float
         The smoothed loss at each rate.
 
     Returns
     -------
     dict of str to float
-        ``valley`` is half way into the longest falling subsequence. ``slide`` is the highest rate
-        at which the slope still differs from the slope 15 points later. ``minimum`` is a tenth of
-        the rate with the lowest loss. ``steep`` is where the loss falls fastest against log(lr).
-        NaN where the curve is too short.
+        ``valley`` is in the middle of the longest decreasing subsequence. ``slide`` is the highest
+        rate at which the slope still differs from the slope 15 points later. ``minimum`` is a tenth
+        of the rate with the lowest loss. ``steep`` is the rate at which the loss decreases fastest
+        as a function of log(lr). A value is NaN if the curve is too short for it.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def suggestions(recorder: Recorder) -> dict[str, float]:
 
 
 def _valley(y: Numbers) -> int:
-    """Return the point half way into the longest falling subsequence, as fastai v2 counts."""
+    """Return the middle of the longest decreasing subsequence, as fastai v2 computes it."""
     length = np.ones(len(y), int)
     for i in range(1, len(y)):
         length[i] += length[:i][y[:i] > y[i]].max(initial=0)

@@ -1,4 +1,4 @@
-"""Interpretation of predictions: the largest losses, and the confusions of a classifier."""
+"""Interpretation of predictions: the largest losses, and the confusion matrix of a classifier."""
 from typing import Any, Self
 
 import numpy as np
@@ -15,9 +15,9 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Interpretation:
-    """Predictions beside the targets, and the loss of each row: v1's ``Interpretation``.
+    """Predictions, targets and the loss of each row: v1's ``Interpretation``.
 
-    All results are on the host.
+    All results are on the CPU.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Interpretation:
     losses : Tensor of shape (n,)
         The losses of the rows.
     ds_type : DatasetType
-        The loader that the rows come from, in its order.
+        The loader from which the rows come; they are in its order.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Interpretation:
         Returns
         -------
         Interpretation
-            The predictions and what they should be.
+            The predictions, targets and losses.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class Interpretation:
             for name, values in shown.items()}})
 
     def _batch(self, rows: Counts) -> Any:
-        """Return these rows of the data as a batch; None if the data are no arrays."""
+        """Return these rows of the data as a batch; None if the data are not arrays."""
         dataset = getattr(self.data.dl(self.ds_type), "dataset", None)
         if not isinstance(dataset, ArrayDataset):
             return None
@@ -213,9 +213,9 @@ class Interpretation:
 
 
 class ClassificationInterpretation(Interpretation):
-    """Predictions of a classifier beside the actual classes; fastai v1's class of this name.
+    """Predictions of a classifier, and the actual classes: fastai v1's class of this name.
 
-    ``pred_class`` (n,) holds the predicted class numbers. All results are on the host.
+    ``pred_class`` (n,) holds the predicted class numbers. All results are on the CPU.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ class ClassificationInterpretation(Interpretation):
         Parameters
         ----------
         min_val : int
-            Leave out what occurred less often.
+            Leave out confusions that occurred less often.
         slice_size : int
             Has no effect, see ``confusion_matrix``.
 
@@ -346,7 +346,7 @@ class ClassificationInterpretation(Interpretation):
         slice_size : int
             Has no effect, see ``confusion_matrix``.
         norm_dec : int
-            Decimals of normalised counts.
+            Number of decimals if the counts are normalized.
         plot_txt : bool
             Write the numbers into the cells.
         return_fig : bool, optional
@@ -404,7 +404,7 @@ class ClassificationInterpretation(Interpretation):
 
 def interpret(learn: Learner, ds_type: DatasetType = DatasetType.Valid, tta: bool = False
               ) -> Interpretation:
-    """Predict all rows of one kind, to look at the largest losses and at confusions.
+    """Predict all rows of one kind, and return the results for interpretation.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Curves of several runs: their mean, and a band for their spread."""
+"""Curves over several seeds: the mean, and a band for the spread."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,20 +8,20 @@ from .style import panels, plot_style
 
 BANDS = ("std", "sem", "range")
 MANY = 30
-"""Points of a line, above which they have no markers."""
+"""A line with more points than this has no markers."""
 
 
 @plot_style()
 def plot_seeds(curves: Mapping[str, Any], x: Any = None, band: str = "std",
                return_fig: bool = False, ax: Any = None, **labels: Any) -> Any:
-    """Plot curves over seeds: a line for the mean and a band around it, for each of several names.
+    """Plot curves over several seeds: for each name, a line for the mean and a band around it.
 
     Parameters
     ----------
     curves : mapping of str to array (seeds, n)
-        The values of each seed, by the name that the legend gives.
+        The values for each seed, by the name in the legend.
     x : sequence of float (n,), optional
-        Where the values belong, by default 1 to n.
+        The positions of the values on the x-axis; by default, 1 to n.
     band : {'std', 'sem', 'range'}
         What the band shows: one standard deviation, one standard error of the mean, or the
         smallest and the largest value.
@@ -40,7 +40,7 @@ def plot_seeds(curves: Mapping[str, Any], x: Any = None, band: str = "std",
     Raises
     ------
     ValueError
-        If the band is another, or the curves do not have the shape (seeds, n).
+        If the band is unknown, or a curve does not have the shape (seeds, n).
 
     Examples
     --------

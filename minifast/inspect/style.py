@@ -1,4 +1,4 @@
-"""The style of all plots: sizes, colours and words."""
+"""The style of all plots: sizes, colours and labels."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import fill
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's colours without yellow and black, those with more contrast first. The
-colour-blind can tell them apart; the first four have a contrast of 3 on white and on black."""
+"""Okabe and Ito's colours without yellow and black, in order of contrast. Colour-blind people can
+tell them apart. The first four have a contrast ratio of at least 3 on white and on black."""
 GREY = "#767676"
-"""The colour of what stands in the background; its contrast is 4.5 on white and on black."""
+"""The colour of secondary elements. Its contrast ratio is 4.5 on white and on black."""
 WIDTH, HEIGHT = 5., 3.3
-"""Inches of a plot with one panel, which fit the column of a notebook."""
+"""Size in inches of a plot with one panel, which fits the column of a notebook."""
 TEXT = 11.5
-"""Points of all text: 11 pixels or more, also where a plot of ``WIDTH`` is shown 350 wide."""
+"""Size of all text in points: at least 11 pixels if a plot of ``WIDTH`` is 350 pixels wide."""
 SIZES = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize",
          "legend.fontsize", "figure.titlesize", "figure.labelsize")
 LINE = 26
-"""Characters in a line of an axis' label."""
+"""The most characters in a line of an axis label."""
 WORDS = {"mse loss": "mean squared error",
          "binary cross entropy with logits": "binary cross entropy"}
 
 
 @contextmanager
 def plot_style() -> Iterator[None]:
-    """Use the style of minifast's plots, in a ``with`` or for a decorated function.
+    """Use the style of minifast's plots, in a ``with`` statement or as a decorator.
 
-    Colours of text and background are those of matplotlib's current style, so that
-    ``plt.style.use("dark_background")`` makes dark plots. The background is always drawn: plots
-    can be read on a white page and on a dark one.
+    The colours of text and background come from matplotlib's current style, so
+    ``plt.style.use("dark_background")`` makes dark plots. The background is always drawn, so plots
+    are readable on light and on dark pages.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def plot_style() -> Iterator[None]:
 
 def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: Any
            ) -> "tuple[Figure, list[Axes]]":
-    """Return a figure and its axes: given ones, or new ones below each other.
+    """Return a figure and its axes: the given axes, or new ones below each other.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: A
     axs : Axes or sequence of Axes, optional
         Axes to draw in.
     height : float, optional
-        Inches of a new panel.
+        Height of a new panel in inches.
     **kwargs
         Arguments of ``matplotlib.pyplot.subplots``.
 
@@ -121,16 +121,16 @@ def panels(n: int = 1, axs: Any = None, height: float | None = None, **kwargs: A
 
 
 def legend_below(figure: "Figure", axes: "Axes", lines: int, **kwargs: Any) -> None:
-    """Put the legend of some axes below a new figure, where it covers nothing.
+    """Put the legend of some axes below them in a new figure, where it hides nothing.
 
     Parameters
     ----------
     figure : Figure
-        The figure; it grows by the height of the legend.
+        The figure; its height is increased by that of the legend.
     axes : Axes
         The axes whose lines have labels.
     lines : int
-        Lines of the legend.
+        Number of lines of the legend.
     **kwargs
         Arguments of ``figure.legend``, such as ``ncols``.
     """
@@ -162,7 +162,7 @@ def loss_label(recorder: Recorder) -> str:
 
 
 def axis_label(text: str) -> str:
-    r"""Return a label in lines that are shorter than an axis is high.
+    r"""Return a label, broken into lines that fit along an axis.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def axis_label(text: str) -> str:
 
 
 def words(name: str) -> str:
-    """Return a name of the code as words.
+    """Return a name in the code as words.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""fastai v1's layers and losses that the core does not have; a star import gives all names."""
+"""Layers and losses of fastai v1 that the core does not have."""
 import sys
 from functools import partial
 

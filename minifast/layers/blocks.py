@@ -1,4 +1,4 @@
-"""Containers in which a layer sees the block's input: fastai v1's ``SequentialEx``."""
+"""Containers whose layers can use the input of the block: fastai v1's ``SequentialEx``."""
 from typing import Any
 
 from ..autograd import Tensor, cat
@@ -15,8 +15,8 @@ class SequentialEx(Sequential):
 
     Notes
     -----
-    fastai v1 hangs the input on each tensor as ``x.orig``. Here the chain passes it to those
-    layers that have a method ``merge(x, orig)``.
+    fastai v1 stores the input as the attribute ``orig`` of each tensor. Here the chain passes it
+    to ``MergeLayer.merge(x, orig)``.
 
     Examples
     --------
@@ -28,7 +28,7 @@ class SequentialEx(Sequential):
 
     @property
     def layers(self) -> list[Module]:
-        """The layers, v1's name for them."""
+        """The layers, under v1's name."""
         return list(self.children())
 
     def forward(self, x: Any) -> Any:
@@ -39,12 +39,12 @@ class SequentialEx(Sequential):
 
 
 class MergeLayer(Module):
-    """Add the input of the `SequentialEx` around it: a shortcut.
+    """Add the input of the `SequentialEx` that it is in: a shortcut connection.
 
     Parameters
     ----------
     dense : bool
-        Whether to join both along the second axis instead, as in a DenseNet.
+        Whether to concatenate both along the second axis instead, as in a DenseNet.
 
     Raises
     ------
@@ -63,19 +63,20 @@ class MergeLayer(Module):
         self.dense = dense
 
     def merge(self, x: Tensor, orig: Tensor) -> Tensor:
-        """Return both together.
+        """Return the sum of both tensors, or their concatenation.
 
         Parameters
         ----------
         x : Tensor
             The output of the layers before.
         orig : Tensor
-            The input of the chain, of the same shape except along the second axis with ``dense``.
+            The input of the chain. It has the shape of ``x``, except along the second axis if
+            ``dense`` is set.
 
         Returns
         -------
         Tensor
-            The sum, or both along the second axis.
+            The sum, or with ``dense`` the concatenation along the second axis.
 
         Examples
         --------
@@ -91,7 +92,7 @@ class MergeLayer(Module):
 
 
 class PartialLayer(Module):
-    """A function with some arguments as a layer: fastai v1's ``PartialLayer``.
+    """A layer that calls a function with fixed arguments: fastai v1's ``PartialLayer``.
 
     Parameters
     ----------
@@ -120,9 +121,9 @@ class PartialLayer(Module):
 
 
 class Debugger(Module):
-    """Stop in Python's debugger and return the input: fastai v1's ``Debugger``.
+    """A layer that stops in Python's debugger: fastai v1's ``Debugger``.
 
-    ``x`` is what the layer before it returned; ``c`` continues.
+    There, ``x`` is the output of the layer before it, and ``c`` continues.
     """
 
     def forward(self, x: Any) -> Any:

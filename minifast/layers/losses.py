@@ -1,4 +1,4 @@
-"""Losses: with weights of classes, of probabilities, and those of GANs."""
+"""Losses with class weights, losses of probabilities, and losses of GANs."""
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ LOWEST_LOG = -100.
 
 def weighted_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean",
                            weight: Any = None) -> Tensor:
-    """Return the cross entropy in which classes have weights: torch's ``F.cross_entropy``.
+    """Return the cross entropy with class weights: torch's ``F.cross_entropy``.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean"
         How to combine the losses of all rows. The mean is weighted: it is divided by the sum of
         the rows' weights.
     weight : Tensor, array or list (classes,), optional
-        Factors of the losses, by class; by default 1.
+        Factors of the losses, one per class; by default 1.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean"
 
 
 class AxisLoss(FlattenedLoss):
-    """A flattened loss of scores whose classes are on any axis; the targets may lack this axis.
+    """A flattened loss of scores whose classes can be on any axis; targets need not have this axis.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class AxisLoss(FlattenedLoss):
 
 
 def _last(t: Tensor, axis: int) -> Tensor:
-    """Return a tensor whose ``axis`` became the last one."""
+    """Return a tensor whose ``axis`` is moved to the end."""
     order = list(range(t.ndim))
     order.append(order.pop(axis))
     return t.transpose(*order)
@@ -94,9 +94,9 @@ def _last(t: Tensor, axis: int) -> Tensor:
 
 def cross_entropy_flat(reduction: str = "mean", axis: int = -1, weight: Any = None
                        ) -> FlattenedLoss:
-    """Return the cross entropy, flattened, with all options of fastai v1's ``CrossEntropyFlat``.
+    """Return the flattened cross entropy with all options of fastai v1's ``CrossEntropyFlat``.
 
-    ``CrossEntropyFlat(axis=..., weight=...)`` is the same.
+    ``CrossEntropyFlat(axis=..., weight=...)`` returns the same.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def cross_entropy_flat(reduction: str = "mean", axis: int = -1, weight: Any = No
     axis : int
         The axis of the classes, for example 1 for scores (bs, classes, height, width) of pixels.
     weight : Tensor, array or list (classes,), optional
-        Factors of the losses, by class; see `weighted_cross_entropy`.
+        Factors of the losses, one per class; see `weighted_cross_entropy`.
 
     Returns
     -------
@@ -124,15 +124,15 @@ def cross_entropy_flat(reduction: str = "mean", axis: int = -1, weight: Any = No
 
 
 def binary_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Return the mean of -log p of the right answer, for probabilities.
+    """Return the mean of -log p, where p is the predicted probability of the correct answer.
 
-    torch's ``F.binary_cross_entropy``. From scores, `binary_cross_entropy_with_logits` is more
-    exact.
+    torch's ``F.binary_cross_entropy``. If you have scores, `binary_cross_entropy_with_logits` is
+    more accurate.
 
     Parameters
     ----------
     pred, target : Tensor
-        Probabilities of a 1, and targets from 0 to 1, of the same shape.
+        Probabilities of the answer 1, and targets from 0 to 1, of the same shape.
     reduction : {'mean', 'sum', 'none'}
         How to combine the losses of all elements.
 
@@ -146,7 +146,7 @@ def binary_cross_entropy(pred: Tensor, target: Tensor, reduction: str = "mean") 
     ShapeError
         If the shapes differ.
     ValueError
-        If a probability is not from 0 to 1.
+        If a probability is not between 0 and 1.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def _log(p: Tensor) -> Tensor:
 
 
 def BCEFlat(reduction: str = "mean") -> FlattenedLoss:  # noqa: N802
-    """Return the binary cross entropy of probabilities, flattened: fastai v1's ``BCEFlat``.
+    """Return the flattened binary cross entropy of probabilities: fastai v1's ``BCEFlat``.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class View(Module):
 
 
 class ResizeBatch(Module):
-    """Reshape each row: (bs, ...) to ``(bs, *size)``: fastai v1's ``ResizeBatch``.
+    """Reshape each row, from (bs, ...) to ``(bs, *size)``: fastai v1's ``ResizeBatch``.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ResizeBatch(Module):
 
 
 class BatchNorm1dFlat(BatchNorm1d):
-    """Batch norm of the last axis: (..., n) to the same: fastai v1's ``BatchNorm1dFlat``.
+    """Batch norm over the last axis of a tensor (..., n): fastai v1's ``BatchNorm1dFlat``.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def relu(inplace: bool = False, leaky: float | None = None) -> ReLU:
     Parameters
     ----------
     inplace : bool
-        Accepted as in v1; it changes nothing.
+        Has no effect; accepted as in v1.
     leaky : float, optional
         The slope for negative numbers, which is not available here.
 

@@ -5,7 +5,7 @@ from .regression import flat_pair
 
 
 def accuracy(pred: Tensor, target: Tensor) -> Tensor:
-    """Return the share of rows whose largest score is that of the target class.
+    """Return the share of rows in which the target class has the largest score.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def top_k_accuracy(pred: Tensor, target: Tensor, k: int = 5) -> Tensor:
 
 def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
                     sigmoid: bool = True) -> Tensor:
-    """Return the share of yes-or-no answers that are right.
+    """Return the share of yes-or-no answers that are correct.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
     thresh : float
         The probability above which the answer is yes.
     sigmoid : bool
-        Whether ``pred`` holds scores, of which the sigmoid is the probability.
+        Whether ``pred`` holds scores, whose sigmoid is the probability.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = .5,
 
 def fbeta(pred: Tensor, target: Tensor, thresh: float = .2, beta: float = 2, eps: float = 1e-9,
           sigmoid: bool = True) -> Tensor:
-    """Return the mean over rows of the F score of several yes-or-no answers per row.
+    """Return the mean over rows of the F score, if each row has several yes-or-no answers.
 
     Parameters
     ----------
@@ -134,11 +134,11 @@ def fbeta(pred: Tensor, target: Tensor, thresh: float = .2, beta: float = 2, eps
     thresh : float
         The probability above which the answer is yes.
     beta : float
-        How many times as much recall counts as precision.
+        How many times more weight recall has than precision.
     eps : float
         Added to divisors, which may be 0.
     sigmoid : bool
-        Whether ``pred`` holds scores, of which the sigmoid is the probability.
+        Whether ``pred`` holds scores, whose sigmoid is the probability.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def fbeta(pred: Tensor, target: Tensor, thresh: float = .2, beta: float = 2, eps
     Raises
     ------
     ShapeError
-        If predictions and targets are not of one shape (bs, labels).
+        If predictions and targets do not have the same shape (bs, labels).
 
     Examples
     --------
@@ -157,7 +157,7 @@ def fbeta(pred: Tensor, target: Tensor, thresh: float = .2, beta: float = 2, eps
     tensor(1.)
     """
     if pred.shape != target.shape or pred.ndim != 2:
-        raise ShapeError(f"fbeta needs predictions and targets of one shape (bs, labels), got "
+        raise ShapeError(f"fbeta needs predictions and targets of the same shape (bs, labels), got "
                          f"{pred.shape} and {target.shape}")
     yes = ((pred.sigmoid() if sigmoid else pred) > thresh).float()
     right = (yes * as_floats(target)).sum(1)
@@ -191,12 +191,12 @@ def dice(pred: Tensor, target: Tensor, iou: bool = False, eps: float = 1e-8) -> 
     iou : bool
         Whether to return intersection over union instead: ``|A B| / |A or B|``.
     eps : float
-        Added to the divisor of the latter.
+        Added to the divisor of intersection over union.
 
     Returns
     -------
     Tensor
-        A single number from 0 to 1. A row without class 1 on both sides counts as 1.
+        A single number from 0 to 1. A row without class 1 in prediction and target counts as 1.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def dice(pred: Tensor, target: Tensor, iou: bool = False, eps: float = 1e-8) -> 
 
 
 def foreground_acc(pred: Tensor, target: Tensor, void_code: int) -> Tensor:
-    """Return the share of pixels whose class is right, without those of one class.
+    """Return the share of pixels whose class is predicted correctly, without those of one class.
 
     Parameters
     ----------

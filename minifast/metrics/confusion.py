@@ -14,15 +14,14 @@ AVERAGES = ("binary", "micro", "macro", "weighted", None)
 
 
 class ConfusionMatrix(Metric):
-    """How often each class was predicted for each class, in the validation rows of an epoch.
+    """How often each class was predicted for each actual class, in the validation rows of an epoch.
 
-    In the table of a fit its column is empty, because a matrix has no place there; read ``cm``
-    after the fit.
+    The table of a fit cannot show a matrix, so its column is empty; read ``cm`` after the fit.
 
     Parameters
     ----------
     clas_idx : int
-        The axis of the scores along which the classes lie: -1, or 1 for segmentation.
+        The axis of the classes in the scores: -1, or 1 for segmentation.
 
     Attributes
     ----------
@@ -83,7 +82,7 @@ class ConfusionMatrix(Metric):
         return {"last_metrics": [*last_metrics, single]}
 
     def counts(self) -> tuple[HostArray, HostArray, HostArray]:
-        """Return three arrays (classes,): rows that are right, rows predicted, rows there are."""
+        """Return the numbers (classes,) of correct, predicted and actual rows of each class."""
         m = np.zeros((2, 2)) if self.cm is None else self.cm.data
         return np.diag(m), m.sum(0), m.sum(1)
 
@@ -97,17 +96,18 @@ def _ratio(a: HostArray, b: HostArray) -> HostArray:
 
 
 class CMScores(ConfusionMatrix):
-    """Base class of metrics made of a score for each class.
+    """Base class of metrics that combine a score for each class.
 
     Parameters
     ----------
     average : {'binary', 'micro', 'macro', 'weighted'} or None
-        What is made of the scores of the classes: 'binary' takes that of `pos_label`; 'micro'
-        counts all classes together; 'macro' is their mean; 'weighted' their mean weighted by the
-        rows of each class. With None, ``metric`` has them all and the table's column is empty.
-        With more than two classes, 'binary' becomes 'macro', with a warning.
+        How the scores of the classes are combined. 'binary' is the score of `pos_label`; 'micro'
+        counts all classes together; 'macro' is the mean over the classes; 'weighted' is the mean
+        weighted by the number of rows of each class. With None, ``metric`` holds all scores and
+        the table's column is empty. With more than two classes, 'binary' becomes 'macro', with a
+        warning.
     pos_label : {1, 0}
-        The class that 'binary' takes.
+        The class whose score 'binary' is.
     eps : float
         Added to the divisor of `FBeta`, which may be 0.
     clas_idx : int
@@ -148,8 +148,8 @@ class CMScores(ConfusionMatrix):
         Parameters
         ----------
         right, predicted, there : array (classes,)
-            Numbers of rows: those that are right, those predicted to be of the class, and those
-            of the class.
+            Numbers of rows: of those that are predicted correctly, of those predicted to be of the
+            class, and of those that are of the class.
 
         Returns
         -------
@@ -188,7 +188,7 @@ class CMScores(ConfusionMatrix):
 
 
 class Precision(CMScores):
-    """The share of rows of a class among those predicted to be of it; see `CMScores`.
+    """The share of the rows predicted to be of a class that are of this class; see `CMScores`.
 
     Examples
     --------
@@ -204,7 +204,7 @@ class Precision(CMScores):
 
 
 class Recall(CMScores):
-    """The share of rows predicted to be of a class among those of the class; see `CMScores`.
+    """The share of the rows of a class that are predicted to be of this class; see `CMScores`.
 
     Examples
     --------
@@ -220,14 +220,14 @@ class Recall(CMScores):
 
 
 class FBeta(CMScores):
-    """The weighted harmonic mean of precision and recall; recall counts `beta` times as much.
+    """The weighted harmonic mean of precision and recall; recall has `beta` times more weight.
 
     F = (1 + beta^2) precision recall / (beta^2 precision + recall + eps)
 
     Parameters
     ----------
     average, pos_label, eps, clas_idx, ignore_idx : as in `CMScores`
-        How the scores of the classes are counted.
+        See `CMScores`.
     beta : float
         The weight of recall.
 
@@ -259,12 +259,12 @@ class FBeta(CMScores):
 
 
 class KappaScore(ConfusionMatrix):
-    """Cohen's kappa: how far predictions agree with the classes beyond chance, at most 1.
+    """Cohen's kappa: how much better than by chance predictions and classes agree, at most 1.
 
     Parameters
     ----------
     weights : {None, 'linear', 'quadratic'}
-        How bad a confusion is: each the same, or by the distance of the classes' numbers.
+        How much a confusion counts: all the same, or by the distance between the class numbers.
     clas_idx : int
         See `ConfusionMatrix`.
 
@@ -300,7 +300,7 @@ class KappaScore(ConfusionMatrix):
 
 
 class MatthewsCorreff(ConfusionMatrix):
-    """Matthews' correlation of predictions and classes, from -1 to 1.
+    """Matthews' correlation coefficient of predictions and classes, from -1 to 1.
 
     Examples
     --------

@@ -11,7 +11,7 @@ AVERAGES = ("micro", "macro", "weighted", "none")
 
 
 class MultiLabelFbeta(LearnerCallback):
-    """The F score of several yes-or-no answers per row, over the validation rows of an epoch.
+    """The F score over the validation rows of an epoch, if each row has several yes-or-no answers.
 
     Give it to a learner as ``callback_fns=[MultiLabelFbeta]``, with arguments as
     ``partial(MultiLabelFbeta, average="macro")``.
@@ -21,23 +21,23 @@ class MultiLabelFbeta(LearnerCallback):
     learn : Learner
         The learner that is trained.
     beta : float
-        How many times as much recall counts as precision.
+        How many times more weight recall has than precision.
     eps : float
         Added to divisors, which may be 0.
     thresh : float
         The probability above which the answer is yes.
     sigmoid : bool
-        Whether the model returns scores, of which the sigmoid is the probability.
+        Whether the model returns scores, whose sigmoid is the probability.
     average : {'micro', 'macro', 'weighted', 'none'}
-        Whether all labels are counted together, averaged, averaged with the numbers of their rows
-        as weights, or shown in a column each.
+        'micro' counts all labels together, 'macro' is the mean over the labels, 'weighted' their
+        mean weighted by the number of rows of each label, and 'none' shows a column per label.
 
     Raises
     ------
     ValueError
         If `average` is unknown.
     ShapeError
-        If predictions and targets are not of one shape (bs, labels).
+        If predictions and targets do not have the same shape (bs, labels).
 
     Notes
     -----
@@ -74,8 +74,8 @@ class MultiLabelFbeta(LearnerCallback):
         if train:
             return
         if last_output.shape != last_target.shape or last_output.ndim != 2:
-            raise ShapeError("MultiLabelFbeta needs outputs and targets of one shape (bs, labels), "
-                             f"got {last_output.shape} and {last_target.shape}")
+            raise ShapeError("MultiLabelFbeta needs outputs and targets of the same shape (bs, "
+                             f"labels), got {last_output.shape} and {last_target.shape}")
         chance = last_output.sigmoid() if self.sigmoid else last_output
         yes, target = (x.cpu().numpy() for x in (chance > self.thresh, last_target > .5))
         self.rows.append([(yes & target).sum(0), yes.sum(0), target.sum(0)])

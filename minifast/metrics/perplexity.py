@@ -7,7 +7,7 @@ from ..train import Metric
 
 
 class Perplexity(Metric):
-    """The perplexity of a language model: e to the mean cross entropy of all words of an epoch.
+    """The perplexity of a language model: exp(mean cross entropy of all words of an epoch).
 
     Examples
     --------

@@ -111,7 +111,7 @@ def mean_squared_logarithmic_error(pred: Tensor, target: Tensor) -> Tensor:
     Parameters
     ----------
     pred, target : Tensor (bs, ...)
-        Predictions and targets above -1, flattened.
+        Predictions and targets above -1; they are flattened.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def explained_variance(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def r2_score(pred: Tensor, target: Tensor) -> Tensor:
-    """Return R^2: 1 - sum of squared errors / sum of squared distances from the mean.
+    """Return R^2: 1 - (sum of squared errors) / (sum of squared distances from the mean).
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def r2_score(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def exp_rmspe(pred: Tensor, target: Tensor) -> Tensor:
-    """Return the root of the mean squared relative error of e^target.
+    """Return the root of the mean of ((e^target - e^pred) / e^target)^2.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def exp_rmspe(pred: Tensor, target: Tensor) -> Tensor:
 
 
 class EpochMetric(Metric):
-    """A function of all predictions and all targets of an epoch."""
+    """Base class of metrics that are a function of all predictions and targets of an epoch."""
 
     func: Callable[..., Tensor]
 

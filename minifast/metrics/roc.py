@@ -7,19 +7,19 @@ from .regression import EpochMetric, flat_pair
 
 
 def roc_curve(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rates of false and of true positives at each threshold, from (0, 0) to (1, 1).
+    """Return the false and true positive rates at each threshold, from (0, 0) to (1, 1).
 
     Parameters
     ----------
     pred : Tensor (n,)
         Scores; a higher one makes class 1 more likely.
     target : Tensor (n,)
-        Classes; all but 1 count as 0.
+        Classes; every class other than 1 counts as 0.
 
     Returns
     -------
     fpr, tpr : Tensor (thresholds + 1,)
-        Rates of false and of true positives. A threshold is a score that occurs.
+        False and true positive rates. The thresholds are the scores that occur.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def roc_curve(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     order = np.argsort(-scores, kind="stable")
     scores, positive = scores[order], classes[order] == 1
     if positive.all() or not positive.any():
-        raise ValueError(f"a ROC curve needs rows of class 1 and others; {positive.sum()} of "
+        raise ValueError(f"an ROC curve needs rows of class 1 and others; {positive.sum()} of "
                          f"{len(positive)} targets are 1")
     last = np.flatnonzero(np.append(np.diff(scores) != 0, True))  # of each group of equal scores
     true = np.append(0, positive.cumsum()[last])
@@ -79,7 +79,7 @@ class AUROC(EpochMetric):
     Raises
     ------
     ShapeError
-        If the model has not two outputs.
+        If the model does not have two outputs.
 
     Examples
     --------

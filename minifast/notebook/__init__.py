@@ -1,7 +1,7 @@
-"""What a notebook has besides: names of other libraries, short displays and short tracebacks.
+"""What notebooks need: names of other libraries, short displays and short tracebacks.
 
-A star import gives the names in this module, as those of fastai v1 do. In IPython and Jupyter,
-importing it also switches on the displays and the tracebacks.
+A star import gives the names in this module, as in fastai v1. In IPython and Jupyter, importing the
+module also switches on the displays and the tracebacks.
 """
 from functools import partial as partial
 from operator import attrgetter as attrgetter, itemgetter as itemgetter

@@ -1,4 +1,4 @@
-"""Stand-ins for libraries that take long to import."""
+"""Stand-ins for libraries that take a long time to import."""
 from importlib import import_module
 from typing import Any
 
@@ -6,7 +6,7 @@ from typing import Any
 class Deferred:
     """A module, or a class in a module, that is imported when it is first used.
 
-    It stands for the real object in calls, attributes, ``isinstance``, base classes and type
+    It can be used like the real object for calls, attributes, ``isinstance``, base classes and type
     annotations. ``import pandas as pd`` gives the module itself.
 
     Parameters
@@ -14,7 +14,7 @@ class Deferred:
     module : str
         The module.
     name : str
-        A name in it; empty for the module itself.
+        The name of an object in the module; empty for the module itself.
 
     Examples
     --------
@@ -78,6 +78,6 @@ class Deferred:
 
 
 def _real(deferred: Deferred) -> Any:
-    """Import what stands behind a stand-in."""
+    """Return the real object, which is imported if necessary."""
     module = import_module(deferred._module)
     return getattr(module, deferred._name) if deferred._name else module

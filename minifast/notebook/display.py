@@ -31,7 +31,7 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def tensor_text(x: Tensor) -> str:
-    """Return the text of a tensor, with shape, type and device if its text does not show them.
+    """Return the text of a tensor; if it is large or on a device, with shape, type and device.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def _tree(name: str, module: Module, depth: int) -> Iterator[tuple[str, str, str
 
 
 def module_text(module: Module) -> str:
-    """Return a model as a tree with the shapes and the numbers of its parameters.
+    """Return a model as a tree with the shapes and the number of its parameters.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     Parameters
     ----------
     head : sequence of str
-        The heads of the columns.
+        The headings of the columns.
     rows : iterable of sequence of str
         The cells of each row.
 
@@ -155,7 +155,7 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def recorder_html(recorder: Recorder) -> str | None:
-    """Return the table of a fit as HTML: its last epochs; None before the first."""
+    """Return the last epochs of a fit as an HTML table; None before the first epoch has ended."""
     if recorder.table is None or len(recorder.table.rows) < 2:
         return None
     head, *rows = recorder.table.rows
@@ -174,7 +174,7 @@ def learner_html(learn: Learner) -> str:
     Returns
     -------
     str
-        The text. Long models and long fits are cut to `ROWS` lines.
+        The HTML text. Models and fits with more than `ROWS` lines are cut off.
     """
     data, tree = learn.data, module_text(learn.model).splitlines()
     kinds = [(name, getattr(data, f"{name}_dl")) for name in ("train", "valid", "test")]
@@ -235,7 +235,7 @@ def register(formatters: Any) -> None:
 
 
 def _write(printer: Any, text: str) -> None:
-    """Write several lines with IPython's printer, within a list also."""
+    """Write several lines with IPython's printer, which indents them inside a list."""
     first, *others = text.splitlines()
     printer.text(first)
     for line in others:

@@ -10,9 +10,9 @@ ERRORS = (Exception, KeyboardInterrupt)
 def load_ipython_extension(shell: Any) -> None:
     """Show minifast's objects and errors in short form; ``%load_ext minifast.notebook``.
 
-    A star import such as ``from minifast.collab import *`` does this as well. Nothing but IPython's
-    own registry of formatters and its handler of errors is changed; the latter is left alone if
-    somebody has set one.
+    A star import such as ``from minifast.collab import *`` does this as well. It changes only
+    IPython's registry of formatters and its error handler. An error handler that is already set
+    is kept.
 
     Parameters
     ----------
@@ -38,6 +38,6 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def running_shell() -> Any:
-    """Return the shell of IPython in which this code runs, None without one."""
+    """Return the IPython shell in which this code runs, or None."""
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()

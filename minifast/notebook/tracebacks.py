@@ -21,8 +21,8 @@ def own_frames(traceback: TracebackType | None) -> TracebackType | None:
     Returns
     -------
     traceback or None
-        A new one; the frames of functions that minifast calls, such as ``forward`` of a model, are
-        kept.
+        A new traceback. Frames of the user's functions that minifast calls, such as ``forward`` of
+        a model, are kept.
     """
     kept, inside = [], False
     while traceback is not None:
@@ -50,12 +50,12 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
     kind : type
         The class of the error.
     error : BaseException
-        The error. If it was raised inside minifast, the error that caused it is left out: its
-        text is part of the message.
+        The error. If it was raised inside minifast, the error that caused it is not shown, because
+        its text is part of the message.
     traceback : traceback
         Its traceback.
     tb_offset : int, optional
-        The number of frames of IPython at its beginning.
+        The number of IPython's own frames at its beginning.
     """
     short, chain = own_frames(traceback), (error.__cause__, error.__suppress_context__)
     running = traceback.tb_frame.f_code.co_name == "run_code"  # not the syntax error of a cell

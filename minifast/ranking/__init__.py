@@ -1,4 +1,4 @@
-"""Recommend by ranking: losses that order items, and measures of the lists they give."""
+"""Models that learn to rank items, and measures of the lists that they recommend."""
 from .autoencoder import Autoencoder as Autoencoder, UserLoader as UserLoader
 from .autoencoder import rank_learner as rank_learner
 from .evaluate import evaluate_ranking as evaluate_ranking, item_mean as item_mean

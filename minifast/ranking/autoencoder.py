@@ -1,4 +1,4 @@
-"""A denoising autoencoder: from the items that a user has rated to scores of all items."""
+"""A denoising autoencoder: from the items that a user has rated to the scores of all items."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,32 +17,33 @@ from .rows import Ints, ItemsOfUsers, check_liked, items_of_users
 
 
 class Autoencoder(Module):
-    """A user's factors are the tanh of a sum over the items seen, and over those liked.
+    """A model that computes a user's factors from the items that the user has rated and liked.
 
-    ``model(users)`` maps numbers (bs,) to scores of all items (bs, n_items), and
-    ``model(users, items)`` to the scores of pairs (bs,). A score is a dot product of factors plus
-    the item's bias, as in the dot product model. But a user's factors are not parameters: they
-    follow from the ratings. Dropout hides most items during training, so that the model learns to
-    predict items from others.
+    ``model(users)`` returns the scores of all items (bs, n_items) for users (bs,), and
+    ``model(users, items)`` the scores (bs,) of pairs. A score is the dot product of the user's and
+    the item's factors plus the item's bias, as in the dot product model. But a user's factors are
+    not parameters. They are the tanh of a weighted sum over the items that the user has rated and
+    liked. Dropout hides most of these during training, so that the model learns to predict items
+    from other items.
 
     Parameters
     ----------
     n_factors : int
-        Width between the layers.
+        Number of factors, the width between the layers.
     seen, liked : ItemsOfUsers
-        The items that users have rated, and those that they have rated well.
+        The items that users have rated, and those among them that they like.
     dropout : float
-        Share of the items that are hidden.
+        Share of the items that are hidden during training.
     seed : int or numpy.random.Generator, optional
         Source of the initial weights and of dropout.
     threshold : float
-        The lowest rating of a liked item, for users who are appended.
+        The lowest rating of an item that a user likes, for ``append_user``.
 
     References
     ----------
     Liang, D., Krishnan, R. G., Hoffman, M. D. and Jebara, T. (2018). Variational autoencoders for
-    collaborative filtering. WWW. https://arxiv.org/abs/1802.05814. This is their Mult-DAE, but for
-    the input, which is the liked items alone there.
+    collaborative filtering. WWW. https://arxiv.org/abs/1802.05814. This is their Mult-DAE,
+    whose input contains only the liked items.
 
     Examples
     --------
@@ -141,9 +142,9 @@ class Autoencoder(Module):
         return bias[items].reshape(-1, 1)  # type: ignore[no-any-return]
 
     def history(self, users: Tensor) -> Tensor:
-        """Return the items seen and those liked, (bs, 2 n_items), as the input for users (bs,).
+        """Return the input (bs, 2 n_items) for users (bs,): the items rated, then those liked.
 
-        A user's entries are 1 / sqrt(number of items seen), or 0.
+        An entry is 1 / sqrt(number of items that the user has rated), or 0.
 
         Parameters
         ----------
@@ -169,7 +170,7 @@ class Autoencoder(Module):
         return Tensor((rows * scale[:, None]).astype(np.float32)).to(users.device)
 
     def append_user(self, items: Ints, ratings: Any) -> None:
-        """Add a user, whose number is the next one; ``learn.add_user`` calls it.
+        """Add a user with the next number; ``learn.add_user`` calls this method.
 
         Parameters
         ----------
@@ -192,18 +193,18 @@ class Autoencoder(Module):
 
 
 class UserLoader(DataLoader):
-    """Batches of users, (bs,), and of the items that they like, (bs, n_items) of 0 and 1.
+    """Batches of users (bs,) and of the items that they like (bs, n_items), as 0 and 1.
 
     Parameters
     ----------
     dataset : ArrayDataset
-        The rows that the items come from.
+        The rows from which the items are taken.
     liked : ItemsOfUsers
-        The items. Users without any are left out.
+        The liked items. Users without any are left out.
     bs : int
         Users in a batch.
     shuffle : bool
-        Whether each pass has a random order of its own.
+        Whether each pass has a new random order.
     seed : int or numpy.random.Generator, optional
         Source of the orders.
 
@@ -241,16 +242,16 @@ def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .6
                  ) -> CollabLearner:
     """Make a learner whose scores rank items: an `Autoencoder` with `multinomial_loss`.
 
-    An epoch is a pass over users, not ratings, so it is short and there are many:
+    An epoch is a pass over users, not over ratings, so it is short, and many are needed:
     ``learn.fit_one_cycle(40, 2e-2)``. Scores are not ratings; only their order has a meaning.
     ``recommend`` works as with ``collab_learner``.
 
     Parameters
     ----------
     data : CollabDataBunch
-        The ratings. The training rows are the model's input too.
+        The ratings. The training rows are also the input of the model.
     n_factors : int
-        Factors of each user and item.
+        Number of factors of each user and item.
     dropout : float
         Share of a user's items that are hidden during training.
     threshold : float
@@ -260,12 +261,12 @@ def rank_learner(data: CollabDataBunch, n_factors: int = 64, dropout: float = .6
     seed : int or numpy.random.Generator, optional
         Source of the initial weights, the order of users and dropout.
     **learn_kwargs
-        Arguments of the learner, such as ``wd``, here 2 by default.
+        Arguments of the learner. ``wd`` is 2 by default.
 
     Returns
     -------
     CollabLearner
-        A learner whose model is not yet trained. Its data are those given, with loaders of users.
+        An untrained learner. Its data are those given, with loaders of users.
 
     Raises
     ------

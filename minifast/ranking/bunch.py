@@ -1,4 +1,4 @@
-"""CollabDataBunches whose batches are pairs, or users with all that they like."""
+"""Ratings in batches of pairs, or in batches of users with all items that they like."""
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +8,7 @@ from ..data.bunch import Batches
 
 
 class RankingDataBunch(CollabDataBunch):
-    """Ratings whose batches serve to rank; ``recommend`` and labels work as with the ratings."""
+    """Ratings in batches for ranking; ``recommend`` and labels work as in CollabDataBunch."""
 
     @classmethod
     def with_loaders(cls, data: CollabDataBunch, train_dl: Batches, valid_dl: Batches) -> Self:
@@ -44,7 +44,7 @@ class RankingDataBunch(CollabDataBunch):
 
 
 class PairDataBunch(RankingDataBunch):
-    """Batches of a NegativeSampler."""
+    """Ratings in the batches of a NegativeSampler."""
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         """Return the first pairs as a frame, with 1 for a positive and 0 for a negative."""
@@ -52,7 +52,7 @@ class PairDataBunch(RankingDataBunch):
 
 
 class UserDataBunch(RankingDataBunch):
-    """Batches of a UserLoader."""
+    """Ratings in the batches of a UserLoader."""
 
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         """Return the first users as a frame, with the items that they like."""

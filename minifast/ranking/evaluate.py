@@ -1,4 +1,4 @@
-"""Compare rankers: lists of the best items for each user, against the rows held out."""
+"""Compare rankers by their lists of the best items for each user."""
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -19,48 +19,48 @@ CHUNK = 256  # users whose scores are in memory at a time
 def evaluate_ranking(rankers: Ranker | Mapping[str, Ranker], data: CollabDataBunch,
                      ds_type: DatasetType = DatasetType.Valid, k: int = 10, threshold: float = 4,
                      baselines: bool = True) -> Any:
-    """Measure lists of k items for each user against the ratings held out.
+    """Measure lists of k items for each user on ratings that were held out.
 
-    A held-out item is relevant if its rating is at least the threshold. A list holds the best of
-    all items that the user has not rated in the other rows: the training rows and, for a test set,
-    the validation rows. Every measure is the mean over the users with at least one relevant item.
-    Users without training rows are left out. A relevant item without training rows counts as
-    relevant, although no ranker can list it.
+    An item is relevant for a user if the user's rating in the held-out rows is at least the
+    threshold. A list has the k items with the highest scores, without those that the user has
+    rated in the training rows and, for a test set, in the validation rows. Every measure except
+    coverage is a mean over users with at least one relevant item and at least one of these other
+    rows. An item without training rows can be relevant, although no ranker can list it.
 
     Parameters
     ----------
     rankers : ranker, or mapping of str to ranker
-        What to compare. A ranker is a CollabLearner, a function from users (bs,) to scores
+        The rankers to compare. A ranker is a CollabLearner, a function from users (bs,) to scores
         (bs, n_items), or an array of scores (n_users, n_items) or (n_items,).
     data : CollabDataBunch
-        The ratings. Each learner needs the same numbers of users and items.
+        The ratings. Each learner must number users and items in the same way.
     ds_type : DatasetType
-        The rows held out: ``Valid``, or ``Test`` with its ratings (``test=``).
+        The held-out rows: ``Valid``, or ``Test`` if the data have test rows with ratings.
     k : int
         The length of a list.
     threshold : float
         The lowest rating that counts as relevant.
     baselines : bool
-        Whether to begin with `most_popular` and `item_mean`.
+        Whether to add `most_popular` and `item_mean`, as the first rows of the table.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each ranker: precision, recall, NDCG, MAP and hit rate at k, see
-        `minifast.ranking.metrics`; and coverage, the share of all items that appear in a list.
+        A row for each ranker, with precision, recall, NDCG, MAP and hit rate at k (see
+        `minifast.ranking.metrics`), and coverage, the share of all items that are in any list.
 
     Raises
     ------
     ValueError
         If k is below 1 or above the number of items, no held-out rating reaches the threshold, or
-        scores have another shape.
+        scores have the wrong shape.
 
     Notes
     -----
     LightFM and cornac average over the same users; cornac leaves out items without training rows.
     implicit divides the hits of precision by min(k, relevant), which gives higher numbers. Ranking
-    the held-out items only, or among sampled ones, gives much higher ones. Compare numbers of the
-    same rules only.
+    only the held-out items, or these and a sample of others, gives much higher numbers. Compare
+    numbers only if they follow the same rules.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def _excluded(known: ItemsOfUsers, users: Ints) -> Bools:
 
 
 def _hits(lists: Ints, relevant: ItemsOfUsers, users: Ints) -> tuple[Bools, Ints]:
-    """Return which places of the lists hold a relevant item, and how many there are of these."""
+    """Return which places of the lists hold a relevant item, and how many are relevant in all."""
     mask, (rows, items) = relevant.mask(users), relevant.pairs(users)
     unknown = np.bincount(rows[items == 0], minlength=len(users))  # they all have number 0
     hits = np.take_along_axis(mask, lists, axis=1) & (lists > 0)
@@ -138,7 +138,7 @@ def scores_of(ranker: Ranker, users: Ints, n_items: int) -> Floats:
     Raises
     ------
     ValueError
-        If the scores have another shape.
+        If the scores have the wrong shape.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def scores_of(ranker: Ranker, users: Ints, n_items: int) -> Floats:
 
 
 def most_popular(data: CollabDataBunch, threshold: float = -np.inf) -> Floats:
-    """Return as scores how many training ratings items have.
+    """Return the number of training ratings of each item, as scores.
 
     Parameters
     ----------
@@ -190,15 +190,15 @@ def most_popular(data: CollabDataBunch, threshold: float = -np.inf) -> Floats:
 
 
 def item_mean(data: CollabDataBunch, damping: float = 10) -> Floats:
-    """Return as scores the mean training ratings of items.
+    """Return the mean training rating of each item, as scores.
 
     Parameters
     ----------
     data : CollabDataBunch
         The ratings.
     damping : float
-        An item's mean is taken as if it had so many more ratings that equal the mean of all. So
-        one rating of 5 stars does not put an item first.
+        The mean is computed as if the item had this many additional ratings, all equal to the
+        mean of all ratings. A single rating of 5 stars then does not put an item first.
 
     Returns
     -------

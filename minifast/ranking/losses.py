@@ -1,4 +1,4 @@
-"""Losses that compare items with one another instead of with a number of stars."""
+"""Losses that compare the scores of items with each other."""
 from ..autograd import ShapeError, Tensor
 from ..nn.losses import binary_cross_entropy_with_logits, cross_entropy
 
@@ -6,16 +6,17 @@ from ..nn.losses import binary_cross_entropy_with_logits, cross_entropy
 def bpr_loss(scores: Tensor, target: Tensor) -> Tensor:
     """Return the mean of -log sigmoid(score of the positive - score of a negative).
 
-    Bayesian personalised ranking: a user should prefer an item that is known to be liked to one of
-    which nothing is known. sigmoid(difference) is the probability of that preference.
+    Bayesian personalized ranking: a user should prefer the positive, an item that the user likes,
+    to a negative, an item that the user has not rated. sigmoid(difference of the scores) is the
+    probability of this preference.
 
     Parameters
     ----------
     scores : Tensor (n,)
         Scores, in the order of the target's elements.
     target : Tensor (bs, 1 + n_negatives)
-        Rows of a positive and its negatives, as `NegativeSampler` makes them. Only the shape
-        matters.
+        A row for each positive and its negatives, as `NegativeSampler` returns them. Only the
+        shape is used.
 
     Returns
     -------
@@ -46,14 +47,15 @@ def bpr_loss(scores: Tensor, target: Tensor) -> Tensor:
 def sampled_softmax_loss(scores: Tensor, target: Tensor) -> Tensor:
     """Return the mean of -log softmax(row of scores)[0], the cross entropy of picking the positive.
 
-    With one negative it equals `bpr_loss`; with more, it dwells on the hardest ones.
+    With one negative, it equals `bpr_loss`. With more, negatives with high scores have the largest
+    gradients.
 
     Parameters
     ----------
     scores : Tensor (n,)
         Scores, in the order of the target's elements.
     target : Tensor (bs, 1 + n_negatives)
-        Rows of a positive and its negatives.
+        A row for each positive and its negatives.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Measures of a ranked list: precision, recall, NDCG and others, for each user.
 
-All take ``hits`` (n_users, k), which says for each place of a user's list whether the item there
-is relevant, and ``relevant`` (n_users,), the number of all relevant items of the user, at least 1.
-All return an array (n_users,); the measure of a system is the mean over users.
+Each measure takes ``hits`` (n_users, k), which is True where an item of a user's list is relevant,
+and ``relevant`` (n_users,), the number of all items that are relevant for the user, at least 1. It
+returns an array (n_users,). The mean over users measures the ranker.
 """
 from typing import Any
 
@@ -15,7 +15,7 @@ Floats = NDArray[Any]
 
 
 def top_k(scores: Floats, known: Bools, k: int = 10) -> Ints:
-    """Return the k items with the highest scores, without those that the user knows.
+    """Return the k items with the highest scores, without those that are known to the user.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def top_k(scores: Floats, known: Bools, k: int = 10) -> Ints:
     Returns
     -------
     array (n_users, min(k, n_items)) of int
-        Items, best first; of equal scores the lower number first. Where a user knows too many,
-        the list ends with -1.
+        Items, best first; of items with equal scores, the one with the lower number comes first.
+        If fewer than k items are left for a user, the list ends with -1.
 
     Examples
     --------
@@ -90,10 +90,10 @@ def recall_at_k(hits: Bools, relevant: Ints) -> Floats:
 
 
 def ndcg_at_k(hits: Bools, relevant: Ints) -> Floats:
-    """Return the normalised discounted cumulative gain: the list's gain over that of the best one.
+    """Return the normalized discounted cumulative gain: the gain of a list / that of the best one.
 
-    A hit at place i, counted from 1, gains 1 / log2(i + 1). The best list has the relevant items
-    at its beginning.
+    The gain of a hit at place i, counted from 1, is 1 / log2(i + 1). The best list begins with the
+    relevant items.
 
     Parameters
     ----------
@@ -128,9 +128,9 @@ def ndcg_at_k(hits: Bools, relevant: Ints) -> Floats:
 
 
 def average_precision_at_k(hits: Bools, relevant: Ints) -> Floats:
-    """Return the mean, over the relevant items, of the precision at the place of each hit.
+    """Return the mean over the relevant items of the precision of the list down to each of them.
 
-    Relevant items outside of the list count 0. At most k of them are counted.
+    A relevant item that is not in the list counts as 0. The sum is divided by min(k, relevant).
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def hit_rate_at_k(hits: Bools, relevant: Ints) -> Floats:
     Returns
     -------
     array (n_users,)
-        Ones and zeros.
+        1 or 0 for each user.
 
     Examples
     --------

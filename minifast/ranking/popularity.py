@@ -1,4 +1,4 @@
-"""Add popularity to predicted ratings, because a good list needs both."""
+"""Rank by predicted rating and popularity together."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +25,7 @@ class PopularityAware(Module):
     counts : array (n_items,)
         How many ratings each item has.
     weight : float
-        What a factor of e more ratings is worth, in stars.
+        How many stars are added if an item has e times as many ratings.
 
     Examples
     --------
@@ -50,10 +50,10 @@ def popularity_aware(learn: CollabLearner, weights: Sequence[float] = WEIGHTS, k
                      threshold: float = 4) -> CollabLearner:
     """Return a learner that recommends by predicted rating + weight * log(1 + popularity).
 
-    A rating model predicts how much a user likes an item, given that the user chooses it. Whether
-    the user chooses it is another question, and popularity is a part of its answer. The weight is
-    the one with the best NDCG at k on the validation rows, so measure its benefit on other rows.
-    The predictions for all pairs of users and items are in memory meanwhile.
+    A rating model predicts how much a user likes an item after choosing it. It does not predict
+    whether the user chooses it, and popular items are chosen more often. The weight is the one
+    with the best NDCG at k on the validation rows, so use other rows to measure the improvement.
+    Meanwhile, the predictions for all pairs of users and items are kept in memory.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def popularity_aware(learn: CollabLearner, weights: Sequence[float] = WEIGHTS, k
     Returns
     -------
     CollabLearner
-        A learner on the same data, with the same parameters in a `PopularityAware` model, whose
-        ``weight`` was chosen.
+        A learner on the same data. Its model is a `PopularityAware` that contains the model of
+        `learn`; the attribute ``weight`` is the weight that was chosen.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The items of each user, as two arrays: a user's items lie side by side."""
+"""The items of each user, stored next to each other in one array."""
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ Bools = NDArray[np.bool_]
 
 
 class ItemsOfUsers:
-    """Which items each user has; a sparse matrix in compressed rows.
+    """Which items each user has: a sparse matrix in compressed row format.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class ItemsOfUsers:
         Returns
         -------
         rows, items : array (n,) of int
-            The place of the user in `users`, and the item.
+            For each pair, the position of the user in `users`, and the item.
 
         Examples
         --------
@@ -120,7 +120,7 @@ def items_of_users(data: CollabDataBunch, *parts: ArrayDataset | None,
     data : CollabDataBunch
         Data that know the numbers of users and items.
     *parts : ArrayDataset
-        Rows [users, items] and ratings; None stands for no rows.
+        Rows [users, items] and ratings; None means no rows.
     threshold : float
         The lowest rating that counts.
 
@@ -170,7 +170,7 @@ def columns(part: ArrayDataset, threshold: float = -np.inf) -> Ints:
 
 
 def check_liked(train: ArrayDataset, threshold: float) -> None:
-    """Check that there is something to learn.
+    """Check that at least one training row has a rating that reaches the threshold.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""BPR: pairs of an item that a user likes and a random one, for the model of a rating."""
+"""BPR: train the dot product model on pairs of a liked item and a random one."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +16,12 @@ from .rows import Ints, ItemsOfUsers, check_liked, columns, items_of_users
 
 
 class NegativeSampler(DataLoader):
-    """Batches of positives, each followed by negatives that are drawn anew for each batch.
+    """Batches of positives, each followed by negatives that are drawn again for each batch.
 
-    A positive is a row with at least the threshold's rating. Its negatives are random items that
+    A positive is a row whose rating is at least the threshold. Its negatives are random items that
     the user has not rated. A batch is ([users, items], target). The target has shape
-    (bs, 1 + n_negatives), with 1 in its first column and 0 elsewhere. Users and items are the pairs
-    of its elements, row by row, (bs * (1 + n_negatives),).
+    (bs, 1 + n_negatives), with 1 in its first column and 0 elsewhere. Users and items, each of
+    shape (bs * (1 + n_negatives),), are the pairs for its elements, row by row.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class NegativeSampler(DataLoader):
         The items that a user has rated. Users who have rated all items have no negatives, so their
         rows are left out, as are those of unknown users and items.
     bs : int
-        Positives in a batch.
+        Number of positives in a batch.
     n_negatives : int
-        Negatives of each positive.
+        Number of negatives for each positive.
     threshold : float
         The lowest rating of a positive.
     shuffle : bool
-        Whether each pass has an order and negatives of its own; else each pass is the same.
+        Whether each pass has a new order and new negatives; otherwise all passes are the same.
     seed : int or numpy.random.Generator, optional
         Source of orders and negatives.
 
@@ -129,20 +129,20 @@ def bpr_learner(data: CollabDataBunch, n_factors: int = 64, n_negatives: int = 4
     """Make a learner whose scores rank items: the dot product model with `bpr_loss`.
 
     Scores are not ratings; only their order has a meaning. ``recommend`` works as with
-    ``collab_learner``. The users' biases cancel in the loss, so they mean nothing.
+    ``collab_learner``. The users' biases cancel out in the loss, so they have no meaning.
 
     Parameters
     ----------
     data : CollabDataBunch
         The ratings.
     n_factors : int
-        Factors of each user and item.
+        Number of factors of each user and item.
     n_negatives : int
-        Negatives of each positive.
+        Number of negatives for each positive.
     threshold : float
         The lowest rating of an item that a user likes.
     bs : int
-        Positives in a batch.
+        Number of positives in a batch.
     seed : int or numpy.random.Generator, optional
         Source of the initial weights, the order of rows and the negatives.
     **learn_kwargs
@@ -151,8 +151,7 @@ def bpr_learner(data: CollabDataBunch, n_factors: int = 64, n_negatives: int = 4
     Returns
     -------
     CollabLearner
-        A learner whose model is not yet trained. Its data are those given, with loaders of
-        positives and negatives.
+        An untrained learner. Its data are those given, with loaders of positives and negatives.
 
     Raises
     ------

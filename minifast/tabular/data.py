@@ -1,4 +1,4 @@
-"""TabularDataBunch: a frame of categories and numbers, as batches."""
+"""TabularDataBunch: batches from a frame of categories and numbers."""
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,7 +35,8 @@ class TabularDataBunch(DataBunch):
     dep_names : sequence of str
         The columns of targets.
     cat_names, cont_names : list of str
-        The columns of ids, those that FillMissing has added too, and the columns of numbers.
+        The categorical columns, including those that FillMissing has added, and the continuous
+        columns.
     categories : list of Categories
         The labels of each category column.
     classes : list, optional
@@ -81,7 +82,7 @@ class TabularDataBunch(DataBunch):
         bs, val_bs : int
             Rows in a training batch and, if different, in all other batches.
         label_cls, log : optional
-            What targets are; see ``make_targets``.
+            The kind of targets; see ``make_targets``.
         **kwargs
             Other arguments of ``DataBunch.create``: ``seed``, ``device``.
 
@@ -175,14 +176,14 @@ class TabularDataBunch(DataBunch):
             else np.full(shape, -1, np.int64)
 
     def get_y_range(self, margin: float = .1) -> tuple[float, float]:
-        """Return a ``y_range`` for ``tabular_learner``: the training targets' range, widened.
+        """Return a ``y_range`` for ``tabular_learner``: the range of the training targets, widened.
 
         The sigmoid of a ``y_range`` never reaches its limits, so they need a margin.
 
         Parameters
         ----------
         margin : float
-            What to add on both sides, as a share of the range.
+            How much to add on both sides, as a share of the range.
 
         Returns
         -------
@@ -192,7 +193,7 @@ class TabularDataBunch(DataBunch):
         Raises
         ------
         ValueError
-            If the targets are classes, or all the same.
+            If the targets are classes, or are all equal.
 
         Examples
         --------
@@ -213,7 +214,7 @@ class TabularDataBunch(DataBunch):
         Parameters
         ----------
         sz_dict : mapping of str to int, optional
-            Widths by column; the others follow ``emb_sz_rule``.
+            Widths by column; by default, ``emb_sz_rule`` chooses them.
 
         Returns
         -------
@@ -223,7 +224,7 @@ class TabularDataBunch(DataBunch):
         Raises
         ------
         UnknownColumnError
-            If ``sz_dict`` names another column.
+            If ``sz_dict`` names a column that is not categorical.
         """
         widths = sz_dict or {}
         check_columns(self.cat_names, widths, "sz_dict: ", "the category columns are")
@@ -247,7 +248,7 @@ class TabularDataBunch(DataBunch):
         Raises
         ------
         TypeError
-            If this is no row.
+            If this is not a row.
         """
         import pandas as pd
         if not isinstance(item, (Mapping, pd.Series)):
@@ -276,7 +277,7 @@ class TabularDataBunch(DataBunch):
 
 
 def _warn_if_far(numbers: "np.ndarray[Any, Any]", targets: FloatList) -> None:
-    """Warn of a prediction that is farther from the training targets than they are wide."""
+    """Warn if a prediction is outside the range of the training targets by more than its width."""
     if targets.low is None or targets.high is None:
         return
     width = targets.high - targets.low

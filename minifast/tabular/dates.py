@@ -1,4 +1,4 @@
-"""Parts of dates as columns, and which columns are categories: fastai v1's ``tabular.transform``.
+"""Add parts of dates as columns, and find categories: fastai v1's ``tabular.transform``.
 
 The functions that take a frame change it in place and return it, as in v1.
 """
@@ -22,7 +22,7 @@ TIME_CYCLES = ["hour", "clock", "min", "sec"]
 
 
 def make_date(df: "pd.DataFrame", date_field: str) -> None:
-    """Turn a column into dates if it holds text or something else: fastai v1's ``make_date``.
+    """Convert a column to dates if it has another type: fastai v1's ``make_date``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def make_date(df: "pd.DataFrame", date_field: str) -> None:
     UnknownColumnError
         If there is no such column.
     ValueError
-        If something in it is no date.
+        If a value in it is not a date.
 
     Examples
     --------
@@ -53,17 +53,17 @@ def make_date(df: "pd.DataFrame", date_field: str) -> None:
     try:
         df[date_field] = pd.to_datetime(df[date_field])
     except (ValueError, TypeError) as error:
-        raise ValueError(f"column {date_field!r} holds something that is no date: {error}; convert "
-                         "it with pd.to_datetime and its format=") from error
+        raise ValueError(f"column {date_field!r} holds something that is not a date: {error}; "
+                         "convert it with pd.to_datetime and its format=") from error
 
 
 def add_datepart(df: "pd.DataFrame", field_name: str, prefix: str | None = None,
                  drop: bool = True, time: bool = False) -> "pd.DataFrame":
     """Add the parts of a date as columns: fastai v1's ``add_datepart``.
 
-    The columns are Year, Month, Week (ISO 8601), Day, Dayofweek (Monday is 0), Dayofyear, whether
-    the day is the first or last of its month, quarter and year, and Elapsed: the seconds since
-    1970. A missing date gives missing numbers.
+    The columns are Year, Month, Week (ISO 8601), Day, Dayofweek (Monday is 0), Dayofyear, six
+    columns that are True if the day is the first or last of its month, quarter or year, and
+    Elapsed, the seconds since 1970. For a missing date, the numbers are missing.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ def cyclic_dt_feat_names(time: bool = True, add_linear: bool = False) -> list[st
     Parameters
     ----------
     time : bool
-        Whether the time of day is among them.
+        Whether to include the time of day.
     add_linear : bool
-        Whether the year as a number with a fraction is among them.
+        Whether to include the year as a number with a fraction.
 
     Returns
     -------
@@ -130,23 +130,23 @@ def cyclic_dt_feat_names(time: bool = True, add_linear: bool = False) -> list[st
 
 def cyclic_dt_features(dates: "pd.Series[Any]", time: bool = True, add_linear: bool = False
                        ) -> "pd.DataFrame":
-    """Return cosine and sine of the place of each date in its week, month and year.
+    """Return cosine and sine of the position of each date in its week, month and year.
 
-    As a number, 31 December is far from 1 January; on a circle they are neighbours.
+    As numbers, day 365 and day 1 are far apart. On a circle, 31 December is next to 1 January.
 
     Parameters
     ----------
     dates : Series of datetime64 (n,)
         The dates.
     time : bool
-        Whether to add the places in the day, in half the day, in the hour and in the minute.
+        Whether to add the positions in the day, in half a day, in the hour and in the minute.
     add_linear : bool
         Whether to add the year as a number with a fraction.
 
     Returns
     -------
     DataFrame (n, n_features)
-        A column for each name of ``cyclic_dt_feat_names``. A missing date gives NaN.
+        A column for each name of ``cyclic_dt_feat_names``, with NaN for a missing date.
 
     Notes
     -----
@@ -176,7 +176,9 @@ def cyclic_dt_features(dates: "pd.Series[Any]", time: bool = True, add_linear: b
 def add_cyclic_datepart(df: "pd.DataFrame", field_name: str, prefix: str | None = None,
                         drop: bool = True, time: bool = False, add_linear: bool = False
                         ) -> "pd.DataFrame":
-    """Add a date's places on circles as columns: fastai v1's ``add_cyclic_datepart``.
+    """Add a date's position in week, month and year as columns: v1's ``add_cyclic_datepart``.
+
+    The columns are those of ``cyclic_dt_features``.
 
     Parameters
     ----------
@@ -221,25 +223,26 @@ def add_elapsed_times(df: "pd.DataFrame", field_names: str | Iterable[str], date
     Parameters
     ----------
     df : DataFrame
-        The frame. Its columns of events become bool, that of dates datetime64.
+        The frame. Its columns of events are converted to bool, and its dates to datetime64.
     field_names : str or iterable of str
-        Columns that say whether an event took place that day, such as a holiday.
+        Columns that are True if an event, such as a holiday, took place that day.
     date_field : str
         The column of dates.
     base_field : str
-        What the events belong to, such as a shop.
+        The column of what the events belong to, such as a shop.
 
     Returns
     -------
     DataFrame
         A copy with four more columns for each event X: AfterX, the days since the last one;
-        BeforeX, the days until the next one, as a negative number; X_bw and X_fw, the events in
-        this row and the six before or after it. The days are 0 if there is no such event.
+        BeforeX, the days until the next one, as a negative number; X_bw and X_fw, the number of
+        events in this row and the six rows before or after it. The days are 0 if there is no last
+        or next event.
 
     Raises
     ------
     UnknownColumnError, ValueError
-        If a column is missing, or a date.
+        If a column or a date is missing.
 
     Examples
     --------
@@ -255,7 +258,7 @@ def add_elapsed_times(df: "pd.DataFrame", field_names: str | Iterable[str], date
     make_date(df, date_field)
     df[fields] = df[fields].astype(bool)
     if df[date_field].isna().any():
-        raise ValueError(f"column {date_field!r} lacks dates; drop these rows before")
+        raise ValueError(f"column {date_field!r} has missing dates; drop these rows first")
     rows = df.sort_values([base_field, date_field], kind="stable")
     groups = {"bw": rows, "fw": rows[::-1]}
     res = df.copy()
@@ -278,7 +281,7 @@ def _days_since(rows: "pd.DataFrame", field: str, date_field: str, base_field: s
 
 def cont_cat_split(df: "pd.DataFrame", max_card: int = 20,
                    dep_var: Hashable | Iterable[Hashable] = None) -> tuple[list[Any], list[Any]]:
-    """Return columns that look continuous, and the others: fastai v1's ``cont_cat_split``.
+    """Return the columns that look continuous and the other ones: fastai v1's ``cont_cat_split``.
 
     Floats, and whole numbers with more than ``max_card`` distinct values, are continuous.
 
@@ -287,14 +290,14 @@ def cont_cat_split(df: "pd.DataFrame", max_card: int = 20,
     df : DataFrame
         The frame.
     max_card : int
-        The most distinct whole numbers of a category.
+        The largest number of distinct whole numbers in a categorical column.
     dep_var : str or list of str, optional
         Columns to leave out.
 
     Returns
     -------
     cont_names, cat_names : list of str
-        The continuous columns and the categories.
+        The continuous and the categorical columns.
 
     Examples
     --------

@@ -119,7 +119,7 @@ class TabularList:
         cols : str or list of str
             The columns of targets.
         label_cls, classes, log : optional
-            What targets are; see ``make_targets``.
+            The kind of targets; see ``make_targets``.
 
         Returns
         -------

@@ -14,8 +14,8 @@ from .data import TabularDataBunch
 class OutputScale(Module):
     """The last layer of ``tabular_learner(scale_y=True)``: outputs times std plus mean.
 
-    An output of 0 is the mean of the training targets, and one of 1 a standard deviation more,
-    so weights of the usual size are enough for targets in thousands.
+    An input of 0 becomes the mean of the training targets, and an input of 1 is one standard
+    deviation more. Weights of the usual size are thus enough for targets in the thousands.
 
     Parameters
     ----------
@@ -54,26 +54,26 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
     layers : sequence of int
         Widths of the hidden layers.
     emb_szs : mapping of str to int, optional
-        Widths of embeddings by column; the others follow ``emb_sz_rule``.
+        Widths of embeddings by column; by default, ``emb_sz_rule`` chooses them.
     metrics : callable or list of callables, optional
         Computed on the validation rows after each epoch.
     ps : float or sequence of float, optional
-        Dropout after the hidden layers: one number, or one for each layer.
+        Dropout after the hidden layers: one probability, or one for each layer.
     emb_drop : float
-        Dropout of the embeddings.
+        Probability of dropout for the embeddings.
     y_range : (float, float), optional
-        Range of a sigmoid over the output; None leaves the sigmoid out.
+        Range of the predictions, which a sigmoid is scaled to. By default, there is no sigmoid.
     use_bn : bool
         Whether there is batch norm between linear layers.
     seed : int, numpy.random.Generator or None
-        Source of the initial weights and of the dropouts.
+        Source of the initial weights and of dropout.
     scale_y : bool
-        Whether outputs are in standard deviations of the training targets, for targets that are
-        far from 0 or large; see ``OutputScale``.
+        Whether to multiply the outputs by the standard deviation of the training targets and add
+        their mean. Use it for targets that are large or far from 0; see ``OutputScale``.
     lin_bias : bool
-        Whether a linear layer before batch norm has a bias. fastai v1 has one, fastai 2 has not.
-        With it, hidden units can stop firing, and a rare row for which one fires is predicted
-        far outside the range of the targets.
+        Whether linear layers before batch norm have a bias, as in fastai v1 but not in fastai 2.
+        With a bias, the output of a hidden unit can become 0 for all training rows. If it is
+        positive for a rare row, the prediction can be far outside the range of the targets.
     **learn_kwargs
         Other arguments of ``Learner``.
 
@@ -85,7 +85,7 @@ def tabular_learner(data: TabularDataBunch, layers: Sequence[int],
     Raises
     ------
     ValueError
-        If ``scale_y`` is given for classes, or beside a ``y_range``.
+        If ``scale_y`` is given for classes, or together with ``y_range``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Processors of tables: fill missing numbers, number categories, scale numbers.
+"""Processors for tables: fill missing numbers, number the categories, scale numbers.
 
 A processor is fitted on the training rows only, then applied to validation, test and single rows.
 """
@@ -21,9 +21,9 @@ Arrays: TypeAlias = "list[np.ndarray[Any, Any]]"
 class TabularProc:
     """Base class of processors: fastai v1's ``TabularProc``.
 
-    A subclass writes ``apply_train``, and ``apply_test`` if it treats other rows differently.
-    Both change a frame in place, a copy whose rows are numbered from 0. A processor that makes a
-    column appends its name to ``cat_names`` or ``cont_names``.
+    A subclass defines ``apply_train``, and ``apply_test`` if it treats other rows differently.
+    Both change a frame in place; it is a copy whose rows are numbered from 0. A processor that
+    adds a column appends its name to ``cat_names`` or ``cont_names``.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TabularProc:
     Raises
     ------
     TypeError
-        If a single text is given in place of names.
+        If a single string is given instead of a list of names.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class TabularProc:
         df : DataFrame
             The rows, which are changed.
         test : bool
-            Whether to process them as the training rows that came before, without fitting.
+            Whether to process them in the same way as the training rows, without fitting.
         """
         (self.apply_test if test else self.apply_train)(df)
 
@@ -78,7 +78,7 @@ class TabularProc:
 
 
 class FillStrategy(StrEnum):
-    """What fills a missing number: fastai v1's ``FillStrategy``.
+    """How to fill missing numbers: fastai v1's ``FillStrategy``.
 
     Examples
     --------
@@ -110,16 +110,16 @@ class FillMissing(TabularProc):
         Fill with the median or the most frequent number of the training rows, or with
         ``fill_val``.
     add_col : bool
-        Whether a column with gaps in the training rows gets a category column ``<name>_na``
-        beside it, which says where they are. Gaps in other rows alone are filled without one,
-        because no training row shows what they mean; fastai v1 raises an error there.
+        Whether to add a categorical column ``<name>_na`` that marks the gaps, for each column with
+        gaps in the training rows. A column with gaps only in other rows gets none, because no
+        training row shows what they mean; fastai v1 raises an error in this case.
     fill_val : float
         The number for 'constant'.
 
     Attributes
     ----------
     values : dict of str to float
-        What fills the gaps of each column.
+        The number that fills the gaps of each column.
 
     Raises
     ------
@@ -151,8 +151,8 @@ class FillMissing(TabularProc):
         gaps = [name for name in self.cont_names if self.add_col and frame[name].isna().any()]
         self.na_names = {name: f"{name}_na" for name in gaps}
         for taken in {*self.na_names.values()} & {*self.cat_names, *self.cont_names}:
-            raise ValueError(f"FillMissing would add a column {taken!r}, and there is one; rename "
-                             "it, or use FillMissing(add_col=False)")
+            raise ValueError(f"FillMissing would add a column {taken!r}, which already exists; "
+                             "rename it, or use FillMissing(add_col=False)")
         self.apply_test(frame)
         self.cat_names += self.na_names.values()
 
@@ -166,8 +166,8 @@ class FillMissing(TabularProc):
 class Categorify(TabularProc):
     """Number the labels of each category column from 1: fastai v1's ``Categorify``.
 
-    Labels are sorted, those of a pandas category in its order; 0 is ``#na#``, a label that is
-    missing or not in the training rows.
+    Labels are sorted; a pandas categorical keeps its order. Number 0, ``#na#``, is for labels that
+    are missing or do not occur in the training rows.
 
     Attributes
     ----------
@@ -200,16 +200,16 @@ class Normalize(TabularProc):
     """Scale numbers to mean 0 and standard deviation 1: fastai v1's ``Normalize``.
 
     Subtracts the mean of the training rows and divides by their standard deviation (divisor
-    n - 1) plus 1e-7. Leave out a column that is constant in the training rows: any other number
-    becomes huge.
+    n - 1) plus 1e-7. Leave out columns that are constant in the training rows: any other number
+    would become huge.
 
     Parameters
     ----------
     cat_names, cont_names : sequence of str
         The columns; see ``TabularProc``.
     clip : float, optional
-        The most standard deviations that a number may be away from the mean; beyond it is
-        replaced by this limit. fastai v1 does not clip.
+        The largest distance of a number from the mean, in standard deviations. Numbers that are
+        farther away are set to this limit. fastai v1 does not clip.
 
     Attributes
     ----------
@@ -260,17 +260,17 @@ Proc: TypeAlias = TabularProc | Callable[[], TabularProc]
 
 
 class TabularProcessor:
-    """The processors of a table, in their order: fastai v1's ``TabularProcessor``.
+    """The processors of a table, applied in order: fastai v1's ``TabularProcessor``.
 
-    It works on copies, of the frames and of the processors.
+    It works on copies of the frames and of the processors.
 
     Parameters
     ----------
     procs : processor, or iterable of processors, optional
         Classes or objects.
     cat_names, cont_names : sequence of str
-        The columns of categories and of numbers. As attributes, with the columns that processors
-        have added.
+        The columns of categories and of numbers. The attributes of these names include columns
+        that processors have added.
 
     Attributes
     ----------
@@ -308,8 +308,8 @@ class TabularProcessor:
         Raises
         ------
         ValueError
-            If a column has no numbers, or numbers stay missing or infinite, or no processor
-            numbers the categories.
+            If a column has no numbers, if numbers are still missing or infinite after all
+            processors, or if no processor numbers the categories.
         """
         frame = self._copy(rows)
         for name in self.cont_names:
@@ -394,7 +394,7 @@ def to_numbers(column: "pd.Series[Any]", dtype: type[np.floating[Any]] = np.floa
     dtype : type
         Type of the result.
     otherwise : str
-        What else to do with a column of text, in the error message.
+        What the error message suggests for a column of text.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Targets of a table: numbers, one of several classes, or some of them."""
+"""Targets of a table: numbers, one of several classes, or several classes per row."""
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,22 +16,22 @@ Columns: TypeAlias = Any
 
 
 class FloatList:
-    """Targets that are numbers, with an output for each: fastai v1's ``FloatList``.
+    """Targets that are numbers, with one output per column: fastai v1's ``FloatList``.
 
     Parameters
     ----------
     training : Series (n,) or DataFrame (n, c), optional
         The targets of the training rows.
     log : bool
-        Whether the model predicts logarithms. ``encode`` takes them; as in v1, nothing undoes
-        them: apply ``np.exp`` to predictions.
+        Whether the model predicts the logarithms of the targets. As in v1, predictions are not
+        converted back; apply ``np.exp`` to them.
 
     Attributes
     ----------
     c : int
         Number of outputs.
     low, high : float, optional
-        The range of the training targets, all outputs together.
+        The range of the training targets, over all columns.
 
     Raises
     ------
@@ -96,15 +96,15 @@ class FloatList:
 
 
 class CategoryList:
-    """Targets that are classes, for a model with an output each: fastai v1's ``CategoryList``.
+    """Targets that are classes, with one output per class: fastai v1's ``CategoryList``.
 
     Parameters
     ----------
     training : Series
         The targets of the training rows.
     classes : iterable, optional
-        All classes, in the order of the outputs; by default those of an ordered category in
-        their order, else the sorted values in ``training``.
+        All classes, in the order of the outputs. By default, an ordered pandas categorical keeps
+        its order; otherwise, the classes are the sorted values in ``training``.
 
     Raises
     ------
@@ -170,12 +170,12 @@ class CategoryList:
 
 
 class MultiCategoryList:
-    """Targets in several columns of 0 and 1, an output each: fastai v1's ``MultiCategoryList``.
+    """Targets in several columns of 0 and 1: fastai v1's ``MultiCategoryList``.
 
     Parameters
     ----------
     training : DataFrame (n, c)
-        The targets of the training rows. Their columns are the classes.
+        The targets of the training rows. Each column is a class and has an output.
 
     Raises
     ------
@@ -210,13 +210,13 @@ class MultiCategoryList:
         Raises
         ------
         ValueError
-            If a target is something else.
+            If a target is neither 0 nor 1.
         """
         for name in columns:
             if len(wrong := columns[name][~columns[name].isin([0, 1])]):
                 raise ValueError(f"{wrong.tolist()[0]!r} in {name!r} (row {wrong.index[0]}) is "
-                                 "neither 0 nor 1; several columns of targets are classes that a "
-                                 "row has or not, or numbers with label_cls=FloatList")
+                                 "neither 0 nor 1; several columns of targets mark the classes of "
+                                 "each row with 0 and 1, or are numbers with label_cls=FloatList")
         return columns.to_numpy(np.int64)
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
@@ -241,12 +241,13 @@ def make_targets(training: Columns, label_cls: type[Any] | None = None,
     training : Series (n,) or DataFrame (n, c)
         The targets of the training rows.
     label_cls : {FloatList, CategoryList, MultiCategoryList}, optional
-        The kind. By default floats are numbers. Everything else is classes, whole numbers too,
-        as in fastai v1: of one column, or each of several columns is one.
+        The kind. By default, floats are numbers. All other targets are classes, even whole
+        numbers, as in fastai v1. One column holds a class per row; each of several columns is a
+        class of its own.
     classes : iterable, optional
-        All classes of one column; the targets are classes then.
+        All classes of one column. If given, the targets are classes.
     log : bool
-        Whether to predict logarithms; the targets are numbers then.
+        Whether to predict logarithms. If True, the targets are numbers.
 
     Returns
     -------
@@ -256,7 +257,7 @@ def make_targets(training: Columns, label_cls: type[Any] | None = None,
     Raises
     ------
     ValueError
-        If ``label_cls`` is something else, or does not fit the other arguments.
+        If ``label_cls`` is another class, or does not fit the other arguments.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What fastai v1's DataBunch has and the core does not; importing this adds it."""
+"""Methods of fastai v1's DataBunch that the core does not have; importing this adds them."""
 from collections.abc import Callable
 from typing import Any
 from warnings import warn
@@ -16,25 +16,25 @@ REFUSED = {"collate_fn": "rows are joined with np.stack; for other batches give 
            "ds_tfms": "transforms of single rows belong to images: ImageDataBunch takes them; for "
                       "whole batches call data.add_tfm(function)",
            "tfms": "transforms of single rows belong to images: ImageDataBunch takes them"}
-"""Arguments of v1 that do not fit here, and what to write instead."""
+"""Arguments of v1 that are not accepted, and what to write instead."""
 
 
 def accept_options(data: DataBunch, options: dict[str, Any]) -> None:
-    """Use those of v1's arguments that have a meaning, and refuse the others.
+    """Apply the arguments of v1 that have an effect here, and raise an error for the others.
 
-    None means the default of v1, as in ``ds_tfms=None``.
+    An argument that is None, such as ``ds_tfms=None``, is ignored.
 
     Parameters
     ----------
     data : DataBunch
-        The data; they exist already.
+        The data, which are already made.
     options : dict of str to object
         The arguments.
 
     Raises
     ------
     TypeError
-        If an argument is unknown or does not fit.
+        If an argument is unknown or not accepted.
     """
     given = {name: value for name, value in options.items() if value is not None}
     for tfm in _listed(given.pop("dl_tfms", [])):
@@ -57,7 +57,7 @@ def _listed(tfms: Any) -> list[BatchTransform]:
 
 
 def add_tfm(data: DataBunch, tfm: BatchTransform) -> None:
-    """Pass each batch of all loaders through a function, after those added before.
+    """Pass each batch of all loaders through a function, after the functions added before.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def add_tfm(data: DataBunch, tfm: BatchTransform) -> None:
     Raises
     ------
     TypeError
-        If a loader is no DataLoader; nothing changes then.
+        If a loader is not a DataLoader; the data do not change.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def add_tfm(data: DataBunch, tfm: BatchTransform) -> None:
 
 
 def remove_tfm(data: DataBunch, tfm: BatchTransform) -> None:
-    """Take a function out of those that batches pass through; nothing if it is not there.
+    """Remove a function that batches pass through; if it is not there, nothing changes.
 
     Parameters
     ----------
@@ -106,8 +106,9 @@ def _set_tfms(data: DataBunch, tfms: list[BatchTransform]) -> None:
     inner = {name: getattr(dl, "dl", dl) for name, dl in loaders.items() if dl not in (None, [])}
     for name, dl in inner.items():
         if not isinstance(dl, DataLoader):
-            raise TypeError(f"{name} is a {type(dl).__name__}, no DataLoader: its batches come as "
-                            "they are; transform them there, or use DataBunch.create")
+            raise TypeError(f"{name} is a {type(dl).__name__}, not a DataLoader, so its batches "
+                            "cannot be transformed here; transform them there, or use "
+                            "DataBunch.create")
     for name, dl in inner.items():
         setattr(data, name, TransformedLoader(dl, tfms) if tfms else dl)
 
@@ -116,13 +117,13 @@ def _set_tfms(data: DataBunch, tfms: list[BatchTransform]) -> None:
 
 
 def single_dl(data: DataBunch) -> DataLoader | None:
-    """Return a loader of single validation rows, None if there are none."""
+    """Return a loader of single rows for validation or, without these, training; or None."""
     rows = data.valid_ds if data.valid_ds is not None else data.train_ds
     return None if rows is None else DataLoader(rows, 1, seed=0)
 
 
 def dls(data: DataBunch) -> list[Any]:
-    """Return all loaders: train, valid, fix, single and test, those that exist."""
+    """Return all loaders that exist, in the order train, valid, fix, single, test."""
     found = [data.train_dl, None if data.empty_val else data.valid_dl, data.fix_dl,
              single_dl(data), data.test_dl]
     return [dl for dl in found if dl is not None]
@@ -134,7 +135,7 @@ def is_empty(data: DataBunch) -> bool:
 
 
 def sanity_check(data: DataBunch) -> None:
-    """Take a batch of each loader, to see whether that is possible.
+    """Check that each loader can return a batch.
 
     Parameters
     ----------

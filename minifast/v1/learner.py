@@ -30,7 +30,7 @@ def dl(learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Batches:
 
 
 def apply_dropout(m: Module) -> None:
-    """Put a module into training mode if it is a dropout; all others stay as they are."""
+    """Put a module into training mode if it is a dropout layer; do not change others."""
     if "dropout" in type(m).__name__.lower():
         m.training = True
 
@@ -54,7 +54,7 @@ def pred_batch(learn: Learner, ds_type: DatasetType = DatasetType.Valid, batch: 
     batch : (xb, yb), optional
         A batch to use instead.
     reconstruct : bool
-        Whether to return what predictions mean: the names of classes, or numbers.
+        Whether to return the meaning of the predictions: names of classes, or numbers.
     with_dropout : bool
         Whether dropout is active, as in training.
     activ : callable, optional
@@ -87,7 +87,7 @@ def pred_batch(learn: Learner, ds_type: DatasetType = DatasetType.Valid, batch: 
 
 def predict_with_mc_dropout(learn: Learner, item: Any, with_dropout: bool = True,
                             n_times: int = 10) -> list[tuple[Any, Tensor, Tensor]]:
-    """Predict one sample several times with active dropout, to see how much predictions vary.
+    """Predict one sample several times with active dropout, to see how much the results vary.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def predict_with_mc_dropout(learn: Learner, item: Any, with_dropout: bool = True
     Returns
     -------
     list of tuple
-        ``n_times`` results as of ``predict``.
+        ``n_times`` results like those of ``predict``.
 
     References
     ----------
@@ -121,7 +121,7 @@ def predict_with_mc_dropout(learn: Learner, item: Any, with_dropout: bool = True
 def backward(learn: Learner, item: Any, target: Any = None) -> Tensor:
     """Compute the gradients of one sample's loss in evaluation mode, for backward hooks.
 
-    Gradients are added to those that parameters have. v1 takes the target from the item.
+    The gradients are added to the existing ones. v1 takes the target from the item.
 
     Parameters
     ----------
@@ -140,12 +140,12 @@ def backward(learn: Learner, item: Any, target: Any = None) -> Tensor:
     Raises
     ------
     ValueError
-        If there is no target and the output is no vector of scores.
+        If there is no target and the output is a single number, not a vector of scores.
     """
     with evaluating(learn.model):
         output = forward(learn.model, learn.data.one_item(item))
         if target is None and output.numel() == 1:
-            raise ValueError("the loss of a predicted number needs the number that is right; "
+            raise ValueError("the loss of a predicted number needs the true number; "
                              "write learn.backward(item, target)")
         y = output.argmax(-1) if target is None else Tensor([target]).to(learn.data.device)
         loss = call_loss(learn.loss_func, output, y)
@@ -154,14 +154,14 @@ def backward(learn: Learner, item: Any, target: Any = None) -> Tensor:
 
 
 def to_fp16(learn: Learner, **options: Any) -> Learner:
-    """Return the learner as it is, with a warning: there is no half precision here.
+    """Return the learner unchanged, with a warning: half precision is not supported.
 
     Parameters
     ----------
     learn : Learner
         The learner.
     **options
-        v1's ``loss_scale`` and others; they are not used.
+        Arguments of v1 such as ``loss_scale``; they have no effect.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def to_fp16(learn: Learner, **options: Any) -> Learner:
 
 
 def to_fp32(learn: Learner) -> Learner:
-    """Return the learner as it is: it computes in float32."""
+    """Return the learner unchanged: it computes in float32."""
     return learn
 
 
@@ -202,7 +202,7 @@ def purge(learn: Learner, clear_opt: bool = True) -> Learner:
 
 
 class DestroyedLearner:
-    """What is left of a learner after ``destroy``: an error for whatever it is asked."""
+    """A learner after ``destroy``: any use of it raises an error."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"there is no {name}: this learner was destroyed to free its memory; "

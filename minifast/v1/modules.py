@@ -1,4 +1,4 @@
-"""fastai v1's functions on modules: children, trainable parameters, modes."""
+"""fastai v1's functions for modules: children, trainable parameters, modes."""
 from collections.abc import Callable
 from typing import Any
 
@@ -7,17 +7,17 @@ from ..train import flatten_model
 
 
 def children(m: Module) -> list[Module]:
-    """Return the modules that are attributes of one."""
+    """Return the modules that are attributes of a module."""
     return list(m.children())
 
 
 def num_children(m: Module) -> int:
-    """Return the number of modules that are attributes of one."""
+    """Return the number of modules that are attributes of a module."""
     return len(children(m))
 
 
 def first_layer(m: Module) -> Module:
-    """Return the first leaf of a model.
+    """Return the first layer of a model that contains no other layers.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def first_layer(m: Module) -> Module:
 
 
 def last_layer(m: Module) -> Module:
-    """Return the last leaf of a model."""
+    """Return the last layer of a model that contains no other layers."""
     return flatten_model(m)[-1]
 
 
@@ -47,12 +47,12 @@ def trainable_params(m: Module) -> list[Parameter]:
 
 
 def one_param(m: Module) -> Parameter:
-    """Return the first parameter of a model; v1 looks at its device and type."""
+    """Return the first parameter of a model; v1 uses it to find the device and type."""
     return m.parameters()[0]
 
 
 def requires_grad(m: Module, b: bool | None = None) -> bool | None:
-    """Return whether the first parameter is trained, or freeze and unfreeze all.
+    """Return whether the first parameter is trainable; or freeze or unfreeze all parameters.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def requires_grad(m: Module, b: bool | None = None) -> bool | None:
 
 
 def apply_leaf(m: Module, f: Callable[[Module], Any]) -> None:
-    """Call a function with a module and with all modules below it.
+    """Call a function with a module and with all modules inside of it.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def apply_leaf(m: Module, f: Callable[[Module], Any]) -> None:
 
 
 def set_bn_eval(m: Module) -> None:
-    """Put frozen batch norm into evaluation mode."""
+    """Put frozen batch norm layers into evaluation mode."""
     for module in m.modules():
         if isinstance(module, BatchNorm) and not module.weight.requires_grad:
             module.eval()
@@ -120,8 +120,9 @@ def split_no_wd_params(layer_groups: list[Module]) -> list[list[Parameter]]:
     Returns
     -------
     list of list of Parameter
-        For each group the parameters that always decay, then the biases and the parameters of
-        normalisation layers, which a learner with ``bn_wd=False`` spares.
+        For each group, first the parameters that weight decay always applies to, then the biases
+        and the parameters of normalization layers, which do not decay if the learner has
+        ``bn_wd=False``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What fastai v1's Recorder has and the core does not; importing this adds it."""
+"""Methods of fastai v1's Recorder that the core does not have; importing this adds them."""
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -19,8 +19,8 @@ def smoothen_by_spline(xs: Sequence[float], ys: Sequence[float], **kwargs: Any
     ys : sequence of float
         Values.
     **kwargs
-        Arguments of ``scipy.interpolate.UnivariateSpline``: ``k`` is the degree, ``s`` how much
-        to smooth.
+        Arguments of ``scipy.interpolate.UnivariateSpline``: ``k`` is the degree, and ``s`` is the
+        amount of smoothing.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def no_val(recorder: Recorder) -> bool:
 
 
 def silent(recorder: Recorder) -> bool:
-    """Return whether the table is not shown."""
+    """Return whether the table of a fit is hidden."""
     return bool(recorder.learn.silent_table)
 
 

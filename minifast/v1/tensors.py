@@ -1,4 +1,4 @@
-"""fastai v1's functions on tensors in nested lists: to another device, type or library."""
+"""fastai v1's functions that convert the tensors in nested lists to a device, type or library."""
 from collections.abc import Callable
 from typing import Any
 from warnings import warn
@@ -35,7 +35,7 @@ def recurse(func: Callable[[Any], Any], x: Any) -> Any:
 
 
 def to_np(x: Any) -> "np.ndarray[Any, Any] | list[Any] | dict[str, Any]":
-    """Return a tensor, or nested lists of them, as arrays of NumPy; v1's ``to_np``.
+    """Return a tensor, or tensors in nested lists, as NumPy arrays; v1's ``to_np``.
 
     Examples
     --------
@@ -47,14 +47,14 @@ def to_np(x: Any) -> "np.ndarray[Any, Any] | list[Any] | dict[str, Any]":
 
 
 def to_detach(x: Any, cpu: bool = True) -> Any:
-    """Return tensors without their history; v1's ``to_detach``.
+    """Return tensors detached from their graph; v1's ``to_detach``.
 
     Parameters
     ----------
     x : Tensor, or list, tuple or dict of these
         What to detach. Anything else is returned as it is.
     cpu : bool
-        Whether to bring them to the CPU.
+        Whether to move them to the CPU.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def to_detach(x: Any, cpu: bool = True) -> Any:
 
 
 def to_data(x: Any) -> Any:
-    """Return what is inside of objects that have ``data``: the array of a tensor."""
+    """Return the attribute ``data`` of objects that have it: the array of a tensor."""
     return recurse(lambda t: getattr(t, "data", t), x)
 
 
@@ -116,9 +116,9 @@ def to_float(x: Any) -> Any:
     return recurse(lambda t: t.float() if isinstance(t, Tensor) and t.dtype.kind == "f" else t, x)
 
 
-HALF = ("half precision brings nothing on NumPy, which computes float16 slower than float32 and "
-        "less exactly: everything stays float32")
-"""What ``to_half`` and ``learn.to_fp16`` warn of."""
+HALF = ("half precision brings no benefit with NumPy, whose float16 is slower and less accurate "
+        "than float32: everything stays float32")
+"""The warning of ``to_half`` and ``learn.to_fp16``."""
 
 
 def to_half(x: Any) -> Any:

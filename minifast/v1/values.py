@@ -1,4 +1,4 @@
-"""fastai v1's small functions on lists and numbers."""
+"""fastai v1's small functions for lists and numbers."""
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -52,9 +52,9 @@ def listify(p: Any = None, q: Any = None) -> list[Any]:
     Parameters
     ----------
     p : object
-        None for an empty list, a value for a list of one, or an iterable.
+        None for an empty list, a value for a list of one item, or an iterable.
     q : int or sized, optional
-        The length, or something of this length; a list of one item is repeated.
+        The length, or an object with this length; a list of one item is repeated.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def listify(p: Any = None, q: Any = None) -> list[Any]:
     Raises
     ------
     ValueError
-        If ``p`` has another length, and not one item.
+        If ``p`` has neither one item nor this length.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def listify(p: Any = None, q: Any = None) -> list[Any]:
 
 
 def even_mults(start: float, stop: float, n: int) -> list[float]:
-    """Return ``n`` numbers from start to stop in equal ratios.
+    """Return ``n`` numbers from start to stop that are evenly spaced on a logarithmic scale.
 
     Parameters
     ----------
@@ -106,12 +106,12 @@ def even_mults(start: float, stop: float, n: int) -> list[float]:
 
 
 def uniqueify(x: Iterable[T], sort: bool = False) -> list[T]:
-    """Return the items, each once.
+    """Return the distinct items.
 
     Parameters
     ----------
     x : iterable
-        The items; they can be hashed.
+        The items, which must be hashable.
     sort : bool
         Whether to sort them; otherwise they keep their order.
 
@@ -130,7 +130,7 @@ def uniqueify(x: Iterable[T], sort: bool = False) -> list[T]:
 
 
 def chunks(items: Sequence[T], n: int) -> Iterator[Sequence[T]]:
-    """Yield parts of a list, ``n`` items each.
+    """Yield parts of a list with ``n`` items each.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Constructors of ImageDataBunch: from folders, lists of files, tables and names of files."""
+"""Constructors of ImageDataBunch from folders, lists of files, tables and file names."""
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -13,15 +13,15 @@ from .files import get_image_files, labelled_files, read_images
 from .resize import Resize, ResizeMethod, Size
 
 IGNORED = ("num_workers", "no_check")
-"""Arguments of fastai v1 that would change nothing: images are in memory and checked."""
+"""Arguments of fastai v1 without effect: images are in memory, and they are checked."""
 REFUSED = {"dl_tfms": "give transforms of images as ds_tfms=", "collate_fn": "batches are gathered "
            "at once", "tfm_y": "targets are classes, which transforms do not change",
            "item_cls": "files are read as images"}
-"""Arguments of fastai v1 without a meaning here, and why."""
+"""Arguments of fastai v1 that are not accepted, and why."""
 
 
 class FromFiles:
-    """Constructors that read image files, as a base class of ImageDataBunch.
+    """Base class of ImageDataBunch, with constructors that read image files.
 
     All of them take the keyword arguments of ``from_lists`` and of ``from_arrays``.
     """
@@ -56,7 +56,7 @@ class FromFiles:
         Parameters
         ----------
         path : str or Path
-            Folder of the data, for checkpoints and for file names that do not exist by themselves.
+            Folder of the data, for checkpoints and for file names that are not found as they are.
         fnames : list of str or Path (n,)
             The files.
         labels : list (n,)
@@ -71,11 +71,12 @@ class FromFiles:
             Folder below ``path`` with images without labels, at any depth; their order is that of
             ``get_image_files(path/test, recurse=True)``.
         size : int or (int, int), optional
-            (height, width) in pixels to bring the images to; they must have one size without it.
+            (height, width) in pixels of the resized images. Without it, all images must already
+            have the same size.
         resize_method : ResizeMethod, optional
             How: ``CROP``, ``PAD`` or ``SQUISH``, as for ``Resize``.
         padding_mode : {'zeros', 'border', 'reflection'}
-            What ``PAD`` and transforms fill in.
+            How ``PAD`` and transforms fill pixels outside of an image.
         mult : int, optional
             Round the size to a multiple of this number.
         grey : bool
@@ -98,7 +99,7 @@ class FromFiles:
         ShapeError
             If images differ in size, or labels in number from the files.
         TypeError
-            If an argument of fastai v1 has no meaning here.
+            If an argument of fastai v1 is not accepted here.
         ValueError
             If labels are missing or fewer than two classes, or an argument is out of range.
 
@@ -126,7 +127,7 @@ class FromFiles:
         return data
 
     resize: Resize = Resize()
-    """How files and pictures of any size are brought to the size of the data."""
+    """How files and pictures are resized to the size of the data."""
 
     @classmethod
     def from_folder(cls, path: str | Path, train: str | Path = "train",
@@ -142,8 +143,8 @@ class FromFiles:
         train, valid : str
             Names of the folders of training and validation images.
         valid_pct : float, optional
-            Fraction of the images to validate on, chosen at random from all folders but that of
-            the test images.
+            Fraction of the images to validate on, chosen at random from all folders except that
+            of the test images.
         seed : int, optional
             As for ``from_lists``.
         **kwargs
@@ -183,7 +184,7 @@ class FromFiles:
         folder : str or Path, optional
             Folder of the images, below ``path``.
         label_delim : None
-            Several labels per image, separated by this text, are not supported.
+            Must be None: several labels per image are not supported.
         valid_pct, seed : float, int
             As for ``from_lists``.
         fn_col, label_col : int or str
@@ -237,7 +238,7 @@ class FromFiles:
         valid_pct, seed, fn_col, label_col, suffix : float, int or str
             As for ``from_df``.
         delimiter, header : str, int or None
-            Of the file, as for ``pandas.read_csv``.
+            Delimiter and header of the file, as for ``pandas.read_csv``.
         **kwargs
             Arguments of ``from_lists``.
 
@@ -344,7 +345,7 @@ class FromFiles:
         classes : list
             All classes, in order.
         ds_tfms : object, optional
-            Not used: the images of predictions are not transformed.
+            Has no effect: images are not transformed for predictions.
         size : int or (int, int)
             (height, width) of the images that the model was trained on.
         resize_method, padding_mode, grey : ResizeMethod, str, bool

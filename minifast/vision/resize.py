@@ -1,4 +1,4 @@
-"""Bring Pillow's images to one size: by cropping, padding or stretching."""
+"""Resize Pillow images to one size by cropping, padding or stretching."""
 from enum import IntEnum
 from typing import Any
 
@@ -15,7 +15,7 @@ PAD_MODES = {"zeros": "constant", "border": "edge", "reflection": "reflect"}
 
 
 class ResizeMethod(IntEnum):
-    """How an image of another shape comes to the wanted size, as in fastai v1."""
+    """How to resize an image that has another aspect ratio, as in fastai v1."""
 
     CROP = 1
     PAD = 2
@@ -24,18 +24,18 @@ class ResizeMethod(IntEnum):
 
 
 class Resize:
-    """Bring images to one size.
+    """Resize images to one size.
 
     Parameters
     ----------
     size : int or (int, int), optional
         (height, width) in pixels; without it images keep their size.
     method : ResizeMethod, optional
-        ``CROP`` scales an image until it covers the size and cuts off what is too much on both
-        sides. ``PAD`` scales it until it fits and fills the rest. ``SQUISH`` stretches it. By
-        default one number crops and a pair stretches, as in fastai v1.
+        ``CROP`` scales an image until it covers the size and crops both sides. ``PAD`` scales it
+        until it fits and fills the rest. ``SQUISH`` stretches it. By default, a size that is one
+        number crops and a pair stretches, as in fastai v1.
     padding_mode : {'zeros', 'border', 'reflection'}
-        What ``PAD`` fills in.
+        How ``PAD`` fills the rest.
     mult : int, optional
         Round the size to a multiple of this number.
 
@@ -70,7 +70,7 @@ class Resize:
         return _cut(self._padded(np.asarray(image), height, width), height, width)
 
     def to_size(self, height: int, width: int) -> "Resize":
-        """Return the same way to another size; images that are not resized are stretched.
+        """Return the same method for another size; without a size, images are stretched.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Resize:
         Returns
         -------
         Resize
-            The way.
+            The method for this size.
         """
         method = ResizeMethod.SQUISH if self.size is None else self.method
         return Resize((height, width), method, self.padding_mode)
@@ -103,7 +103,7 @@ class Resize:
 
 
 def _rounded(size: tuple[int, int], mult: int | None) -> tuple[int, int]:
-    """Round to multiples, at least one."""
+    """Round to multiples of ``mult``, at least to ``mult``."""
     if mult is None:
         return size
     if mult < 1:

@@ -1,4 +1,4 @@
-"""Move the pixels of a batch of images by a matrix per image: rotation, zoom, flip, perspective."""
+"""Transform a batch of images by a matrix per image: rotation, zoom, flip, perspective."""
 from typing import Any
 
 import numpy as np
@@ -7,17 +7,17 @@ from ..autograd import ShapeError
 from ..backend import Array, backend_of
 
 PADDING_MODES = ("zeros", "border", "reflection")
-"""What is outside of an image: black, the nearest pixel, or the image mirrored at its edges."""
+"""How pixels outside of an image are filled: black, nearest pixel, or mirrored at the edges."""
 Matrices = np.ndarray[Any, np.dtype[np.float64]]
 """(n, 3, 3), on the host."""
 
 
 def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Array:
-    """Return images whose pixels are taken from other places of the given images.
+    """Return images whose pixels are taken from other positions in the given images.
 
-    A matrix maps the place (column, row, 1) of a pixel of the result to the place where its value
-    is taken, both measured in pixels from the centre of the image. A value between pixels is
-    interpolated from its four neighbours (bilinear interpolation).
+    A matrix maps the position (column, row, 1) of a pixel in the result to the position from which
+    its value is taken, both measured in pixels from the centre of the image. Between pixels, a
+    value is interpolated from its four neighbours (bilinear interpolation).
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Ar
     matrices : array (n, 3, 3)
         A matrix per image, on the host.
     padding_mode : {'zeros', 'border', 'reflection'}
-        What is outside of an image.
+        How pixels outside of an image are filled.
 
     Returns
     -------
     array (n, c, h, w)
-        The images, on the same device. Where places are whole numbers, values are the same bits.
+        The images, on the same device. Values from positions that are whole numbers do not change.
 
     Raises
     ------
@@ -42,8 +42,8 @@ def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Ar
 
     Notes
     -----
-    fastai v1 does this with torch's ``grid_sample`` and ``align_corners=True``: the edges of the
-    range [-1, 1] are the centres of the outer pixels.
+    fastai v1 uses torch's ``grid_sample`` with ``align_corners=True``, where the range [-1, 1] ends
+    at the centres of the outer pixels.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Ar
         raise ShapeError(f"images (n, c, h, w) need matrices (n, 3, 3), got {x.shape} and "
                          f"{matrices.shape}")
     rows, columns = _places(matrices, x)
-    if padding_mode == "zeros":  # a black edge, on which all that is farther away falls
+    if padding_mode == "zeros":  # positions that are farther away are moved to this black edge
         x = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
         rows, columns = rows + 1, columns + 1
     elif padding_mode == "reflection":
@@ -93,13 +93,13 @@ def _places(matrices: Matrices, x: Array) -> tuple[Array, Array]:
 
 
 def _reflected(place: Array, size: int) -> Array:
-    """Mirror places outside of 0 to size - 1 at the outer pixels."""
+    """Mirror positions outside of 0 to size - 1 at the outer pixels."""
     last = max(size - 1, 1)
     return last - abs(abs(place) % (2 * last) - last)
 
 
 def _between_pixels(x: Array, rows: Array, columns: Array) -> Array:
-    """Return values (n, c, h', w') at places (n, h', w') within the images."""
+    """Return values (n, c, h', w') at positions (n, h', w') within the images."""
     n, c, h, w = x.shape
     above, before = np.floor(rows), np.floor(columns)
     down, across = (rows - above)[:, None], (columns - before)[:, None]

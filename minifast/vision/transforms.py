@@ -15,12 +15,12 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 """A number per image, (n,)."""
 Seed = int | np.random.Generator | None
 EPS = 1e-7
-"""Pixels are kept this far from 0 and 1 before their logit is taken."""
+"""Pixels are limited to [EPS, 1 - EPS] before their logit is computed."""
 
 
 @dataclass(frozen=True, repr=False)
 class Transform:
-    """A change of images by a matrix whose parameters are drawn for each image.
+    """A transform of images by a matrix whose parameters are drawn at random for each image.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class Transform:
     p : float
         Probability with which an image is changed.
     log : bool
-        Draw the logarithm of a parameter evenly, instead of the parameter.
+        Draw parameters uniformly on a logarithmic scale.
 
     Raises
     ------
     ValueError
-        If ``p`` is no probability, or an interval is reversed.
+        If ``p`` is not a probability, or an interval is reversed.
 
     Notes
     -----
@@ -57,7 +57,7 @@ class Transform:
                 raise ValueError(f"{name} is a number or (low, high), got {value}")
 
     def draw(self, rng: np.random.Generator, n: int, size: tuple[int, int]) -> Matrices:
-        """Return a matrix per image, the unit matrix for those that are not changed.
+        """Return a matrix per image, the identity matrix for images that are not changed.
 
         Parameters
         ----------
@@ -91,11 +91,11 @@ class Transform:
 
 
 class Geometric(Transform):
-    """A transform of places: (n, 3, 3), for ``sampling.sample``."""
+    """A transform of positions by matrices (n, 3, 3), for ``sampling.sample``."""
 
 
 class Lighting(Transform):
-    """A transform of the logits of pixels, a l + b: (n, 2, 2) with rows (a, b) and (0, 1)."""
+    """A transform of logits l to a l + b, by matrices (n, 2, 2) with rows (a, b) and (0, 1)."""
 
 
 def interval(value: Range) -> tuple[float, float]:
@@ -114,10 +114,10 @@ def interval(value: Range) -> tuple[float, float]:
 
 def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
                padding_mode: str = "reflection") -> Array:
-    """Apply transforms to images, each with random numbers of its own.
+    """Apply transforms to images, with different random numbers for each image.
 
-    First come brightness and contrast, then one interpolation for all flips, rotations, zooms and
-    warps together, then functions of the batch.
+    Brightness and contrast are applied first, then all flips, rotations, zooms and warps together
+    in one interpolation, then functions of the batch.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     seed : int, numpy.random.Generator or None
         Source of the random numbers.
     padding_mode : {'zeros', 'border', 'reflection'}
-        What is outside of an image.
+        How pixels outside of an image are filled.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     Raises
     ------
     ShapeError
-        If these are no images.
+        If ``x`` does not have the shape of images.
     TypeError
         If a transform is neither a Transform nor a function.
     ValueError
@@ -187,16 +187,16 @@ def check_tfms(tfms: Any) -> None:
     Raises
     ------
     TypeError
-        If it is another object.
+        If it is not a list of transforms.
     """
     if not isinstance(tfms, (list, tuple)) \
             or any(not isinstance(tfm, Transform) and not callable(tfm) for tfm in tfms):
-        raise TypeError(f"transforms are a list such as get_transforms()[0], of rotate(...) or "
-                        f"functions f(images, generator); got {tfms!r}")
+        raise TypeError(f"transforms are a list such as get_transforms()[0], or [rotate(10), f] "
+                        f"with a function f(images, generator); got {tfms!r}")
 
 
 def _lit(x: Array, lights: Matrices) -> Array:
-    """Change the logits of those images for which there is a change."""
+    """Change the logits of the images whose matrix is not the identity."""
     rows = np.flatnonzero((lights != np.eye(2)).any((1, 2)))
     if not len(rows):
         return x
@@ -330,7 +330,7 @@ def zoom(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float =
     scale : float or (float, float)
         The factor; below 1 images become smaller.
     row_pct, col_pct : float or (float, float)
-        Which part remains visible: 0 is the top or the left, 1 the bottom or the right.
+        Which part remains visible, from 0 (top or left) to 1 (bottom or right).
     p : float
         Probability with which an image is changed.
 
@@ -354,7 +354,7 @@ def zoom(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float =
 
 
 def rand_zoom(scale: Range = 1., p: float = 1.) -> Geometric:
-    """Enlarge images, such that any part may remain visible: ``zoom`` with random centres.
+    """Enlarge a random part of each image: ``zoom`` with random centres.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def _zoom(size: tuple[int, int], scale: Values, row_pct: Values, col_pct: Values
 
 
 def flip_lr(p: float = 1.) -> Geometric:
-    """Exchange left and right.
+    """Flip images horizontally, exchanging left and right.
 
     Parameters
     ----------
@@ -409,13 +409,13 @@ def _flip(_: tuple[int, int], n: int) -> Matrices:
 
 
 def dihedral(k: Range = (0, 8), p: float = 1.) -> Geometric:
-    """Turn and flip images in one of the eight ways that map a square to itself.
+    """Rotate and flip images in one of the eight ways that map a square to itself.
 
     Parameters
     ----------
     k : int or (int, int)
-        The way: 1 exchanges left and right, 2 top and bottom, 4 rows and columns; these add up. A
-        pair (low, high) draws from low to high - 1.
+        The sum of 1 to exchange left and right, 2 to exchange top and bottom, and 4 to exchange
+        rows and columns. From a pair (low, high), a number from low to high - 1 is drawn.
     p : float
         Probability with which an image is changed.
 
@@ -445,7 +445,7 @@ def _dihedral(_: tuple[int, int], k: Values) -> Matrices:
 
 
 def symmetric_warp(magnitude: Range = 0., p: float = 1.) -> Geometric:
-    """Look at images from the side, from above or from below: move their corners.
+    """Show images as if seen from the side, from above or from below, by moving their corners.
 
     Parameters
     ----------
@@ -490,7 +490,7 @@ def _warp(size: tuple[int, int], m0: Values, m1: Values, m2: Values, m3: Values)
 
 
 def zooms_or_flips(tfm: Any) -> bool:
-    """Return whether a transform zooms or flips, which test time augmentation does by itself."""
+    """Return whether a transform zooms or flips, as test time augmentation itself does."""
     return isinstance(tfm, Transform) and tfm.func in (_zoom, _flip, _dihedral)
 
 
@@ -511,9 +511,9 @@ def get_transforms(do_flip: bool = True, flip_vert: bool = False, max_rotate: fl
     Parameters
     ----------
     do_flip : bool
-        Exchange left and right in half of the images.
+        Flip half of the images horizontally.
     flip_vert : bool
-        Use all turns by 90 degrees and flips instead, as for images from above.
+        Use flips in both directions and rotations by 90 degrees, as for images taken from above.
     max_rotate : float
         Largest angle in degrees, in both directions.
     max_zoom : float
@@ -530,7 +530,7 @@ def get_transforms(do_flip: bool = True, flip_vert: bool = False, max_rotate: fl
     Returns
     -------
     train, valid : list
-        For ``ImageDataBunch(..., ds_tfms=)``. Validation images are not changed.
+        The argument ``ds_tfms`` of ImageDataBunch. Validation images are not changed.
 
     Raises
     ------
@@ -539,7 +539,7 @@ def get_transforms(do_flip: bool = True, flip_vert: bool = False, max_rotate: fl
 
     Notes
     -----
-    fastai v1's ``get_transforms``, without its crops: images have one size already.
+    fastai v1's ``get_transforms``, without its crops, because images already have one size.
 
     Examples
     --------

@@ -22,8 +22,9 @@ def tta_only(learn: Learner, ds_type: DatasetType = DatasetType.Valid,
              ) -> Iterator[Tensor]:
     """Yield the predictions for eight changed copies of the images.
 
-    The copies are the four corners of each image, enlarged, as they are and flipped. The random
-    transforms of the training images apply too, other than flips and zooms.
+    The copies are enlargements of the four corners of each image, once as they are and once
+    flipped. The random transforms of the training images are also applied, except for flips and
+    zooms.
 
     Parameters
     ----------
@@ -32,11 +33,11 @@ def tta_only(learn: Learner, ds_type: DatasetType = DatasetType.Valid,
     ds_type : DatasetType
         Which images.
     activ : callable, optional
-        As for ``get_preds``.
+        Applied to the outputs, as in ``get_preds``.
     scale : float
         The enlargement.
     seed : int
-        Source of the random numbers, so that a second call gives the same predictions.
+        Seed of the random numbers; a second call gives the same predictions.
 
     Yields
     ------
@@ -46,7 +47,7 @@ def tta_only(learn: Learner, ds_type: DatasetType = DatasetType.Valid,
     Raises
     ------
     TypeError
-        If the images are not in a data set of their own.
+        If the images are not those of an ImageDataBunch.
 
     Notes
     -----
@@ -64,7 +65,7 @@ def tta_only(learn: Learner, ds_type: DatasetType = DatasetType.Valid,
 @contextmanager
 def _transformed(learn: Learner, ds_type: DatasetType, tfms: list[Transform], seed: list[int]
                  ) -> Iterator[None]:
-    """Exchange the data set of a loader for one with these transforms."""
+    """Replace the data set of a loader by one with these transforms."""
     dl: Any = learn.data.dl(ds_type)
     if not isinstance(dl, DataLoader) or not isinstance(dl.dataset, ArrayDataset):
         raise TypeError(f"TTA changes images of an ImageDataBunch, got a {type(dl).__name__}")
@@ -82,7 +83,7 @@ def _transformed(learn: Learner, ds_type: DatasetType, tfms: list[Transform], se
 def TTA(learn: Learner, beta: float | None = .4, scale: float = 1.35,  # noqa: N802
         ds_type: DatasetType = DatasetType.Valid, activ: Activation | None = None,
         with_loss: bool = False, seed: int = 0) -> list[Tensor]:
-    """Predict images together with eight changed copies of each: test time augmentation.
+    """Average the predictions for each image and eight changed copies: test time augmentation.
 
     The result is beta times the prediction for the image and 1 - beta times the mean of the
     predictions for its copies; see ``tta_only``.
@@ -92,7 +93,7 @@ def TTA(learn: Learner, beta: float | None = .4, scale: float = 1.35,  # noqa: N
     learn : Learner
         The learner.
     beta : float or None
-        Weight of the prediction for the image itself. None returns both predictions.
+        Weight of the prediction for the image itself. With None, both predictions are returned.
     scale : float
         Enlargement of the copies.
     ds_type : DatasetType
