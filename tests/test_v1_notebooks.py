@@ -434,9 +434,12 @@ def test_training_rows_of_a_table_know_their_columns() -> None:
 
 def test_a_column_of_large_whole_numbers_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     """As the seconds that ``add_datepart`` calls Elapsed."""
-    from minifast.autograd.display import show_table
-    show_table(pd.DataFrame({"Elapsed": [1410307200., 1426464000.]}))
-    assert "1410307200.0" in capsys.readouterr().out
+    from minifast.tabular import Normalize, TabularDataBunch
+    df = pd.DataFrame({"Elapsed": [1410300000., 1426500000.] * 4, "y": 1.})
+    data = TabularDataBunch.from_df(".", df, "y", [1, 2], [Normalize], bs=4)
+    data.show_batch()
+    assert {*capsys.readouterr().out.split()} == {"Elapsed", "target", "1410300000", "1426500000",
+                                                  "1.0"}
 
 
 def test_an_image_is_shown(data: Path) -> None:

@@ -140,8 +140,7 @@ def cell_writer(column: Any) -> Writer | None:
     """Return the function that writes the numbers of a column as people do.
 
     All numbers have the same decimals, one or more: as few as show them exactly, but not more
-    than two, or three digits of the largest. Columns of numbers from 1e10 on,
-    or all below 1e-4, have exponents.
+    than two, or three digits of the largest. Columns of huge or tiny numbers have exponents.
 
     Parameters
     ----------
@@ -166,7 +165,7 @@ def cell_writer(column: Any) -> Writer | None:
     if column.dtype.kind != "f":
         return None
     known = column[np.isfinite(column)].to_numpy(np.float64)
-    if not 1e-4 <= (largest := np.abs(known).max(initial=0) or 1.) < 1e10:
+    if not 1e-4 <= (largest := np.abs(known).max(initial=0) or 1.) < 1e7:
         return "{: .2e}".format
     most = max(2, 2 - int(np.floor(np.log10(largest))))
     exact = (n for n in range(1, most) if np.abs(known.round(n) - known).max() <= 1e-6 * largest)

@@ -287,7 +287,7 @@ class TabularDataBunch(DataBunch):
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         frame = self.processor.undo([x.numpy()[:rows] for x in xb])
         for name in self.cont_names:  # six digits, about as many as float32 has
-            frame[name] = [float(f"{value:.6g}") for value in frame[name]]
+            frame[name] = _whole_if_large([float(f"{value:.6g}") for value in frame[name]])
         decoded = self.targets.decode(yb.numpy()[:rows])
         frame.insert(len(frame.columns), "target", decoded, allow_duplicates=True)
         return frame
@@ -301,6 +301,12 @@ class TabularDataBunch(DataBunch):
         if isinstance(self.targets, FloatList):
             _warn_if_far(target.numpy(), self.targets)
         return super().decode(target)
+
+
+def _whole_if_large(values: list[float]) -> list[Any]:
+    """Return large numbers as integers, so that seconds are not shown as 1.41e+09."""
+    return [int(value) for value in values] \
+        if all(1e7 <= abs(value) < 1e15 for value in values) else values
 
 
 def _warn_if_far(numbers: "np.ndarray[Any, Any]", targets: FloatList) -> None:
