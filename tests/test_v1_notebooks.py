@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import line_learner
 
 from minifast.datasets import planted_ratings
 
@@ -175,6 +176,113 @@ losses, idxs = interp.top_losses()
 len(data.valid_ds) == len(losses) == len(idxs)
 """
 
+OWN_LOOP = """
+from fastai.basics import *
+---
+np.random.seed(42)
+n = 100
+x = tensor(np.ones((n, 2), np.float32))
+x.data[:, 0] = np.random.uniform(-1., 1, n)
+y = x@tensor([3., 2]) + tensor(np.random.rand(n).astype(np.float32))
+def mse(y_hat, y): return ((y_hat-y)**2).mean()
+a = nn.Parameter(tensor([-1., 1]))
+lr = 1e-1
+def update():
+    loss = mse(y, x@a)
+    loss.backward()
+    with no_grad():
+        a.data -= lr * a.grad
+        a.grad = None
+    return loss.item()
+sgd_losses = [update() for t in range(100)]
+---
+points = {k: np.load(f'data/{k}.npy') for k in ('x', 'y', 'vx', 'vy')}
+x_train, y_train, x_valid, y_valid = map(tensor, (points[k] for k in ('x', 'y', 'vx', 'vy')))
+data = DataBunch.create(TensorDataset(x_train, y_train), TensorDataset(x_valid, y_valid), bs=64)
+x, y = next(iter(data.train_dl))
+
+class Mnist_NN(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin1 = nn.Linear(64, 50, bias=True)
+        self.lin2 = nn.Linear(50, 10, bias=True)
+
+    def forward(self, xb):
+        x = self.lin1(xb)
+        x = F.relu(x)
+        return self.lin2(x)
+
+model = Mnist_NN().cpu()
+loss_func = nn.CrossEntropyLoss()
+def update(x,y,lr):
+    opt = optim.Adam(model.parameters(), lr)
+    y_hat = model(x)
+    loss = loss_func(y_hat, y)
+    loss.backward()
+    opt.step()
+    opt.zero_grad()
+    return loss.item()
+losses = [update(x,y,1e-3) for x,y in data.train_dl]
+---
+learn = Learner(data, Mnist_NN(), loss_func=F.cross_entropy, metrics=accuracy,
+                opt_func=partial(optim.Adam, betas=(0.9, 0.99)))
+fit_one_cycle(learn, 5, 2e-2)
+preds, targets = learn.get_preds()
+class Pairs:
+    def __init__(self, *t): self.t = t
+    def __len__(self): return len(self.t[0])
+    def __getitem__(self, i): return tuple(o[i] for o in self.t)
+own = DataBunch.create(Pairs(x_train, y_train), Pairs(x_valid, y_valid), bs=64)
+one_x, one_y = own.train_ds[0]
+"""
+
+CALLBACKS = """
+from fastai.vision import *
+from fastai.callbacks import *
+
+points = {k: np.load(f'data/{k}.npy') for k in ('x', 'y', 'vx', 'vy')}
+data = DataBunch.create(*[TensorDataset(points[x].reshape(-1, 1, 8, 8), points[y])
+                          for x, y in (('x', 'y'), ('vx', 'vy'))], bs=64)
+def model(): return nn.Sequential(nn.Conv2d(1, 4, kernel_size=3, stride=2, padding=1), nn.ReLU(),
+                                  Flatten(), nn.Linear(64, 10))
+---
+class Counted(LearnerCallback):
+    _order = -20
+    def __init__(self, learn:Learner): super().__init__(learn)
+    def on_train_begin(self, **kwargs:Any)->None:
+        self.learn.recorder.add_metric_names(['rows', 'twice'])
+    def on_epoch_begin(self, **kwargs:Any)->None: self.n = 0
+    def on_batch_end(self, last_output, last_target, train, **kwargs):
+        if not train: self.n += len(last_target)
+    def on_epoch_end(self, epoch:int, last_metrics:Collection, **kwargs)->Optional[Dict]:
+        return add_metrics(last_metrics, [self.n, 2*self.n])
+
+class Precise(Callback):
+    def __init__(self): self.name = 'share of zeros'
+    def on_epoch_begin(self, **kwargs): self.correct, self.total = 0, 0
+    def on_batch_end(self, last_output, last_target, **kwargs):
+        preds = last_output.argmax(1)
+        self.correct += ((preds==0)*(last_target==0)).float().sum()
+        self.total += (last_target==0).float().sum()
+    def on_epoch_end(self, last_metrics, **kwargs):
+        return add_metrics(last_metrics, self.correct/self.total)
+
+learn = Learner(data, model(), metrics=[accuracy, Precise()], callback_fns=[Counted])
+learn.fit(2, 1e-2)
+table = learn.recorder.metrics
+---
+class Dicts(LearnerCallback):
+    def on_batch_begin(self, last_input, last_target, **kwargs):
+        return {'last_input': last_input*.5, 'last_target': last_target}
+    def on_loss_begin(self, last_output, **kwargs): return {'last_output': last_output*1.}
+    def on_backward_begin(self, last_loss, **kwargs): return {'last_loss': last_loss*2}
+    def on_batch_end(self, num_batch, **kwargs):
+        if num_batch > 3: return {'stop_epoch': True}
+    def on_epoch_end(self, epoch, **kwargs): return {'stop_training': epoch==1}
+stopped = Learner(data, model(), callback_fns=[Dicts])
+stopped.fit(5)
+"""
+
 
 def write_ratings(folder: Path) -> None:
     planted = planted_ratings(n_users=60, n_items=40, n_ratings=1500)
@@ -244,3 +352,127 @@ def test_a_notebook_on_pictures(data: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert names["data"].classes == ["0", "1", "2"]
     assert (data / "digits/cnn/stage-1.safetensors").exists()
     assert names["hook_a"].stored.shape[1] == 8
+
+
+def write_arrays(folder: Path) -> None:
+    from sklearn.datasets import load_digits
+    digits = load_digits()
+    x, y = (digits.data / 16).astype(np.float32)[:800], digits.target[:800]
+    for name, part in {"x": x[:600], "y": y[:600], "vx": x[600:], "vy": y[600:]}.items():
+        np.save(folder / f"{name}.npy", part)
+
+
+def test_a_notebook_with_a_loop_of_its_own(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_arrays(data)
+    names = run(OWN_LOOP, data.parent, monkeypatch)
+    assert names["sgd_losses"][-1] < .1 < names["sgd_losses"][0]
+    assert names["losses"][-1] < names["losses"][0]
+    assert names["learn"].recorder.metrics[-1][0] > .8
+    assert names["one_x"].shape == (64,)
+    np.testing.assert_array_equal(names["one_x"], names["x_train"].data[0])
+    assert names["one_y"] == names["y_train"].data[0]
+
+
+def test_a_notebook_of_callbacks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_arrays(data)
+    names = run(CALLBACKS, data.parent, monkeypatch)
+    assert [len(row) for row in names["table"]] == [4, 4]
+    assert [float(value) for value in names["table"][1]][2:] == [200, 400]
+    assert len(names["stopped"].recorder.losses) == 10, "five batches in each of two epochs"
+
+
+# ---------------------------------------------------------------- what such notebooks ran into
+
+
+def test_a_callback_that_returns_no_dict_is_told_so() -> None:
+    from minifast.basics import Callback
+
+    class Doubles(Callback):
+        def on_backward_begin(self, last_loss: Any, **kwargs: Any) -> Any:
+            return last_loss * 2
+
+    learn = line_learner(callbacks=[Doubles()])
+    with pytest.raises(ValueError, match=r"on_backward_begin returned 'tensor\(.*not a dict"):
+        learn.fit(1)
+
+
+@pytest.mark.parametrize(("code", "message"), [
+    ("p.sub_(1.)", "p.data -= lr"), ("p.uniform_(-1., 1.)", "np.random.uniform"),
+    ("p.cuda()", r"x.to\('cuda'\)"), ("p[0] = 1.", "x.data"), ("p.nonsense", "no attribute"),
+    ("models.resnet34", "resnet10"), ("create_body(resnet10, pretrained=True)", "load_body")])
+def test_torchs_ways_are_refused_with_what_to_write(code: str, message: str) -> None:
+    names: dict[str, Any] = {}
+    exec("from minifast.vision import *\np = tensor([1., 2.])", names)
+    with pytest.raises((AttributeError, TypeError, ValueError), match=message):
+        exec(code, names)
+
+
+def test_torchs_optimizers() -> None:
+    """``weight_decay`` is coupled as in torch; a learner's ``wd`` and ``true_wd`` replace it."""
+    from minifast.basics import nn, optim
+    from minifast.optim import Adam, steps
+    parameters = nn.Linear(2, 1).parameters()
+    assert steps.l2_reg in optim.Adam(parameters, weight_decay=.1).steps
+    learners = optim.Adam(parameters, lr=.1, betas=(.8, .95), wd=.2, true_wd=True, bn_wd=True)
+    plain = Adam(parameters, .1, .8, .95, wd=.2)
+    assert learners.steps == plain.steps
+    for name in ("lr", "mom", "beta", "eps", "wd"):
+        assert learners.get_hyper(name) == plain.get_hyper(name)
+
+
+def test_training_rows_of_a_table_know_their_columns() -> None:
+    from minifast.inspect import ClassificationInterpretation
+    from minifast.tabular import Categorify, FillMissing, TabularDataBunch, tabular_learner
+    df = pd.DataFrame({"a": [1., np.nan, 3., 4.] * 4, "b": 1., "y": list("pqpq") * 4})
+    data = TabularDataBunch.from_df(".", df, "y", [1, 2], [FillMissing, Categorify], bs=4)
+    assert data.train_ds.cont_names == data.valid_ds.cont_names == ["a", "b"]
+    assert data.train_ds.to("cpu").cat_names == ["a_na"]
+    interp = ClassificationInterpretation.from_learner(tabular_learner(data, [4]))
+    table = interp.plot_tab_top_losses(2, return_table=True)
+    assert {"prediction", "loss", "a", "a_na"} <= {*table.columns}
+
+
+def test_a_column_of_large_whole_numbers_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the seconds that ``add_datepart`` calls Elapsed."""
+    from minifast.tabular import Normalize, TabularDataBunch
+    df = pd.DataFrame({"Elapsed": [1410300000., 1426500000.] * 4, "y": 1.})
+    data = TabularDataBunch.from_df(".", df, "y", [1, 2], [Normalize], bs=4)
+    data.show_batch()
+    assert {*capsys.readouterr().out.split()} == {"Elapsed", "target", "1410300000", "1426500000",
+                                                  "1.0"}
+
+
+def test_an_image_is_shown(data: Path) -> None:
+    import matplotlib.pyplot as plt
+    write_digits(data)
+    from minifast.vision import open_image, show_image
+    image = open_image(data / "digits/0/0.png")
+    image.show(title="nought")
+    shown = plt.gca()
+    assert shown.get_title() == "nought"
+    np.testing.assert_array_equal(shown.images[0].get_array(), np.asarray(image))
+    assert show_image(image.data, ax=shown) is shown
+    assert image._repr_png_().startswith(b"\x89PNG")
+    plt.close("all")
+
+
+def test_unreadable_images_are_found(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_digits(data)
+    from minifast.vision import open_image, verify_images
+    bad = data / "digits/0/bad.png"
+    bad.write_bytes(b"<html>not found</html>")
+    assert verify_images(bad.parent, delete=False, max_workers=8) == [bad]
+    assert verify_images(bad.parent, max_size=4) == [bad]
+    assert not bad.exists()
+    assert str(bad) in capsys.readouterr().out
+    assert open_image(data / "digits/0/0.png").size == (4, 4)
+    with pytest.raises(TypeError, match="dest"):
+        verify_images(bad.parent, dest="elsewhere")
+
+
+def test_columns_become_categories() -> None:
+    from minifast.collab import CollabDataBunch, series2cat
+    df = planted_ratings(n_users=20, n_items=10, n_ratings=150).ratings
+    series2cat(df, "userId", ["movieId"])
+    assert df["movieId"].cat.ordered
+    assert CollabDataBunch.from_df(df, seed=42, bs=16).one_batch()[0][0].shape == (16,)

@@ -79,7 +79,8 @@ V1 = {
         ParameterModule AdamW torch F logit grab_idx np2model_tensor model_type calc_loss
         flatten_check data_collate rand_bool uniform uniform_int log_uniform ifnone is_listy
         is_tuple listify camel2snake even_mults uniqueify chunks partial itemgetter attrgetter
-        Path pd plt DataFrame Series warn""",
+        Path pd plt DataFrame Series warn optim
+        TensorDataset add_metrics series2cat doc dataclass Any Collection""",
     "tabular": """
         TabularDataBunch TabularList TabularLine TabularProcessor TabularProc TabularModel
         tabular_learner FillMissing FillStrategy Categorify Normalize add_datepart
@@ -89,7 +90,8 @@ V1 = {
         CollabList""",
     "vision": """
         ImageDataBunch cnn_learner create_cnn create_body create_head num_features_model
-        get_transforms Image open_image show_image imagenet_stats models unet_learner"""}
+        get_transforms Image open_image show_image imagenet_stats models unet_learner
+        get_image_files verify_images"""}
 """For each group its names in v1."""
 
 GPU = "for torch on several GPUs or in half precision; there is none of it here"
@@ -121,7 +123,6 @@ INSTEAD = {
     "Interpretation": "`ClassificationInterpretation`",
     "MultiLabelClassificationInterpretation": "`learn.get_preds(with_loss=True)`",
     "torch": "`np`, and `tensor`, `cat`, `stack`, `where`, `no_grad` of minifast",
-    "F": "`nn`, which has `mse_loss`, `cross_entropy`, `softmax`; methods such as `x.relu()`",
     "split_model_idx": "`split_model`, which takes modules",
     "range_children": "`range(num_children(m))`",
     "init_default": "`apply_init`", "cond_init": "`apply_init`",
@@ -136,11 +137,9 @@ INSTEAD = {
     "CollabList": "`CollabDataBunch.from_df`, which splits by `valid_pct` or `valid_idx`",
     "FillStrategy": "the strings `\"median\"`, `\"mode\"`, `\"constant\"`",
     "def_emb_sz": "`data.get_emb_szs({column: width})`", "make_date": "`pd.to_datetime`",
-    "create_cnn": "`cnn_learner`, v1's own newer name",
     "Image": "arrays (channels, height, width)", "open_image": "`ImageDataBunch.from_folder`",
-    "show_image": "`data.show_batch()`",
     "imagenet_stats": "`data.normalize()`, with the statistics of the training images",
-    "models": "`resnet10`, `resnet20`", "unet_learner": UPSAMPLING,
+    "unet_learner": UPSAMPLING,
     **dict.fromkeys(("create_from_ll", "single_from_classes"),
                     "`ImageDataBunch.from_arrays`, `load_learner`")}
 """What to write instead of an absent name, or why it is absent."""

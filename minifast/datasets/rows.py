@@ -58,7 +58,10 @@ class RowDataset:
 
     def __getitem__(self, rows: Any) -> tuple[Any, Array]:
         at = np.arange(len(self))[transfer(rows, "cpu") if hasattr(rows, "dtype") else rows]
-        pairs = [self._row(int(i)) for i in np.atleast_1d(at)]
+        if at.ndim == 0:  # one row, as from an ArrayDataset
+            x, y = self[at[None]]
+            return [column[0] for column in x] if isinstance(x, list) else x[0], y[0]
+        pairs = [self._row(int(i)) for i in at]
         xs, ys = zip(*pairs, strict=True)
         several = isinstance(xs[0], list)
         joined = [_joined(column, f"x[{i}]", at) for i, column in

@@ -195,6 +195,21 @@ class Interpretation:
             results = results.join(inputs.drop(columns="target", errors="ignore"))
         return results if return_table else show_table(results)
 
+    def plot_tab_top_losses(self, k: int, largest: bool = True, return_table: bool = False) -> Any:
+        """Show the rows of a table with the largest losses: v1's name of ``plot_top_losses``.
+
+        Parameters
+        ----------
+        k, largest, return_table : int, bool, bool
+            As for ``plot_top_losses``.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            The table if asked for.
+        """
+        return self.plot_top_losses(k, largest, return_table=return_table)
+
     def _results(self, rows: Counts) -> Any:
         """Return a frame: the numbers of these rows, and what is shown of each."""
         import pandas as pd

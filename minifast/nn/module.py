@@ -32,7 +32,7 @@ class Parameter(Tensor):
 
     Parameters
     ----------
-    data : array
+    data : array or Tensor
         Initial values, of a float type. They are moved to the default device.
     no_wd : bool
         True for biases and for parameters of normalisation layers: weight decay skips them in a
@@ -44,9 +44,9 @@ class Parameter(Tensor):
     tensor([0., 0.], requires_grad=True)
     """
 
-    def __init__(self, data: Array, no_wd: bool = False) -> None:
-        super().__init__(transfer(data, default_device()), requires_grad=True)
-        self.no_wd = no_wd
+    def __init__(self, data: Array | Tensor, no_wd: bool = False) -> None:
+        self.no_wd, values = no_wd, data.data if isinstance(data, Tensor) else data
+        super().__init__(transfer(values, default_device()), requires_grad=True)
 
 
 class Buffer(Tensor):

@@ -3,9 +3,16 @@
 A star import gives the names in this module, as in fastai v1. In IPython and Jupyter, importing the
 module also switches on the displays and the tracebacks.
 """
-from functools import partial as partial
+from collections import Counter as Counter, OrderedDict as OrderedDict, defaultdict as defaultdict
+from collections.abc import (Callable as Callable, Collection as Collection, Generator as Generator,
+                             Iterable as Iterable, Iterator as Iterator, Sequence as Sequence)
+from dataclasses import dataclass as dataclass, field as field
+from enum import Enum as Enum, IntEnum as IntEnum
+from functools import partial as partial, reduce as reduce
 from operator import attrgetter as attrgetter, itemgetter as itemgetter
 from pathlib import Path as Path
+from typing import (Any as Any, Dict as Dict, List as List,  # noqa: UP035  v1's annotations
+                    Optional as Optional, Tuple as Tuple, Union as Union)
 from warnings import warn as warn
 
 from ..defaults import defaults as defaults

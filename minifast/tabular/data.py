@@ -1,5 +1,6 @@
 """TabularDataBunch: batches from a frame of categories and numbers."""
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import warn
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 
 Procs = Iterable[Proc] | Proc | None
 Names: TypeAlias = Sequence[str] | None
+
+
+class TabularRows(ArrayDataset):
+    """Processed rows of a table, which know their columns, as v1's ``data.train_ds`` does.
+
+    Attributes
+    ----------
+    cat_names, cont_names : list of str
+        The columns of ids and of numbers.
+
+    Examples
+    --------
+    >>> rows = TabularRows([np.zeros((3, 1), np.int64), np.zeros((3, 0), np.float32)], np.zeros(3))
+    >>> rows.cat_names = ["colour"]
+    >>> rows.to("cpu").cat_names
+    ['colour']
+    """
+
+    cat_names: Sequence[str] = ()
+    cont_names: Sequence[str] = ()
+
+    def to(self, device: str) -> "TabularRows":
+        moved = copy(self)
+        vars(moved).update(vars(super().to(device)))
+        return moved
 
 
 class TabularDataBunch(DataBunch):
@@ -116,8 +142,10 @@ class TabularDataBunch(DataBunch):
         targets = make_targets(labels.iloc[train], label_cls, classes, log)
         processor = TabularProcessor(procs, cats, conts)
         y = targets.encode(labels)
-        train_ds = ArrayDataset(processor.fit(df.iloc[train]), y[train])
-        valid_ds = ArrayDataset(processor.apply(df.iloc[valid]), y[valid])
+        train_ds = TabularRows(processor.fit(df.iloc[train]), y[train])
+        valid_ds = TabularRows(processor.apply(df.iloc[valid]), y[valid])
+        for ds in (train_ds, valid_ds):
+            ds.cat_names, ds.cont_names = processor.cat_names, processor.cont_names
         bunch = cls.create(train_ds, valid_ds, bs=bs, val_bs=val_bs, path=path, c=targets.c,
                            classes=targets.classes, **kwargs)
         bunch.processor, bunch.targets, bunch.dep_names = processor, targets, names
@@ -260,7 +288,7 @@ class TabularDataBunch(DataBunch):
     def batch_table(self, xb: Any, yb: Any, rows: int = 5) -> Any:
         frame = self.processor.undo([x.numpy()[:rows] for x in xb])
         for name in self.cont_names:  # six digits, about as many as float32 has
-            frame[name] = [float(f"{value:.6g}") for value in frame[name]]
+            frame[name] = _whole_if_large([float(f"{value:.6g}") for value in frame[name]])
         decoded = self.targets.decode(yb.numpy()[:rows])
         frame.insert(len(frame.columns), "target", decoded, allow_duplicates=True)
         return frame
@@ -274,6 +302,12 @@ class TabularDataBunch(DataBunch):
         if isinstance(self.targets, FloatList):
             _warn_if_far(target.numpy(), self.targets)
         return super().decode(target)
+
+
+def _whole_if_large(values: list[float]) -> list[Any]:
+    """Return large numbers as integers, so that seconds are not shown as 1.41e+09."""
+    return [int(value) for value in values] \
+        if all(1e7 <= abs(value) < 1e15 for value in values) else values
 
 
 def _warn_if_far(numbers: "np.ndarray[Any, Any]", targets: FloatList) -> None:

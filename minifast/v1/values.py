@@ -1,4 +1,4 @@
-"""fastai v1's small functions for lists and numbers."""
+"""fastai v1's small functions on lists, numbers and frames."""
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -150,3 +150,26 @@ def chunks(items: Sequence[T], n: int) -> Iterator[Sequence[T]]:
     ['ab', 'cd', 'e']
     """
     return (items[i:i + n] for i in range(0, len(items), n))
+
+
+def series2cat(df: Any, *col_names: Any) -> None:
+    """Turn columns of a frame into ordered categories, in place.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        The frame.
+    *col_names : str, or list of str
+        The columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"colour": ["red", "green"]})
+    >>> series2cat(df, "colour")
+    >>> df["colour"].cat.ordered
+    True
+    """
+    for names in col_names:
+        for name in listify(names):
+            df[name] = df[name].astype("category").cat.as_ordered()

@@ -2,7 +2,7 @@
 import sys
 from functools import partial
 
-from .. import notebook_attribute
+from .. import nn, notebook_attribute
 from .blocks import Dropout2d as Dropout2d
 from .blocks import LeakyReLU as LeakyReLU
 from .blocks import NormType as NormType
@@ -15,6 +15,7 @@ from .files import Image as Image
 from .files import UnreadableImageError as UnreadableImageError
 from .files import get_image_files as get_image_files
 from .files import open_image as open_image
+from .files import show_image as show_image
 from .images import ImageDataBunch as ImageDataBunch
 from .images import cifar_stats as cifar_stats
 from .images import imagenet_stats as imagenet_stats
@@ -23,6 +24,7 @@ from .learner import apply_init as apply_init
 from .learner import cnn_learner as cnn_learner
 from .learner import create_body as create_body
 from .learner import create_head as create_head
+from .learner import create_cnn as create_cnn
 from .learner import load_body as load_body
 from .learner import num_features_model as num_features_model
 from .losses import FocalLoss as FocalLoss
@@ -37,6 +39,7 @@ from .pool import AvgPool2d as AvgPool2d
 from .pool import MaxPool2d as MaxPool2d
 from .resize import ResizeMethod as ResizeMethod
 from .resnet import BasicBlock as BasicBlock
+from .resnet import models as models
 from .resnet import resnet as resnet
 from .resnet import resnet10 as resnet10
 from .resnet import resnet20 as resnet20
@@ -56,5 +59,10 @@ from .tta import TTA as TTA
 from .v1_layers import PoolFlatten as PoolFlatten
 from .v1_layers import batchnorm_2d as batchnorm_2d
 from .v1_layers import conv2d as conv2d
+from .verify import verify_images as verify_images
 
+# torch's nn has these
+vars(nn).update(Conv2d=Conv2d, Dropout2d=Dropout2d, LeakyReLU=LeakyReLU, AvgPool2d=AvgPool2d,
+                MaxPool2d=MaxPool2d, AdaptiveAvgPool2d=AdaptiveAvgPool2d,
+                AdaptiveMaxPool2d=AdaptiveMaxPool2d)
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])

@@ -1,6 +1,7 @@
 """Image files: finding them, and reading them with Pillow."""
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 from warnings import warn
@@ -309,6 +310,41 @@ class Image:
             px = pixels.image_array([bytes_])[0]
         return type(self)(apply_tfms(tfms or [], px, seed, padding_mode))
 
+    def show(self, ax: Any = None, figsize: tuple[float, float] | None = (3, 3),
+             title: str | None = None, hide_axis: bool = True, cmap: str | None = "gray",
+             y: Any = None, **kwargs: Any) -> None:
+        """Draw the image: fastai v1's ``Image.show``.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure by default.
+        figsize : (float, float), optional
+            Width and height of a new figure in inches.
+        title : str, optional
+            The title; by default `y`.
+        hide_axis : bool
+            Whether to hide the axes.
+        cmap : str, optional
+            The colours of an image with one channel.
+        y : object, optional
+            The label.
+        **kwargs
+            Arguments of matplotlib's ``imshow``.
+
+        Examples
+        --------
+        >>> Image(np.zeros((3, 12, 8), np.float32)).show(title="black")
+        """
+        heading = title if title is not None or y is None else str(y)
+        show_image(self, ax, figsize, hide_axis, cmap, **kwargs).set_title(heading or "")
+
+    def _repr_png_(self) -> bytes:
+        """Return the image for IPython, as in v1."""
+        found = BytesIO()
+        self.pillow().save(found, "png")
+        return found.getvalue()
+
     def pillow(self) -> Any:
         """Return the image as one of Pillow's, with 8 bits per channel."""
         px = (np.asarray(self).clip(0, 1) * 255).round().astype(np.uint8)
@@ -320,6 +356,38 @@ class Image:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.shape}"
+
+
+def show_image(img: Any, ax: Any = None, figsize: tuple[float, float] | None = (3, 3),
+               hide_axis: bool = True, cmap: str | None = "gray", **kwargs: Any) -> Any:
+    """Draw an image: fastai v1's ``show_image``.
+
+    Parameters
+    ----------
+    img : Image, Tensor or array (c, h, w)
+        The image, with values from 0 to 1.
+    ax, figsize, hide_axis, cmap : Axes, (float, float), bool, str
+        As for ``Image.show``.
+    **kwargs
+        Arguments of matplotlib's ``imshow``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Where it was drawn.
+
+    Examples
+    --------
+    >>> show_image(np.zeros((1, 12, 8), np.float32)).get_title()
+    ''
+    """
+    import matplotlib.pyplot as plt
+    ax = plt.subplots(figsize=figsize)[1] if ax is None else ax
+    px = np.asarray(img if isinstance(img, Image) else Image(img)).clip(0, 1)
+    ax.imshow(px.squeeze(), cmap=cmap, **({"vmin": 0, "vmax": 1} | kwargs))
+    if hide_axis:
+        ax.axis("off")
+    return ax
 
 
 def open_image(fn: str | Path, div: bool = True, convert_mode: str = "RGB",

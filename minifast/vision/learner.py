@@ -31,7 +31,8 @@ MODEL_META: dict[Any, tuple[int, int]] = {resnet10: (-3, 4), resnet20: (-3, 5)}
 # ---------------------------------------------------------------- body
 
 
-def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -> Module:
+def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None,
+                pretrained: bool = False) -> Module:
     """Return a network without its last layers.
 
     Parameters
@@ -45,6 +46,8 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
         Channels of the images.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
+    pretrained : bool
+        Must be False; ``load_body`` reads weights of your own.
 
     Returns
     -------
@@ -54,7 +57,8 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
     Raises
     ------
     ValueError
-        If ``cut`` keeps nothing or more than there is, or is needed and not given.
+        If ``cut`` keeps nothing or more than there is, or is needed and not given, or if
+        ``pretrained`` is True.
     TypeError
         If the function ``cut`` does not return a Module.
 
@@ -67,6 +71,9 @@ def create_body(arch: Arch, cut: Cut = None, n_in: int = 3, seed: Seed = None) -
     >>> [type(layer).__name__ for layer in create_body(resnet20)]
     ['Conv2d', 'BatchNorm2d', 'ReLU', 'Sequential', 'Sequential', 'Sequential']
     """
+    if pretrained:
+        raise ValueError("there are no weights to download; pass pretrained=False, and read your "
+                         "own with load_body(body, file)")
     net = arch(n_in=n_in, n_out=2, seed=seed)
     if callable(cut):
         body = cut(net)
@@ -353,6 +360,10 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
         load_body(body, pretrained)
         learn.freeze()
     return learn
+
+
+create_cnn = cnn_learner
+"""fastai v1's older name of ``cnn_learner``."""
 
 
 def _image_shape(data: DataBunch) -> tuple[int, ...]:

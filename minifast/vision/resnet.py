@@ -1,5 +1,6 @@
 """Small residual networks for images of 8 x 8 to 32 x 32 pixels (He et al. 2016)."""
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ..autograd import Tensor
 from ..backend import generator
@@ -138,3 +139,17 @@ def resnet20(n_in: int = 3, n_out: int = 10, seed: Seed = None) -> Sequential:
     6
     """
     return resnet([3, 3, 3], [16, 32, 64], n_in, n_out, seed)
+
+
+class _Models:
+    """The architectures, as v1 names them."""
+
+    resnet10, resnet20 = staticmethod(resnet10), staticmethod(resnet20)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"there is no models.{name}; there are resnet10 and resnet20, for "
+                             "small images, and vision.resnet(blocks, widths) makes others")
+
+
+models = _Models()
+"""v1's name for architectures: ``models.resnet10``, ``models.resnet20``."""
