@@ -53,7 +53,7 @@ def preds_with(table: Table, frame: Any, valid: Array, seed: int, clip: float | 
 
 def remedies(folder: str, splits: int = 6) -> Iterator[str]:
     """Yield the lines of a table about the flights."""
-    yield "| learner | RMSE | highest RMSE | median error | largest error |"
+    yield "| Learner | RMSE | Highest RMSE | Median error | Largest error |"
     yield "|---|---|---|---|---|"
     table = TABLES[0]
     frame = read(folder, table)

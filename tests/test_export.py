@@ -89,7 +89,7 @@ def test_an_exported_learner_recommends_nothing_that_was_rated(tmp_path: Path) -
     [np.array([99], np.int32), np.array([1], np.int32)], [np.ones(1), np.ones(1)]])
 def test_rated_items_that_cannot_be_are_refused(pairs: Any, tmp_path: Path) -> None:
     from minifast.checkpoints import tables
-    with pytest.raises(ValueError, match="its rated items are no pairs of a user and an item"):
+    with pytest.raises(ValueError, match="its rated items are not pairs of a user and an item"):
         tables.add_rated(ratings_data(path=tmp_path), pairs)
 
 

@@ -442,7 +442,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"procs": [FillMissing, "Categorify"]}, TypeError, "got 'Categorify'"),
     ({"procs": [FillMissing, dict]}, TypeError, "got <class 'dict'>"),
     ({"df": people().rename(columns={"floor": "height_na"}), "cat_names": ["town", "height_na"]},
-     ValueError, "add a column 'height_na', and there is one"),
+     ValueError, "add a column 'height_na', which already exists"),
     ({"df": frame_with(town=([0, 1], 5.))}, TypeError, "'town' cannot be put in order"),
     ({"df": frame_with(price=([2, 9], np.nan))}, ValueError,
      "2 of 16 targets in 'price' are missing (the first in row 102)"),

@@ -23,7 +23,7 @@ class TrainingPhase:
     Raises
     ------
     ValueError
-        If the length is no whole number from 0.
+        If the length is not a whole number, or is negative.
 
     Examples
     --------

@@ -64,7 +64,7 @@ class OverSamplingCallback(LearnerCallback):
     Raises
     ------
     TypeError
-        When a fit begins, if the training loader is no ``DataLoader`` or is oversampled already,
+        When a fit begins, if the training loader is not a ``DataLoader`` or already oversampled,
         or if there are no class numbers and no ``weights``.
     ValueError
         When a fit begins, if ``weights`` have another shape, or are negative, infinite or all 0.

@@ -118,7 +118,7 @@ def rated_pairs(data: DataBunch) -> Arrays:
     Raises
     ------
     ValueError
-        If the data are no ratings.
+        If the data are not ratings.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def add_rated(data: CollabDataBunch, pairs: list[Any]) -> None:
             ids.dtype.kind != "i" or ids.ndim != 1 or (len(ids) and not 0 <= ids.min()
                                                        <= ids.max() < n)
             for ids, n in zip(pairs, sizes, strict=True)):
-        raise ValueError("its rated items are no pairs of a user and an item")
+        raise ValueError("its rated items are not pairs of a user and an item")
     unknown = np.full(len(pairs[0]), np.nan, np.float32)
     data.added = [ArrayDataset(pairs, unknown)]
 

@@ -232,7 +232,7 @@ def check_frame(ratings: Any) -> None:
     Raises
     ------
     TypeError
-        If this is no frame.
+        If this is not a frame.
     ValueError
         If it has no rows.
 

@@ -27,7 +27,7 @@ class RowDataset:
     Raises
     ------
     TypeError
-        If this is no such data set, or a row is neither a pair nor a dictionary with a target.
+        If this is not such a data set, or a row is neither a pair nor a dictionary with a target.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def lay_out(dense: Iterable[Parameter], tables: Iterable[Parameter]
     Parameters
     ----------
     dense : iterable of Parameter
-        Parameters that are no tables; they come first.
+        Parameters that are not tables; they come first.
     tables : iterable of Parameter
         Weights of embeddings.
 

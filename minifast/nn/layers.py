@@ -105,7 +105,7 @@ def check_y_range(y_range: Any) -> tuple[float, float] | None:
     Raises
     ------
     ValueError
-        If this is no pair, or if low is not below high.
+        If this is not a pair, or if low is not below high.
 
     Examples
     --------

@@ -82,7 +82,7 @@ class TabularModel(Module):
     Raises
     ------
     ValueError
-        If ``ps`` has another length than ``layers``, or ``y_range`` is no pair from low to high.
+        If ``ps`` and ``layers`` differ in length, or ``y_range`` is not a pair from low to high.
 
     Examples
     --------

@@ -174,7 +174,7 @@ def read_graph(loss: Tensor, model: Module | note_modules | None = None, **tenso
     Raises
     ------
     TypeError
-        If ``loss`` is no tensor, or ``model`` no model.
+        If ``loss`` is not a tensor, or ``model`` is not a model.
     ValueError
         If no operation is recorded.
     GraphReleasedError

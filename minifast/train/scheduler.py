@@ -40,7 +40,7 @@ class Scheduler(LearnerCallback):
     Raises
     ------
     ValueError
-        If ``start_epoch`` is no whole number from 0.
+        If ``start_epoch`` is not a whole number, or is negative.
 
     Examples
     --------
