@@ -73,7 +73,6 @@ RENAMED = {
     "callbacks.hooks.model_summary": "minifast.inspect.summary.summary",
     "core.even_mults": "minifast.train.groups.lr_range",
     "text.TextLMDataBunch": "minifast.sequences.CharDataBunch",
-    "vision.open_image": "minifast.vision.pixels.read_image",
     "vision.pil2tensor": "minifast.vision.pixels.image_array",
 }
 LEARNER = ("apply_dropout backward callback_fns callbacks clip_grad create_opt data "
