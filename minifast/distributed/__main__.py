@@ -77,10 +77,14 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     end = b""
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
         output: Any = process.stdout
-        while some := os.read(output.fileno(), 1 << 16):
-            sys.stdout.buffer.write(some)
-            sys.stdout.buffer.flush()
-            end = (end + some)[-4096:]
+        try:
+            while some := os.read(output.fileno(), 1 << 16):
+                sys.stdout.buffer.write(some)
+                sys.stdout.buffer.flush()
+                end = (end + some)[-4096:]
+        except BrokenPipeError:  # the reader has ended, such as head
+            process.terminate()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return process.returncode, end
 
 
@@ -111,4 +115,5 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)  # the ranks get Ctrl-C, too, and say so
     sys.exit(main())

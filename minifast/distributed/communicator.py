@@ -150,6 +150,10 @@ class Communicator:
         self.comm.Abort(1)
         os._exit(1)
 
+    def abort_after(self, error: Any) -> NoReturn:
+        """Print an error and end all ranks."""
+        self.abort(f"stopped with {type(error).__name__}: {error}".removesuffix(": "))
+
     def watch(self) -> None:
         """Start a thread that aborts the job if this rank waits longer than ``timeout``."""
         if self._watchdog is None and self.size > 1:

@@ -27,13 +27,17 @@ class Shards:
     own : int
         How many of them are this rank's. A rank without a row in a short last batch still takes
         part: it gets one row that counts nothing.
+    active : bool
+        Whether a fit or a validation is running. Otherwise, batches have the rows of all ranks.
     """
 
     def __init__(self, comm: Communicator) -> None:
-        self.comm, self.rows, self.own = comm, 0, 0
+        self.comm, self.rows, self.own, self.active = comm, 0, 0, False
 
     def part(self, n: int) -> slice:
         """Return which of the ``n`` rows of a batch are this rank's, at least one."""
+        if not self.active:
+            return slice(n)
         rank, size = self.comm.rank, self.comm.size
         start, stop = n * rank // size, n * (rank + 1) // size
         self.rows, self.own = n, stop - start
@@ -79,6 +83,15 @@ class ShardedLoader(DataLoader):
     @dataset.setter
     def dataset(self, dataset: ArrayDataset) -> None:
         self.dl.dataset = dataset
+
+    @property
+    def bs(self) -> int:  # type: ignore[override]
+        """Rows of a batch of one rank."""
+        return self.dl.bs
+
+    @bs.setter
+    def bs(self, bs: int) -> None:
+        self.dl.bs = bs
 
     @property
     def rows(self) -> int:

@@ -2,6 +2,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -78,7 +79,7 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
                 vars(self)[name] = partial(write_once, self, ranks, getattr(self, name))
     if ranks.rank:
         self.silent_bar = self.silent_table = True
-        vars(self)["writes_files"] = False
+        vars(self).update(writes_files=False, fit=partial(quietly, self.fit))
     return self
 
 
@@ -102,8 +103,23 @@ def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *a
     object
         What ``write`` returns on rank 0, on all ranks.
     """
-    learn.model.state_dict()  # on all ranks: reading makes the fast path round
+    learn.model.state_dict()  # on all ranks: reading makes the fast path round, and
+    learn.opt and learn.opt.state_dict()  # makes it start anew
     return comm.from_first(None if comm.rank else write(*args, **kwargs))
+
+
+def quietly(fit: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Discard what callbacks print during a fit.
+
+    Parameters
+    ----------
+    fit : callable
+        The fit.
+    *args, **kwargs : object
+        Its arguments.
+    """
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        fit(*args, **kwargs)
 
 
 def only_rank_0_prints() -> int:
@@ -132,7 +148,7 @@ def _abort_on_errors(comm: Communicator) -> None:
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None
              ) -> None:
         before(kind, error, traceback)
-        comm.abort(f"stopped with {kind.__name__}: {error}")
+        comm.abort_after(error)
     sys.excepthook = hook
 
 
