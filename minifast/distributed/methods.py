@@ -69,6 +69,7 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
              "with: python -m minifast.distributed -n 4 program.py", stacklevel=2)
     trainer = DistributedTrainer(self, ranks)
     self.callbacks = [*self.callbacks, trainer]
+    vars(self)["before_saving"] = trainer.average_statistics
     if sync_bn:
         synchronise(self.model, trainer.train)
     if ranks.size > 1:
@@ -103,6 +104,7 @@ def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *a
     object
         What ``write`` returns on rank 0, on all ranks.
     """
+    learn.before_saving()  # type: ignore[attr-defined]
     learn.model.state_dict()  # on all ranks: reading makes the fast path round, and
     learn.opt and learn.opt.state_dict()  # makes it start anew
     return comm.from_first(None if comm.rank else write(*args, **kwargs))

@@ -1,5 +1,5 @@
 """DistributedTrainer: the callback that makes the fits of all ranks one fit."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -93,14 +93,12 @@ class DistributedTrainer(LearnerCallback):
 
     def same_random_state(self, callbacks: Any) -> None:
         """Give rank 0's random state to the loader, layers and callbacks of all ranks."""
-        loader = getattr(self.learn.data.train_dl, "rng", None)
-        found = [getattr(owner, "rng", None) for owner in (*self.learn.model.modules(), *callbacks)]
-        self.own = [rng for rng in found
-                    if isinstance(rng, np.random.Generator) and rng is not loader]
-        all_of_them = (*self.own, *([loader] if loader else []))
+        layers = _generators(self.learn.model.modules())
+        all_of_them = (*layers, *_generators([self.learn.data.train_dl, *callbacks]))
         states = self.comm.from_first([rng.bit_generator.state for rng in all_of_them])
         for rng, state in zip(all_of_them, states, strict=True):
             rng.bit_generator.state = state
+        self.own = layers
 
     def on_epoch_end(self) -> None:
         for shards in (self.train, self.valid):
@@ -113,7 +111,7 @@ class DistributedTrainer(LearnerCallback):
     # ---- a batch
 
     def on_batch_begin(self, train: bool, smoothener: Any) -> None:
-        while self.own:  # different numbers on each rank; only now, after a resumed epoch's start
+        while self.own:  # layers draw other numbers on each rank; a resumed epoch begins here
             rng = self.own.pop()
             rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
         self.shards = self.valid if self.valid.rows else self.train
@@ -210,6 +208,11 @@ def _digest(dl: Any) -> Iterator[int]:
         for column in columns:
             step = max(column.nbytes // LARGE, 1)
             yield _checksum(transfer(column[::step], "cpu"))
+
+
+def _generators(owners: Iterable[Any]) -> list[np.random.Generator]:
+    found = [getattr(owner, "rng", None) for owner in owners]
+    return [rng for rng in found if isinstance(rng, np.random.Generator)]
 
 
 def _checksum(array: Any) -> int:
