@@ -15,6 +15,8 @@ from .communicator import RANKS
 
 ENDED = re.compile(rb"PID (\d+) .*?EXIT CODE: (\d+)", re.S)
 """How MPICH's mpiexec reports a process that was killed."""
+RUN = "from minifast.distributed import world; world(); import mpi4py.run; mpi4py.run.main()"
+"""What each rank runs: mpi4py's runner, which ends all ranks if one ends with an error."""
 NO_MPIEXEC = "there is no mpiexec beside this Python or in PATH; install one with: " \
              "pip install 'minifast[mpi]'"
 NO_PROGRAM = "give a number of ranks above 0 and a program: " \
@@ -50,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     with TemporaryDirectory() as folder:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        command = [mpiexec, "-n", str(n), sys.executable, *program]
+        command = [mpiexec, "-n", str(n), sys.executable, "-c", RUN, *program]
         status, end = run(command, {**threads, **os.environ, RANKS: folder})
         if status and (found := ENDED.search(end)):
             print(f"minifast: {cause(found, Path(folder), n)}", file=sys.stderr)

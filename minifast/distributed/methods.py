@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
-from types import TracebackType
 from typing import Any
 from warnings import warn
 
@@ -62,7 +61,7 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
     """
     if any(isinstance(callback, DistributedTrainer) for callback in self.callbacks):
         raise ValueError("this learner is distributed already")
-    ranks = world() if comm is None else comm
+    ranks = comm or world()
     ranks.timeout = timeout
     if ranks.size == 1:
         warn("to_distributed: there is only one rank, so one process trains. Start the program "
@@ -74,7 +73,6 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
         synchronise(self.model, trainer.train)
     if ranks.size > 1:
         ranks.watch()
-        _abort_on_errors(ranks)
         for name in ("save", "export"):
             if hasattr(self, name):
                 vars(self)[name] = partial(write_once, self, ranks, getattr(self, name))
@@ -141,17 +139,6 @@ def only_rank_0_prints() -> int:
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the end
     return int(rank)
-
-
-def _abort_on_errors(comm: Communicator) -> None:
-    """Make an error that ends this program end those of the other ranks, too."""
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-             ) -> None:
-        before(kind, error, traceback)
-        comm.abort_after(error)
-    sys.excepthook = hook
 
 
 setattr(Learner, to_distributed.__name__, to_distributed)
