@@ -160,7 +160,7 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
     train, valid : DiskDataset
         The rows.
     """
-    owner: TemporaryFolder | None = TemporaryFolder(folder)
+    owner: Any = TemporaryFolder(folder)
     paths = [owner.path / "train.rows", owner.path / "valid.rows"]
     rng = np.random.default_rng(seed)
     labels, seen = (LabelColumn(), LabelColumn()), (Seen(), Seen())

@@ -27,12 +27,13 @@ class Shards:
     own : int
         How many of them are this rank's. A rank without a row in a short last batch still takes
         part: it gets one row that counts nothing.
-    active : bool
-        Whether a fit or a validation is running. Otherwise, batches have the rows of all ranks.
+    active : int
+        How many epochs or validations are running, one within the other. Outside of them, batches
+        have the rows of all ranks.
     """
 
     def __init__(self, comm: Communicator) -> None:
-        self.comm, self.rows, self.own, self.active = comm, 0, 0, False
+        self.comm, self.rows, self.own, self.active = comm, 0, 0, 0
 
     def part(self, n: int) -> slice:
         """Return which of the ``n`` rows of a batch are this rank's, at least one."""
@@ -85,7 +86,7 @@ class ShardedLoader(DataLoader):
         self.dl.dataset = dataset
 
     @property
-    def bs(self) -> int:  # type: ignore[override]
+    def bs(self) -> int:
         """Rows of a batch of one rank."""
         return self.dl.bs
 

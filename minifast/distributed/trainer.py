@@ -112,7 +112,7 @@ class DistributedTrainer(LearnerCallback):
 
     def on_batch_begin(self, train: bool, smoothener: Any) -> None:
         while self.own:  # layers draw other numbers on each rank; a resumed epoch begins here
-            rng = self.own.pop()
+            rng: Any = self.own.pop()
             rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
         self.shards = self.valid if self.valid.rows else self.train
         self.average = smoothener.average
