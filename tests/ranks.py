@@ -6,7 +6,9 @@ another one with the others. Rank 0 prints what differs, as JSON.
 import json
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
+from io import StringIO
 from tempfile import mkdtemp
 from typing import Any
 from zlib import crc32
@@ -14,9 +16,9 @@ from zlib import crc32
 import numpy as np
 
 from minifast.backend import backend_of
-from minifast.callbacks import AccumulateScheduler, GradientClipping
+from minifast.callbacks import AccumulateScheduler, CSVLogger, GradientClipping, SaveModelCallback
 from minifast.collab import CollabDataBunch, collab_learner
-from minifast.data import ArrayDataset, DataBunch, DataLoader
+from minifast.data import ArrayDataset, DataBunch, DataLoader, DatasetType
 from minifast.datasets import planted_ratings
 from minifast.distributed import NCCLCommunicator, world
 from minifast.metrics import r2_score
@@ -254,6 +256,17 @@ def predictions(bs: int, kind: Any, join: Any) -> Learner:
     return learn
 
 
+@case
+def training_rows(bs: int, kind: Any, join: Any) -> Learner:
+    learn = mlp(bs // 2, kind)
+    join(learn, sync_bn=True)
+    learn.data.batch_size = bs
+    learn.fit(1, 1e-2)
+    assert len(learn.get_preds(DatasetType.Train)[0]) == 101  # all rows, on each rank
+    learn.recorder.losses.append(learn.validate(learn.data.train_dl)[0])
+    return learn
+
+
 class FakeNCCL:
     """What CuPy's NCCLBackend does, for arrays of the simulated device."""
 
@@ -315,6 +328,29 @@ def masks_of_dropout() -> None:
     assert len(set(of_ranks)) == COMM.size, of_ranks
 
 
+def callbacks_that_write() -> None:
+    """Rank 0 alone prints and writes; all ranks load what it has saved."""
+    learn = large_tables(16, np.float32, together)
+    learn.path = COMM.from_first(learn.path)
+    learn.callback_fns += [SaveModelCallback, CSVLogger]
+    with redirect_stdout(StringIO()) as printed:
+        learn.fit(2, 5e-3)
+    assert ("Better model found" in printed.getvalue()) == (COMM.rank == 0)
+    COMM.wait()
+    assert len(learn.csv_logger.read_logged_file()) == 2
+    checksum = crc32(learn.model.state_dict()["u_weight.weight"])
+    assert len(set(COMM.objects(checksum))) == 1
+
+
+def equal_statistics_stay() -> None:
+    """Statistics of frozen batch norm do not change when they are averaged."""
+    learn = mlp(8, np.float32).to_distributed()
+    before = numbers(8).astype(np.float32)
+    learn.model[1].running_mean.data = before.copy()
+    learn.distributed_trainer.average_statistics()
+    assert (learn.model[1].running_mean.data == before).all()
+
+
 if __name__ == "__main__":
     DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     KIND = np.dtype(sys.argv[2] if len(sys.argv) > 2 else "float64")
@@ -322,5 +358,8 @@ if __name__ == "__main__":
     found = {name: compare(CASES[name], 8 if name != "large_tables" else 16, KIND)
              for name in chosen}
     masks_of_dropout()
+    equal_statistics_stay()
+    if not sys.argv[3:]:
+        callbacks_that_write()
     if COMM.rank == 0:
         print(json.dumps(found))

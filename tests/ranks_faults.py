@@ -2,14 +2,19 @@
 import os
 import signal
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minifast.callbacks import MixUpCallback
+from minifast.checkpoints import CheckpointCallback
 from minifast.collab import CollabDataBunch, collab_learner
+from minifast.data import ArrayDataset, DataBunch, DataLoader
 from minifast.datasets import planted_ratings
 from minifast.distributed import world
-from minifast.train import Callback
+from minifast.nn import BatchNorm1d, Dropout, Linear, MSELossFlat, Sequential
+from minifast.train import Callback, Learner
 
 FAULT, FOLDER = sys.argv[1:3]
 COMM = world()
@@ -31,9 +36,13 @@ class Fault(Callback):
 
 def main() -> None:
     seed = COMM.rank if FAULT == "data" else 0
+    if FAULT == "early" and COMM.rank == LAST:
+        raise RuntimeError("there is no such file")
     ratings = planted_ratings(200, 90, 2000, seed=seed).ratings
     data = CollabDataBunch.from_df(ratings, seed=42, bs=64, path=FOLDER)
     learn = collab_learner(data, n_factors=30, y_range=[0, 5.5], seed=0)
+    if "dropout" in sys.argv:
+        learn = dropout_learner(data)
     learn.to_distributed(timeout=2)
     if FAULT == "weights":
         learn.model.u_bias.weight.data[0] += COMM.rank  # rank 0's are sent to all
@@ -46,6 +55,19 @@ def main() -> None:
             learn.opt.step()
         learn.fit(1, callbacks=Drift())
     np.savez(f"{FOLDER}/weights{COMM.rank}.npz", **learn.model.state_dict())
+
+
+def dropout_learner(data: Any) -> Learner:
+    """A learner whose ranks have random numbers and running statistics of their own."""
+    x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
+    rows = ArrayDataset(x, x[:, 0])
+    model = Sequential(Linear(4, 8, seed=0), BatchNorm1d(8), Dropout(.5, seed=0),
+                       Linear(8, 1, seed=1))
+    learn = Learner(DataBunch(DataLoader(rows, 20, True, seed=0), DataLoader(rows, 20),
+                              path=data.path), model, loss_func=MSELossFlat())
+    learn.callback_fns += [partial(CheckpointCallback, every=2, unit="batch"),
+                           partial(MixUpCallback, seed=0)]
+    return learn
 
 
 class Drift(Callback):

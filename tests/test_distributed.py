@@ -1,6 +1,7 @@
 """Training on several ranks: the numbers of one process, and what happens when a rank fails."""
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def test_ranks_compute_what_one_process_computes(n: int, library: str, kind: str
     done = launch(n, str(HERE / "ranks.py"), library, kind, *cases)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert list(found) == list(cases) if cases else len(found) == 17
+    assert list(found) == list(cases) if cases else len(found) == 18
     for name, differences in found.items():
         # the rules of deferred Adam have an error of 1e-9 of their own in float64
         bar = 1e-10 if name == "large_tables" and library == "cpu" else BARS[kind]
@@ -52,19 +53,22 @@ def test_ranks_compute_what_one_process_computes(n: int, library: str, kind: str
 # ------------------------------------------------------------------------- faults
 
 
-def disturbed(fault: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return launch(2, str(HERE / "ranks_faults.py"), fault, str(folder))
+def disturbed(fault: str, folder: Path, *args: str) -> "subprocess.CompletedProcess[str]":
+    return launch(2, str(HERE / "ranks_faults.py"), fault, str(folder), *args)
 
 
-def test_a_killed_rank_is_named_and_the_fit_resumes_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["ratings", "dropout"])
+def test_a_killed_rank_is_named_and_the_fit_resumes_with_the_same_bytes(model: str, tmp_path: Path
+                                                                        ) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for folder in (killed, whole):
         folder.mkdir()
-    done = disturbed("killed", killed)
+    done = disturbed("killed", killed, model)
     assert done.returncode != 0
     assert "rank 1 of 2 (process" in done.stderr
     assert "was killed by SIGKILL, so all ranks have ended" in done.stderr
-    assert disturbed("none", killed).returncode == disturbed("none", whole).returncode == 0
+    for folder in (killed, whole):
+        assert disturbed("none", folder, model).returncode == 0
     expected = np.load(whole / "weights0.npz")
     for rank in (0, 1):
         found = np.load(killed / f"weights{rank}.npz")
@@ -73,6 +77,7 @@ def test_a_killed_rank_is_named_and_the_fit_resumes_with_the_same_bytes(tmp_path
 
 @pytest.mark.parametrize(("fault", "message"), [
     ("raises", "rank 1 of 2 stopped with RuntimeError: the disk is on fire. All ranks end here"),
+    ("early", "rank 1 of 2 stopped with RuntimeError: there is no such file. All ranks end here"),
     ("leaves", "rank 1 of 2 stopped with SystemExit: 0. All ranks end here"),
     ("data", r"rank 1 differs from rank 0 in parameter u_weight.weight: (198, 30) float32 and "),
     ("fewer fits", "rank 0 of 2 has waited 2 seconds for other ranks, which may have ended"),
@@ -82,7 +87,7 @@ def test_all_ranks_end_with_a_sentence(fault: str, message: str, tmp_path: Path)
     done = disturbed(fault, tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
-    if fault not in ("data", "fewer fits"):
+    if fault not in ("early", "data", "fewer fits"):
         assert (tmp_path / "models/fit.safetensors").is_file()
 
 
@@ -108,6 +113,39 @@ def test_the_command_says_what_is_missing(args: Sequence[str], path: str | None,
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert main(args) == 2
     assert message in capfd.readouterr().err
+
+
+def start(*program: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "minifast.distributed", "-n", "2", *program]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True,
+                            env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+
+
+def test_ranks_end_with_ctrl_c() -> None:
+    with start("-c", "print('on', flush=True)\nwhile True: pass") as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("on")
+        os.killpg(process.pid, signal.SIGINT)
+        errors = process.communicate(timeout=20)[1]
+    assert process.returncode
+    assert "stopped with KeyboardInterrupt. All ranks end here" in errors
+    assert "subprocess.py" not in errors  # the launcher itself has no error
+
+
+def test_ranks_end_when_nobody_reads_their_output() -> None:
+    with start("-c", "while True: print('on')") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.wait(timeout=20)
+        assert "BrokenPipeError" not in process.stderr.read()
+
+
+def test_an_exit_code_of_one_rank_ends_all() -> None:
+    code = "import sys; from minifast.distributed import world\n" \
+           "if world().rank: sys.exit(3)\nworld().wait()"
+    assert launch(2, "-c", code).returncode == 3
 
 
 def test_without_mpi4py_the_error_says_how_to_install_it() -> None:

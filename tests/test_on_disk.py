@@ -2,6 +2,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,36 @@ def test_files_are_kept_in_a_folder_or_removed_with_the_data(file: Path, tmp_pat
     assert place.is_file()
     del temporary
     assert not place.exists()
+
+
+def test_copies_of_the_data_keep_the_files(file: Path) -> None:
+    data = bunch(file)
+    copied = deepcopy(data)
+    del data
+    assert len(table(copied, copied.valid_dl)) == len(copied.valid_ds)
+
+
+def test_conversions_into_one_folder_do_not_disturb_each_other(ratings: pd.DataFrame,
+                                                               tmp_path: Path) -> None:
+    def convert(pieces: Any) -> CollabDataBunch:
+        return CollabDataBunch.from_pieces(pieces, in_memory=False, seed=1, folder=tmp_path / "a",
+                                           **NAMES)
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        yield ratings[:1000]
+        assert len(convert([ratings]).valid_ds) == len(expected.valid_ds)
+        yield ratings[1000:]
+
+    expected = convert([ratings])
+    found = convert(pieces())
+    assert in_order(table(found, found.fix_dl)) == in_order(table(expected, expected.fix_dl))
+
+
+def test_an_error_leaves_no_files(ratings: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="missing or infinite"):
+        CollabDataBunch.from_pieces([ratings, ratings.assign(rating=np.nan)], in_memory=False,
+                                    folder=tmp_path / "a", **NAMES)
+    assert not list((tmp_path / "a").iterdir())
 
 
 def test_valid_idx_is_refused(file: Path) -> None:

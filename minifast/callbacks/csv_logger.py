@@ -34,6 +34,8 @@ class CSVLogger(LearnerCallback):
             self.path.unlink(missing_ok=True)
 
     def on_epoch_end(self) -> None:
+        if not getattr(self.learn, "writes_files", True):  # one rank of a distributed fit does
+            return
         head, *_, last = self.learn.recorder.table.rows
         rows = [last] if self.path.exists() else [head, last]
         with self.path.open("a", newline="") as file:

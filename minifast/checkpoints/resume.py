@@ -133,6 +133,7 @@ class CheckpointCallback(LearnerCallback):
             self.learn.data.train_dl = rest.dl
 
     def _save(self, epoch: int, iteration: int, num_batch: int, ended: bool = False) -> None:
+        getattr(self.learn, "before_saving", int)()  # of a distributed fit, on all ranks
         place = {"epoch": epoch, "iteration": iteration, "num_batch": num_batch,
                  "passes": self.passes, "ended": ended}
         content = {"fit": self.fit, "place": place, "random_at_epoch": self.random_at_epoch,

@@ -160,10 +160,9 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
     train, valid : DiskDataset
         The rows.
     """
-    owner = TemporaryFolder() if folder is None else None
-    place = Path(folder or "") if owner is None else owner.path
-    place.mkdir(parents=True, exist_ok=True)
-    paths, rng = (place / "train.part", place / "valid.part"), np.random.default_rng(seed)
+    owner: Any = TemporaryFolder(folder)
+    paths = [owner.path / "train.rows", owner.path / "valid.rows"]
+    rng = np.random.default_rng(seed)
     labels, seen = (LabelColumn(), LabelColumn()), (Seen(), Seen())
     with paths[0].open("wb") as train, paths[1].open("wb") as valid:
         for where, *columns, rating in pieces:
@@ -182,17 +181,32 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
                         for label, known in zip(labels, seen, strict=True)), strict=True)
     for path in paths:
         _renumber(path, final)
-        path.replace(path.with_suffix(".rows"))
-    train_ds, valid_ds = (DiskDataset(path.with_suffix(".rows"), owner) for path in paths)
+    if folder is not None:  # only now, so that files in the folder are complete
+        paths, owner = [path.replace(Path(folder, path.name)) for path in paths], None
+    train_ds, valid_ds = (DiskDataset(path, owner) for path in paths)
     return list(cats), str(rating.name), train_ds, valid_ds
 
 
 class TemporaryFolder:
-    """A temporary folder that is removed when this object is deleted."""
+    """A temporary folder that is removed when this object is deleted; copies are this object.
 
-    def __init__(self) -> None:
-        self.path = Path(mkdtemp(prefix="minifast-"))
+    Parameters
+    ----------
+    parent : Path, optional
+        Where to make it, by default among the system's temporary folders.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        if parent is not None:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        self.path = Path(mkdtemp(prefix="minifast-", dir=parent))
         finalize(self, rmtree, self.path, ignore_errors=True)
+
+    def __copy__(self) -> "TemporaryFolder":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "TemporaryFolder":
+        return self
 
 
 class Seen:

@@ -15,6 +15,8 @@ from .communicator import RANKS
 
 ENDED = re.compile(rb"PID (\d+) .*?EXIT CODE: (\d+)", re.S)
 """How MPICH's mpiexec reports a process that was killed."""
+RUN = "from minifast.distributed import world; world(); import mpi4py.run; mpi4py.run.main()"
+"""What each rank runs: mpi4py's runner, which ends all ranks if one ends with an error."""
 NO_MPIEXEC = "mpiexec is neither next to this Python nor in PATH; install it with: " \
              "pip install 'minifast[mpi]'"
 NO_PROGRAM = "give a number of ranks above 0 and a program: " \
@@ -50,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     with TemporaryDirectory() as folder:
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        command = [mpiexec, "-n", str(n), sys.executable, *program]
+        command = [mpiexec, "-n", str(n), sys.executable, "-c", RUN, *program]
         status, end = run(command, {**threads, **os.environ, RANKS: folder})
         if status and (found := ENDED.search(end)):
             print(f"minifast: {cause(found, Path(folder), n)}", file=sys.stderr)
@@ -77,10 +79,14 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     end = b""
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
         output: Any = process.stdout
-        while some := os.read(output.fileno(), 1 << 16):
-            sys.stdout.buffer.write(some)
-            sys.stdout.buffer.flush()
-            end = (end + some)[-4096:]
+        try:
+            while some := os.read(output.fileno(), 1 << 16):
+                sys.stdout.buffer.write(some)
+                sys.stdout.buffer.flush()
+                end = (end + some)[-4096:]
+        except BrokenPipeError:  # the reader has ended, such as head
+            process.terminate()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return process.returncode, end
 
 
@@ -111,4 +117,5 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)  # the ranks get Ctrl-C, too, and say so
     sys.exit(main())

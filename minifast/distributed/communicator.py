@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from types import TracebackType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -148,8 +149,13 @@ class Communicator:
         print(f"minifast: rank {self.rank} of {self.size} {cause.rstrip('.')}. All ranks end here; "
               "saved checkpoints are complete, and resume=True continues from the last one.",
               file=sys.stderr, flush=True)
+        sleep(.3)  # mpiexec would lose what it has not passed on yet
         self.comm.Abort(1)
         os._exit(1)
+
+    def abort_after(self, error: Any) -> NoReturn:
+        """Print an error and end all ranks."""
+        self.abort(f"stopped with {type(error).__name__}: {error}".removesuffix(": "))
 
     def watch(self) -> None:
         """Start a thread that aborts the job if this rank waits longer than ``timeout``."""
@@ -177,6 +183,8 @@ _world: list[Communicator] = []
 def world() -> Communicator:
     """Return the communicator of all processes of this job.
 
+    From the first call on, an error that ends the program on one rank ends all ranks.
+
     Returns
     -------
     Communicator
@@ -196,4 +204,17 @@ def world() -> Communicator:
         _world.append(Communicator(MPI.COMM_WORLD))
         if folder := os.environ.get(RANKS):
             Path(folder, str(os.getpid())).write_text(str(_world[0].rank), encoding="utf-8")
+        if _world[0].size > 1:
+            _abort_on_errors(_world[0])
     return _world[0]
+
+
+def _abort_on_errors(comm: Communicator) -> None:
+    """Make an error that ends this program end those of the other ranks, too."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+             ) -> None:
+        before(kind, error, traceback)
+        comm.abort_after(error)
+    sys.excepthook = hook

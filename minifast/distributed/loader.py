@@ -27,13 +27,18 @@ class Shards:
     own : int
         How many of them belong to this rank. If a short last batch has no row for a rank, the
         rank computes one row of it, which does not count.
+    active : int
+        How many epochs or validations are running, one within the other. Outside of them, batches
+        have the rows of all ranks.
     """
 
     def __init__(self, comm: Communicator) -> None:
-        self.comm, self.rows, self.own = comm, 0, 0
+        self.comm, self.rows, self.own, self.active = comm, 0, 0, 0
 
     def part(self, n: int) -> slice:
         """Return which of the ``n`` rows of a joint batch this rank reads, at least one."""
+        if not self.active:
+            return slice(n)
         rank, size = self.comm.rank, self.comm.size
         start, stop = n * rank // size, n * (rank + 1) // size
         self.rows, self.own = n, stop - start
@@ -79,6 +84,15 @@ class ShardedLoader(DataLoader):
     @dataset.setter
     def dataset(self, dataset: ArrayDataset) -> None:
         self.dl.dataset = dataset
+
+    @property
+    def bs(self) -> int:
+        """Rows of a batch of one rank."""
+        return self.dl.bs
+
+    @bs.setter
+    def bs(self, bs: int) -> None:
+        self.dl.bs = bs
 
     @property
     def rows(self) -> int:

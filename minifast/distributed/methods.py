@@ -2,8 +2,8 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
-from types import TracebackType
 from typing import Any
 from warnings import warn
 
@@ -61,24 +61,24 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
     """
     if any(isinstance(callback, DistributedTrainer) for callback in self.callbacks):
         raise ValueError("this learner is distributed already")
-    ranks = world() if comm is None else comm
+    ranks = comm or world()
     ranks.timeout = timeout
     if ranks.size == 1:
         warn("to_distributed: there is only one rank, so one process trains. Start the program "
              "with: python -m minifast.distributed -n 4 program.py", stacklevel=2)
     trainer = DistributedTrainer(self, ranks)
     self.callbacks = [*self.callbacks, trainer]
+    vars(self)["before_saving"] = trainer.average_statistics
     if sync_bn:
         synchronise(self.model, trainer.train)
     if ranks.size > 1:
         ranks.watch()
-        _abort_on_errors(ranks)
         for name in ("save", "export"):
             if hasattr(self, name):
                 vars(self)[name] = partial(write_once, self, ranks, getattr(self, name))
     if ranks.rank:
         self.silent_bar = self.silent_table = True
-        vars(self)["writes_files"] = False
+        vars(self).update(writes_files=False, fit=partial(quietly, self.fit))
     return self
 
 
@@ -102,8 +102,24 @@ def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *a
     object
         What ``write`` returns on rank 0; all ranks get it.
     """
-    learn.model.state_dict()  # on all ranks: reading it carries out deferred updates, which rounds
+    learn.before_saving()  # type: ignore[attr-defined]
+    learn.model.state_dict()  # on all ranks: reading makes the fast path round, and
+    learn.opt and learn.opt.state_dict()  # makes it start anew
     return comm.from_first(None if comm.rank else write(*args, **kwargs))
+
+
+def quietly(fit: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Discard what callbacks print during a fit.
+
+    Parameters
+    ----------
+    fit : callable
+        The fit.
+    *args, **kwargs : object
+        Its arguments.
+    """
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        fit(*args, **kwargs)
 
 
 def only_rank_0_prints() -> int:
@@ -123,17 +139,6 @@ def only_rank_0_prints() -> int:
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the end
     return int(rank)
-
-
-def _abort_on_errors(comm: Communicator) -> None:
-    """Make an error that ends this rank's program end the other ranks as well."""
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-             ) -> None:
-        before(kind, error, traceback)
-        comm.abort(f"stopped with {kind.__name__}: {error}")
-    sys.excepthook = hook
 
 
 setattr(Learner, to_distributed.__name__, to_distributed)

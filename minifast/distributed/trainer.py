@@ -1,5 +1,5 @@
 """DistributedTrainer: the callback that trains one model on all ranks."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -51,16 +51,21 @@ class DistributedTrainer(LearnerCallback):
         super().__init__(learn)
         self.comm = comm
         self.train, self.valid = Shards(comm), Shards(comm)
-        self.whole: Any = None
         self.apart = False  # whether running statistics may differ among ranks
-        learn.data.train_dl = sharded(learn.data.train_dl, self.train)
+        self.shard()
+
+    def shard(self) -> None:
+        """Shard the loaders for training and validation, if they are not sharded yet."""
+        data = self.learn.data
+        data.train_dl = sharded(data.train_dl, self.train)
+        data.valid_dl = sharded(data.valid_dl or [], self.valid)
 
     # ---- the beginning and the end
 
     def on_train_begin(self, n_epochs: int, callbacks: Any = ()) -> None:
-        learn, data = self.learn, self.learn.data
-        data.train_dl = sharded(data.train_dl, self.train)
-        self.whole, data.valid_dl = data.valid_dl, sharded(data.valid_dl or [], self.valid)
+        learn = self.learn
+        self.shard()
+        self.train.done()  # a validation within a batch of training is no part of that batch
         self.sums = getattr(learn.loss_func, "reduction", "mean") == "sum"
         check_alike(self.comm, {**description(learn), "number of epochs": n_epochs,
                                 "callbacks": [type(cb).__name__ for cb in callbacks]})
@@ -77,25 +82,27 @@ class DistributedTrainer(LearnerCallback):
             getattr(learn.opt, "restart", int)()  # of the fast path
 
     def on_train_end(self, exception: BaseException | bool) -> None:
-        if self.whole is not None:
-            self.learn.data.valid_dl, self.whole = self.whole, None
         if exception and self.comm.size > 1:
-            self.comm.abort(f"stopped with {type(exception).__name__}: {exception}")
+            self.comm.abort_after(exception)
 
-    def on_epoch_begin(self) -> None:
-        """Set the same random state for all loaders, and a different one for each rank's layers."""
-        loader = getattr(self.learn.data.train_dl, "rng", None)
-        layers = [m.rng for m in self.learn.model.modules()
-                  if isinstance(getattr(m, "rng", None), np.random.Generator)]
-        all_of_them = (loader, *layers)
-        states = self.comm.from_first([rng and rng.bit_generator.state for rng in all_of_them])
+    def on_epoch_begin(self, epoch: int, callbacks: Any) -> None:
+        check_alike(self.comm, {"epoch": epoch})
+        for shards in (self.train, self.valid):
+            shards.active += 1
+        self.same_random_state(callbacks)
+
+    def same_random_state(self, callbacks: Any) -> None:
+        """Give rank 0's random state to the loader, layers and callbacks of all ranks."""
+        layers = _generators(self.learn.model.modules())
+        all_of_them = (*layers, *_generators([self.learn.data.train_dl, *callbacks]))
+        states = self.comm.from_first([rng.bit_generator.state for rng in all_of_them])
         for rng, state in zip(all_of_them, states, strict=True):
-            if rng is not None:
-                rng.bit_generator.state = state
-        for rng in layers if self.comm.rank else ():
-            rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
+            rng.bit_generator.state = state
+        self.own = layers
 
     def on_epoch_end(self) -> None:
+        for shards in (self.train, self.valid):
+            shards.active -= 1
         self.average_statistics()
         weights = self.learn.model.state_dict()
         check_alike(self.comm, {f"values of {name}": _checksum(array)
@@ -104,7 +111,10 @@ class DistributedTrainer(LearnerCallback):
     # ---- a batch
 
     def on_batch_begin(self, train: bool, smoothener: Any) -> None:
-        self.shards = self.train if train else self.valid
+        while self.own:  # layers draw other numbers on each rank; a resumed epoch begins here
+            rng: Any = self.own.pop()
+            rng.bit_generator.state = rng.bit_generator.jumped(self.comm.rank).state
+        self.shards = self.valid if self.valid.rows else self.train
         self.average = smoothener.average
         if not train and self.apart:
             self.average_statistics()
@@ -115,7 +125,9 @@ class DistributedTrainer(LearnerCallback):
         for module in self.learn.model.modules():
             for buffer in vars(module).values():
                 if isinstance(buffer, Buffer) and buffer.data.dtype.kind == "f":
-                    buffer.data[...] = self.comm.sum(buffer.data.copy()) / self.comm.size
+                    first, *others = self.comm.gather(buffer.data[None])
+                    change = sum(other - first for other in others) / self.comm.size
+                    buffer.data[...] = (first + change)[0]  # equal values stay as they are
         self.apart = False
 
     def on_loss_begin(self, train: bool, last_output: Any, last_target: Any) -> Changes:
@@ -196,6 +208,11 @@ def _digest(dl: Any) -> Iterator[int]:
         for column in columns:
             step = max(column.nbytes // LARGE, 1)
             yield _checksum(transfer(column[::step], "cpu"))
+
+
+def _generators(owners: Iterable[Any]) -> list[np.random.Generator]:
+    found = [getattr(owner, "rng", None) for owner in owners]
+    return [rng for rng in found if isinstance(rng, np.random.Generator)]
 
 
 def _checksum(array: Any) -> int:
