@@ -160,7 +160,7 @@ import resource, sys
 import numpy, pandas, pyarrow.parquet
 from minifast.collab import CollabDataBunch, collab_learner
 before = int(open('/proc/self/statm').read().split()[5]) * 4096  # data and stack
-limit = before + (110 << 20)
+limit = before + (140 << 20)
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 from minifast.datasets import on_disk
 on_disk.BUFFER = 1 << 18
