@@ -41,7 +41,7 @@ SHARED = {"minifast.optim.steps": ["p", "state"],
 WITHOUT_EXAMPLES = (
     "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
     "minifast.autograd.display", "minifast.checkpoints.images", "minifast.checkpoints.tables",
-    "minifast.datasets.on_disk", "minifast.datasets.streaming", "minifast.distributed",
+    "minifast.datasets.on_disk", "minifast.datasets.streaming",
     "minifast.fast.exchange", "minifast.inspect.activation_stats",
     "minifast.inspect.embedding_map", "minifast.inspect.interpret", "minifast.inspect.results",
     "minifast.inspect.style", "minifast.notebook", "minifast.tabular", "minifast.train.recorder",

@@ -23,6 +23,18 @@ def sum_gradients(comm: Communicator, model: Module, opt: Optimizer, n_rows: int
         The optimizer; within ``minifast.fast.accelerate``, gradients stay in flat storage.
     n_rows : int
         Rows of the joint batch, that is, on all ranks.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.distributed import world
+    >>> from minifast.nn import Linear
+    >>> from minifast.optim import SGD
+    >>> model = Linear(1, 1, seed=0)
+    >>> model(tensor([[2.]])).sum().backward()
+    >>> sum_gradients(world(), model, SGD(model.parameters()), n_rows=1)
+    >>> model.weight.grad
+    array([[2.]], dtype=float32)
     """
     if getattr(vars(opt).get("accelerator"), "active", False):
         dense, tables = import_module("minifast.fast.exchange").gradients(comm, opt, n_rows)
@@ -33,7 +45,23 @@ def sum_gradients(comm: Communicator, model: Module, opt: Optimizer, n_rows: int
 
 
 def tables_of(model: Module) -> set[Parameter]:
-    """Return the tables of a model's embeddings."""
+    """Return the tables of a model's embeddings.
+
+    Parameters
+    ----------
+    model : Module
+        The model.
+
+    Returns
+    -------
+    set of Parameter
+        The weights of its Embedding layers.
+
+    Examples
+    --------
+    >>> [table.shape for table in tables_of(Embedding(4, 2, seed=0))]
+    [(4, 2)]
+    """
     return {layer.weight for layer in model.modules() if isinstance(layer, Embedding)}
 
 
@@ -54,6 +82,13 @@ def gradients(parameters: Iterable[Parameter], n_rows: int, tables: set[Paramete
     -------
     dense, as_rows : list of array
         Gradients. A missing gradient is replaced by zeros, because other ranks may have one.
+
+    Examples
+    --------
+    >>> layer = Embedding(100, 2, seed=0)
+    >>> dense, as_rows = gradients(layer.parameters(), 8, tables_of(layer))
+    >>> len(dense), [gradient.shape for gradient in as_rows]
+    (0, [(100, 2)])
     """
     dense: list[Array] = []
     as_rows: list[Array] = []
@@ -75,6 +110,14 @@ def sum_dense(comm: Communicator, arrays: Sequence[Array]) -> None:
         The ranks.
     arrays : sequence of array
         The same shapes and types in the same order on all ranks.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> arrays = [np.ones(2), np.ones((1, 3))]
+    >>> sum_dense(world(), arrays)
+    >>> [array.sum().item() for array in arrays]
+    [2.0, 3.0]
     """
     alike: dict[str, list[Array]] = {}
     for array in arrays:
@@ -101,6 +144,14 @@ def sum_rows(comm: Communicator, tables: Sequence[Array]) -> None:
         The ranks.
     tables : sequence of array (n, width)
         The same shapes and types in the same order on all ranks.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> table = np.float32([[0, 0], [1, 2], [0, 0]])
+    >>> sum_rows(world(), [table])
+    >>> table.tolist()
+    [[0.0, 0.0], [1.0, 2.0], [0.0, 0.0]]
     """
     for table in tables:
         rows: Array = np.flatnonzero(table.any(axis=1)).astype(_narrow(len(table)))

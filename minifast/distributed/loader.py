@@ -30,13 +30,37 @@ class Shards:
     active : int
         How many epochs or validations are running, one within the other. Outside of them, batches
         have the rows of all ranks.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> shards = Shards(world())
+    >>> shards.rows, shards.own
+    (0, 0)
     """
 
     def __init__(self, comm: Communicator) -> None:
         self.comm, self.rows, self.own, self.active = comm, 0, 0, 0
 
     def part(self, n: int) -> slice:
-        """Return which of the ``n`` rows of a joint batch this rank reads, at least one."""
+        """Return which of the ``n`` rows of a joint batch this rank reads, at least one.
+
+        Parameters
+        ----------
+        n : int
+            Rows of the joint batch.
+
+        Returns
+        -------
+        slice
+            The rows of this rank; outside of a fit all of them.
+
+        Examples
+        --------
+        >>> from minifast.distributed import world
+        >>> Shards(world()).part(10)
+        slice(None, 10, None)
+        """
         if not self.active:
             return slice(n)
         rank, size = self.comm.rank, self.comm.size
@@ -65,6 +89,13 @@ class ShardedLoader(DataLoader):
     See Also
     --------
     torch.utils.data.distributed.DistributedSampler : The counterpart.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> dl = DataLoader(ArrayDataset(np.arange(5.), np.arange(5.)), bs=2)
+    >>> [len(yb) for xb, yb in ShardedLoader(dl, Shards(world()))]
+    [2, 2, 1]
     """
 
     def __init__(self, dl: DataLoader, shards: Shards) -> None:
@@ -129,6 +160,13 @@ class ShardedBatches:
         The loader. Its batches are the joint batches; each rank takes its rows of them.
     shards : Shards
         Holds the sizes of the current batch.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> batches = [(np.zeros((4, 2)), np.zeros(4))]
+    >>> [len(yb) for xb, yb in ShardedBatches(batches, Shards(world()))]
+    [4]
     """
 
     def __init__(self, dl: Any, shards: Shards) -> None:
@@ -174,6 +212,12 @@ def sharded(dl: Any, shards: Shards) -> Any:
     -------
     ShardedLoader or ShardedBatches
         The loader of this rank's rows.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> type(sharded([], Shards(world()))).__name__
+    'ShardedBatches'
     """
     if isinstance(dl, (ShardedLoader, ShardedBatches)):
         return dl

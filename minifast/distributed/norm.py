@@ -86,6 +86,15 @@ def synchronise(model: Module, shards: Shards) -> None:
         The model.
     shards : Shards
         Knows how many rows of a batch belong to this rank.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> from minifast.nn import BatchNorm1d
+    >>> layer = BatchNorm1d(2)
+    >>> synchronise(layer, Shards(world()))
+    >>> isinstance(layer, SyncBatchNorm)
+    True
     """
     for layer in model.modules():
         if isinstance(layer, BatchNorm) and not isinstance(layer, SyncBatchNorm):

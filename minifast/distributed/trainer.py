@@ -43,6 +43,17 @@ class DistributedTrainer(LearnerCallback):
     Notes
     -----
     fastai v1's ``DistributedTrainer`` around torch's ``DistributedDataParallel``.
+
+    Examples
+    --------
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.distributed import world
+    >>> from minifast.nn import Linear
+    >>> rows = ArrayDataset(np.ones((4, 2), np.float32), np.ones(4, np.float32))
+    >>> learn = Learner(DataBunch.create(rows, bs=2, device="cpu"), Linear(2, 1, seed=0))
+    >>> learn.callbacks = [DistributedTrainer(learn, world())]
+    >>> with learn.no_logging():
+    ...     learn.fit(1, 1e-2)
     """
 
     _order = -15  # after accumulation, before the recorder and what uses gradients
@@ -92,7 +103,22 @@ class DistributedTrainer(LearnerCallback):
         self.same_random_state(callbacks)
 
     def same_random_state(self, callbacks: Any) -> None:
-        """Give rank 0's random state to the loader, layers and callbacks of all ranks."""
+        """Give rank 0's random state to the loader, layers and callbacks of all ranks.
+
+        Parameters
+        ----------
+        callbacks : list of Callback
+            The callbacks of the fit.
+
+        Examples
+        --------
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.distributed import world
+        >>> from minifast.nn import Linear
+        >>> rows = ArrayDataset(np.ones((4, 2), np.float32), np.ones(4, np.float32))
+        >>> learn = Learner(DataBunch.create(rows, bs=2, device="cpu"), Linear(2, 1, seed=0))
+        >>> DistributedTrainer(learn, world()).same_random_state([])
+        """
         layers = _generators(self.learn.model.modules())
         all_of_them = (*layers, *_generators([self.learn.data.train_dl, *callbacks]))
         states = self.comm.from_first([rng.bit_generator.state for rng in all_of_them])
@@ -176,6 +202,11 @@ def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
     ------
     ValueError
         If a value differs; the error is raised on all ranks.
+
+    Examples
+    --------
+    >>> from minifast.distributed import world
+    >>> check_alike(world(), {"batch size": 64})
     """
     first, *others = comm.objects(dict(values))
     for rank, found in enumerate(others, start=1):
@@ -187,7 +218,28 @@ def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:
 
 
 def description(learn: Learner) -> dict[str, Any]:
-    """Return the values that must be the same on all ranks when a fit begins."""
+    """Return the values that must be the same on all ranks when a fit begins.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    dict of str to object
+        The values, by what they mean.
+
+    Examples
+    --------
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.distributed import world
+    >>> from minifast.nn import Linear
+    >>> rows = ArrayDataset(np.ones((4, 2), np.float32), np.ones(4, np.float32))
+    >>> learn = Learner(DataBunch.create(rows, bs=2, device="cpu"), Linear(2, 1, seed=0))
+    >>> description(learn)["parameter weight"]
+    '(1, 2) float32'
+    """
     from .. import __version__
     parameters = {f"parameter {name}": f"{p.shape} {p.dtype}{'' if p.requires_grad else ' frozen'}"
                   for name, p in learn.model.named_parameters()}
