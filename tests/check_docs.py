@@ -44,7 +44,7 @@ WITHOUT_EXAMPLES = (
     "minifast.datasets.on_disk", "minifast.datasets.streaming", "minifast.distributed",
     "minifast.fast.exchange", "minifast.inspect.activation_stats",
     "minifast.inspect.embedding_map", "minifast.inspect.interpret", "minifast.inspect.results",
-    "minifast.inspect.style", "minifast.notebook", "minifast.tabular", "minifast.train.recorder",
+    "minifast.inspect.style", "minifast.notebook", "minifast.train.recorder",
     "minifast.v1", "minifast.vision")
 """Modules in which a name with one argument may have one line, and Examples are not needed yet;
 ``--all`` shows what they lack."""
