@@ -42,10 +42,7 @@ WITHOUT_EXAMPLES = (
     "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
     "minifast.autograd.display", "minifast.checkpoints.images", "minifast.checkpoints.tables",
     "minifast.datasets.on_disk", "minifast.datasets.streaming",
-    "minifast.fast.exchange", "minifast.inspect.activation_stats",
-    "minifast.inspect.embedding_map", "minifast.inspect.interpret", "minifast.inspect.results",
-    "minifast.inspect.style", "minifast.notebook", "minifast.tabular", "minifast.train.recorder",
-    "minifast.v1", "minifast.vision")
+    "minifast.fast.exchange", "minifast.notebook", "minifast.train.recorder", "minifast.v1")
 """Modules in which a name with one argument may have one line, and Examples are not needed yet;
 ``--all`` shows what they lack."""
 Problem = tuple[str, str, str]

@@ -205,6 +205,19 @@ class ActivationStats(HookCallback):
         ------
         ValueError
             If nothing was recorded.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> from minifast.train import Learner
+        >>> x = np.ones((4, 1), np.float32)
+        >>> learn = Learner(DataBunch([(x, x)] * 5), Linear(1, 1), loss_func=MSELossFlat(),
+        ...                 callback_fns=[ActivationStats])
+        >>> with learn.no_logging():
+        ...     learn.fit(1)
+        >>> [axes.get_ylabel() for axes in learn.activation_stats.plot(return_fig=True).axes]
+        ['mean', 'standard deviation', 'share within ±0.05']
         """
         used = [i for i, row in enumerate(self.near_zero) if not np.isnan(row).all()]
         if not used:

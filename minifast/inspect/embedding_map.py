@@ -114,6 +114,16 @@ def write_names(axes: Any, points: Points, names: Sequence[str], order: Iterable
         The points, in the order in which to try them; repeated numbers are skipped.
     n : int
         The largest number of names to write.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> figure, axes = plt.subplots()
+    >>> points = np.array([[0., 0.], [1., 1.], [1., 1.]])
+    >>> write_names(axes, points / 2 + .25, ["a", "b", "c"], range(3), 2)
+    >>> [text.get_text() for text in axes.texts]
+    ['a', 'b']
+    >>> plt.close(figure)
     """
     axes.figure.canvas.draw()  # sets the limits and the layout
     taken: list[Any] = []  # boxes of names, and of their dots

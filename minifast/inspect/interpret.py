@@ -207,6 +207,16 @@ class Interpretation:
         -------
         pandas.DataFrame or None
             The table if asked for.
+
+        Examples
+        --------
+        >>> from minifast.data import ArrayDataset, DataBunch
+        >>> from minifast.nn import Linear
+        >>> rows = ArrayDataset(np.ones((4, 2), np.float32), np.arange(4, dtype=np.float32))
+        >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(2, 1, seed=0))
+        >>> table = Interpretation.from_learner(learn).plot_tab_top_losses(2, return_table=True)
+        >>> table["row"].tolist()
+        [3, 2]
         """
         return self.plot_top_losses(k, largest, return_table=return_table)
 
@@ -439,6 +449,15 @@ def interpret(learn: Learner, ds_type: DatasetType = DatasetType.Valid, tta: boo
     ------
     ValueError
         If ``tta`` is set for a learner without ``TTA``.
+
+    Examples
+    --------
+    >>> from minifast.data import ArrayDataset, DataBunch
+    >>> from minifast.nn import CrossEntropyFlat, Linear
+    >>> rows = ArrayDataset(np.eye(2, dtype=np.float32), np.array([0, 1]))
+    >>> data = DataBunch.create(rows, rows, bs=2, classes=["cat", "dog"])
+    >>> interpret(Learner(data, Linear(2, 2), loss_func=CrossEntropyFlat())).preds.shape
+    (2, 2)
     """
     classes = _are_classes(learn.data.one_batch(in_order(ds_type))[1])
     kind = ClassificationInterpretation if classes else Interpretation

@@ -55,6 +55,16 @@ def show_results(learn: Learner, ds_type: DatasetType = DatasetType.Valid, rows:
 def in_order(ds_type: DatasetType) -> DatasetType:
     """Return the kind that has these rows in order: ``Fix`` for the shuffled training rows.
 
+    Parameters
+    ----------
+    ds_type : DatasetType
+        The kind.
+
+    Returns
+    -------
+    DatasetType
+        The same kind, or ``Fix``.
+
     Examples
     --------
     >>> in_order(DatasetType.Train).name

@@ -133,6 +133,16 @@ def legend_below(figure: "Figure", axes: "Axes", lines: int, **kwargs: Any) -> N
         Number of lines of the legend.
     **kwargs
         Arguments of ``figure.legend``, such as ``ncols``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> figure, axes = plt.subplots(figsize=(4, 2))
+    >>> _ = axes.plot([1, 2], label="loss")
+    >>> legend_below(figure, axes, lines=2)
+    >>> float(figure.get_figheight())
+    2.5
+    >>> plt.close(figure)
     """
     figure.set_figheight(figure.get_figheight() + .25 * lines)
     figure.legend(**{**dict(zip(("handles", "labels"), axes.get_legend_handles_labels(),
@@ -141,6 +151,16 @@ def legend_below(figure: "Figure", axes: "Axes", lines: int, **kwargs: Any) -> N
 
 def loss_label(recorder: Recorder) -> str:
     """Return the label of an axis of losses, such as ``loss (mean squared error)``.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        The recorder of the losses.
+
+    Returns
+    -------
+    str
+        The label; "loss" if the loss has no name.
 
     Examples
     --------
@@ -164,6 +184,16 @@ def loss_label(recorder: Recorder) -> str:
 def axis_label(text: str) -> str:
     r"""Return a label, broken into lines that fit along an axis.
 
+    Parameters
+    ----------
+    text : str
+        The label.
+
+    Returns
+    -------
+    str
+        The label, with line breaks.
+
     Examples
     --------
     >>> axis_label("loss (label smoothing cross entropy)")
@@ -174,6 +204,16 @@ def axis_label(text: str) -> str:
 
 def words(name: str) -> str:
     """Return a name in the code as words.
+
+    Parameters
+    ----------
+    name : str
+        The name of a function or a class.
+
+    Returns
+    -------
+    str
+        The words, in lower case; an abbreviation stays as it is.
 
     Examples
     --------

@@ -253,6 +253,15 @@ class TabularDataBunch(DataBunch):
         ------
         UnknownColumnError
             If ``sz_dict`` names a column that is not categorical.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from minifast.tabular import Categorify
+        >>> df = pd.DataFrame({"colour": list("rgrg"), "price": [1., 2., 3., 4.]})
+        >>> data = TabularDataBunch.from_df(".", df, "price", [3], Categorify, ["colour"], bs=3)
+        >>> data.get_emb_szs({"colour": 2})
+        [(3, 2)]
         """
         widths = sz_dict or {}
         check_columns(self.cat_names, widths, "sz_dict: ", "the category columns are")

@@ -61,11 +61,36 @@ class TabularList:
         -------
         TabularList
             The new list.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> TabularList.from_df(df, cont_names=["size"]).chosen["cont_names"]
+        ['size']
         """
         return cls(df, path=path, cat_names=cat_names, cont_names=cont_names or (), procs=procs)
 
     def split_by_idx(self, valid_idx: Iterable[int]) -> "TabularList":
-        """Validate on the rows at these positions."""
+        """Validate on the rows at these positions.
+
+        Parameters
+        ----------
+        valid_idx : iterable of int
+            The positions.
+
+        Returns
+        -------
+        TabularList
+            The new list.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> TabularList(df).split_by_idx([0, 3]).chosen
+        {'valid_idx': [0, 3]}
+        """
         return self._with(valid_idx=valid_idx)
 
     def split_from_df(self, col: str = "is_valid") -> "TabularList":
@@ -85,6 +110,13 @@ class TabularList:
         ------
         UnknownColumnError
             If there is no such column.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3.], "is_valid": [False, True, False]})
+        >>> TabularList(df).split_from_df().chosen["valid_idx"]
+        array([1])
         """
         check_columns(self.df.columns, [col])
         return self._with(valid_idx=np.flatnonzero(self.df[col]))
@@ -107,6 +139,13 @@ class TabularList:
         -------
         TabularList
             The new list.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> len(TabularList(df).split_by_rand_pct(.25, seed=0).chosen["valid_idx"])
+        1
         """
         return self._with(valid_idx=random_split(len(self.df), valid_pct, seed)[1])
 
@@ -125,11 +164,39 @@ class TabularList:
         -------
         TabularList
             The new list.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> items = TabularList.from_df(df, cont_names=["size"]).split_by_idx([3])
+        >>> items.label_from_df("price", log=True).databunch(bs=3).targets.log
+        True
         """
         return self._with(dep_var=cols, label_cls=label_cls, classes=classes, log=log)
 
     def add_test(self, items: "TabularList | pd.DataFrame") -> "TabularList":
-        """Add rows without targets."""
+        """Add rows without targets.
+
+        Parameters
+        ----------
+        items : TabularList or DataFrame
+            The rows, with the columns of the inputs.
+
+        Returns
+        -------
+        TabularList
+            The new list.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> items = TabularList.from_df(df, cont_names=["size"]).split_by_idx([3])
+        >>> data = items.label_from_df("price").add_test(df[["size"]]).databunch(bs=3)
+        >>> len(data.test_dl.dataset)
+        4
+        """
         return self._with(test_df=items.df if isinstance(items, TabularList) else items)
 
     def databunch(self, path: str | Path | None = None, bs: int = 64, **kwargs: Any
@@ -154,6 +221,15 @@ class TabularList:
         ------
         ValueError
             If the split or the targets are missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"size": [1., 2., 3., 4.], "price": [2., 4., 6., 8.]})
+        >>> items = TabularList.from_df(df, cont_names=["size"]).split_by_idx([3])
+        >>> data = items.label_from_df("price").databunch(bs=3)
+        >>> len(data.train_ds), len(data.valid_ds)
+        (3, 1)
         """
         for name, step in (("valid_idx", "split_by_rand_pct()"),
                            ("dep_var", "label_from_df(cols=...)")):

@@ -66,15 +66,62 @@ class TabularProc:
         (self.apply_test if test else self.apply_train)(df)
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
-        """Fit on the training rows, and process them; every subclass overrides this."""
+        """Fit on the training rows, and process them; every subclass overrides this.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The rows, which are changed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> scale = Normalize(cont_names=["age"])
+        >>> frame = pd.DataFrame({"age": [1., 3., 5.]})
+        >>> scale.apply_train(frame)
+        >>> frame["age"].round(6).tolist()
+        [-1.0, 0.0, 1.0]
+        """
         raise NotImplementedError(f"{type(self).__name__} has no apply_train method")
 
     def apply_test(self, frame: "pd.DataFrame") -> None:
-        """Process other rows."""
+        """Process other rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The rows, which are changed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> scale = Normalize(cont_names=["age"])
+        >>> scale.apply_train(pd.DataFrame({"age": [1., 3., 5.]}))
+        >>> frame = pd.DataFrame({"age": [7.]})
+        >>> scale.apply_test(frame)
+        >>> frame["age"].round(6).tolist()
+        [2.0]
+        """
         self.apply_train(frame)
 
     def undo(self, frame: "pd.DataFrame") -> None:
-        """Turn processed rows back into readable ones, where possible."""
+        """Turn processed rows back into readable ones, where possible.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The rows, which are changed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> scale = Normalize(cont_names=["age"])
+        >>> frame = pd.DataFrame({"age": [1., 3., 5.]})
+        >>> scale.apply_train(frame)
+        >>> scale.undo(frame)
+        >>> frame["age"].round(6).tolist()
+        [1.0, 3.0, 5.0]
+        """
 
 
 class FillStrategy(StrEnum):
@@ -310,6 +357,14 @@ class TabularProcessor:
         ValueError
             If a column has no numbers, if numbers are still missing or infinite after all
             processors, or if no processor numbers the categories.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> table = TabularProcessor([FillMissing, Categorify], ["colour"], ["age"])
+        >>> ids, numbers = table.fit(pd.DataFrame({"colour": ["b", "a"], "age": [4., 6.]}))
+        >>> ids.tolist(), numbers.tolist()
+        ([[2], [1]], [[4.0], [6.0]])
         """
         frame = self._copy(rows)
         for name in self.cont_names:
@@ -326,14 +381,54 @@ class TabularProcessor:
         return self._arrays(frame, rows.index)
 
     def apply(self, rows: "pd.DataFrame") -> Arrays:
-        """Process other rows; the result is like that of ``fit``."""
+        """Process other rows; the result is like that of ``fit``.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            The rows (n), with the columns of the inputs.
+
+        Returns
+        -------
+        list of ndarray
+            Ids (n, n_cat) of type int64, numbers (n, n_cont) of type float32.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> table = TabularProcessor([FillMissing, Categorify], ["colour"], ["age"])
+        >>> _ = table.fit(pd.DataFrame({"colour": ["b", "a"], "age": [4., 6.]}))
+        >>> [a.tolist() for a in table.apply(pd.DataFrame({"colour": ["c"], "age": [None]}))]
+        [[[0]], [[5.0]]]
+        """
         frame = self._copy(rows)
         for proc in self.procs:
             proc.apply_test(frame)
         return self._arrays(frame, rows.index)
 
     def undo(self, arrays: Arrays) -> "pd.DataFrame":
-        """Turn processed rows back into readable ones."""
+        """Turn processed rows back into readable ones.
+
+        Parameters
+        ----------
+        arrays : list of ndarray
+            Ids (n, n_cat) and numbers (n, n_cont), as from ``fit`` and ``apply``.
+
+        Returns
+        -------
+        DataFrame
+            The rows (n).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> table = TabularProcessor([FillMissing, Categorify], ["colour"], ["age"])
+        >>> arrays = table.fit(pd.DataFrame({"colour": ["b", "a"], "age": [4., 6.]}))
+        >>> table.undo(arrays)
+          colour  age
+        0      b  4.0
+        1      a  6.0
+        """
         import pandas as pd
         frame = pd.concat([pd.DataFrame(a, columns=pd.Index(names)) for a, names in
                            zip(arrays, [self.cat_names, self.cont_names], strict=True)], axis=1)

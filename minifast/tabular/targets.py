@@ -75,6 +75,12 @@ class FloatList:
         ------
         TypeError, ValueError
             If a target is not a number, or infinite, or has no logarithm.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> FloatList(log=True).encode(pd.Series([1, 10])).round(3)
+        array([0.   , 2.303], dtype=float32)
         """
         if columns.ndim == 2:
             return np.stack([self.encode(columns[name]) for name in columns], axis=1)
@@ -87,11 +93,44 @@ class FloatList:
         return np.asarray(np.log(y))
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
-        """Return a prediction (c,) as it is."""
+        """Return a prediction (c,) as it is.
+
+        Parameters
+        ----------
+        pred : Tensor
+            The prediction (c,).
+
+        Returns
+        -------
+        Tensor
+            The same prediction.
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> FloatList().analyze_pred(tensor([2.5]))
+        tensor([2.5000])
+        """
         return pred
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Return encoded targets (n,) or (n, c) as a list of n."""
+        """Return encoded targets (n,) or (n, c) as a list of n.
+
+        Parameters
+        ----------
+        targets : ndarray
+            The encoded targets.
+
+        Returns
+        -------
+        list
+            The n numbers, or rows of numbers.
+
+        Examples
+        --------
+        >>> FloatList().decode(np.array([3., 4.]))
+        [np.float64(3.0), np.float64(4.0)]
+        """
         return list(targets)
 
 
@@ -151,6 +190,12 @@ class CategoryList:
         ------
         ValueError
             If a target is not among the classes.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> CategoryList(pd.Series(["no", "yes"])).encode(pd.Series(["yes", "yes", "no"]))
+        array([1, 1, 0])
         """
         codes = np.asarray(self.labels.get_indexer(column.to_numpy()), np.int64)
         if len(unknown := column[codes < 0]):
@@ -161,11 +206,45 @@ class CategoryList:
         return codes
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
-        """Return the number of the most probable class in a prediction (c,)."""
+        """Return the number of the most probable class in a prediction (c,).
+
+        Parameters
+        ----------
+        pred : Tensor
+            The prediction (c,).
+
+        Returns
+        -------
+        Tensor
+            The number ().
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> CategoryList(pd.Series(["no", "yes"])).analyze_pred(Tensor([.2, .8]))
+        tensor(1)
+        """
         return pred.argmax()
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Return the classes (n,) with these numbers."""
+        """Return the classes (n,) with these numbers.
+
+        Parameters
+        ----------
+        targets : ndarray
+            The numbers (n,) of the classes.
+
+        Returns
+        -------
+        ndarray
+            The classes (n,).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> CategoryList(pd.Series(["no", "yes"])).decode(np.array([1, 0])).tolist()
+        ['yes', 'no']
+        """
         return np.array(self.classes, object)[targets]
 
 
@@ -211,6 +290,13 @@ class MultiCategoryList:
         ------
         ValueError
             If a target is neither 0 nor 1.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> df = pd.DataFrame({"cat": [0, 1], "dog": [True, True]})
+        >>> MultiCategoryList(df).encode(df).tolist()
+        [[0, 1], [1, 1]]
         """
         for name in columns:
             if len(wrong := columns[name][~columns[name].isin([0, 1])]):
@@ -220,11 +306,47 @@ class MultiCategoryList:
         return columns.to_numpy(np.int64)
 
     def analyze_pred(self, pred: Tensor) -> Tensor:
-        """Return 1 where a probability in the prediction (c,) is at least one half."""
+        """Return 1 where a probability in the prediction (c,) is at least one half.
+
+        Parameters
+        ----------
+        pred : Tensor
+            The prediction (c,).
+
+        Returns
+        -------
+        Tensor
+            0 and 1 (c,).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> targets = MultiCategoryList(pd.DataFrame({"cat": [0, 1], "dog": [1, 1]}))
+        >>> targets.analyze_pred(Tensor([.2, .8]))
+        tensor([0, 1])
+        """
         return (pred >= .5).astype(np.int64)
 
     def decode(self, targets: "np.ndarray[Any, Any]") -> Any:
-        """Return the classes of each row of targets (n, c), as n lists."""
+        """Return the classes of each row of targets (n, c), as n lists.
+
+        Parameters
+        ----------
+        targets : ndarray
+            0 and 1 (n, c).
+
+        Returns
+        -------
+        list of list
+            The classes of each row.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> targets = MultiCategoryList(pd.DataFrame({"cat": [0, 1], "dog": [1, 1]}))
+        >>> targets.decode(np.array([[0, 1], [1, 1]]))
+        [['dog'], ['cat', 'dog']]
+        """
         return [[name for name, on in zip(self.classes, row, strict=True) if on]
                 for row in targets]
 

@@ -52,6 +52,15 @@ def get_image_files(c: str | Path, check_ext: bool = True, recurse: bool = False
     Notes
     -----
     fastai v1's function of this name, which does not sort.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("b.png", "a.jpg", "labels.csv"):
+    ...         Path(folder, name).touch()
+    ...     [file.name for file in get_image_files(folder)]
+    ['a.jpg', 'b.png']
     """
     folder = Path(c)
     if not folder.is_dir():
@@ -87,6 +96,16 @@ def labelled_files(folder: Path, without: str | Path | None = None) -> tuple[lis
     ------
     FileNotFoundError
         If the folder does not exist or holds no image.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "cat").mkdir()
+    ...     Path(folder, "cat", "tom.png").touch()
+    ...     files, labels = labelled_files(Path(folder))
+    >>> files[0].name, labels
+    ('tom.png', ['cat'])
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; images are expected in train/<class>/ and "
@@ -125,6 +144,12 @@ def pillow_array(image: Any, resize: Sizing | None = None, grey: bool = False) -
     ------
     ValueError
         If the image has more than 8 bits per channel, which Pillow would cut off.
+
+    Examples
+    --------
+    >>> image = Image(np.ones((3, 12, 8))).pillow()
+    >>> pillow_array(image).shape, pillow_array(image, Resize(4), grey=True).shape
+    ((12, 8, 3), (4, 4))
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"its pixels have more than 8 bits (Pillow's mode {image.mode!r}); save "
@@ -155,6 +180,14 @@ def read_image(file: str | Path, resize: Sizing | None = None, grey: bool = Fals
         If there is no such file.
     UnreadableImageError
         If it is not an image, or damaged.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image(np.zeros((3, 12, 8))).pillow().save(f"{folder}/black.png")
+    ...     read_image(f"{folder}/black.png", Resize(4)).shape
+    (4, 4, 3)
     """
     pil = pillow()
     if not Path(file).is_file():
@@ -197,6 +230,15 @@ def read_images(parts: Sequence[Sequence[Path]], resize: Sizing | None = None, g
         If no file of a list can be read.
     ShapeError
         If images have several sizes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image(np.zeros((3, 12, 8))).pillow().save(f"{folder}/black.png")
+    ...     train, valid = read_images([[Path(folder, "black.png")], []])
+    >>> train[0].shape, valid
+    ((12, 8, 3), {})
     """
     skipped: list[Path] | None = [] if skip_unreadable else None
     read = [dict(_read(files, resize, grey, skipped)) for files in parts]
@@ -303,6 +345,15 @@ class Image:
         -------
         Image
             A new image.
+
+        Examples
+        --------
+        >>> from minifast.vision import flip_lr
+        >>> image = Image(np.array([[[0., .5, 1.]]]))
+        >>> image.apply_tfms([flip_lr()]).px.data.tolist()
+        [[[1.0, 0.5, 0.0]]]
+        >>> image.apply_tfms(None, size=8)
+        Image (1, 8, 8)
         """
         px = self.px.data
         if size is not None:
@@ -424,6 +475,14 @@ def open_image(fn: str | Path, div: bool = True, convert_mode: str = "RGB",
     Notes
     -----
     fastai v1's function of this name.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image(np.zeros((3, 12, 8))).pillow().save(f"{folder}/black.png")
+    ...     open_image(f"{folder}/black.png")
+    Image (3, 12, 8)
     """
     if convert_mode not in ("RGB", "L"):
         raise ValueError(f"convert_mode is 'RGB' or 'L' (grey levels), got {convert_mode!r}")

@@ -42,6 +42,13 @@ class FromFiles:
         -------
         ImageDataBunch
             The bunch.
+
+        Examples
+        --------
+        >>> from minifast.vision import ImageDataBunch
+        >>> images = np.zeros((4, 8, 8), np.uint8)
+        >>> ImageDataBunch.from_arrays(images, ["cat", "dog"] * 2, valid_pct=.25, bs=3).classes
+        ['cat', 'dog']
         """
 
     @classmethod
@@ -106,6 +113,18 @@ class FromFiles:
         Notes
         -----
         fastai v1's ``from_lists``. A resized image is cropped at its centre, in training too.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("cat_1.png", "dog_1.png", "cat_2.png"):
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, name))
+        ...     names, labels = ["cat_1.png", "dog_1.png", "cat_2.png"], ["cat", "dog", "cat"]
+        ...     data = ImageDataBunch.from_lists(folder, names, labels, valid_idx=[2], size=4, bs=2)
+        >>> data.classes, len(data.train_ds), data.image_shape
+        (['cat', 'dog'], 2, (3, 4, 4))
         """
         kwargs = _own_arguments(kwargs)
         resize = Resize(size, resize_method, padding_mode, mult)
@@ -159,6 +178,18 @@ class FromFiles:
         ------
         FileNotFoundError, UnreadableImageError, ShapeError, ValueError
             As for ``from_lists``.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for part in ("train/cat", "train/dog", "valid/cat"):
+        ...         Path(folder, part).mkdir(parents=True)
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, part, "1.png"))
+        ...     data = ImageDataBunch.from_folder(folder, bs=2)
+        >>> data.classes, len(data.train_ds), len(data.valid_ds)
+        (['cat', 'dog'], 2, 1)
         """
         if valid_pct is not None:
             files, labels = labelled_files(Path(path), kwargs.get("test"))
@@ -211,6 +242,20 @@ class FromFiles:
         Notes
         -----
         fastai v1's ``from_df``.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("cat_1.png", "dog_1.png", "cat_2.png"):
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, name))
+        ...     names, labels = ["cat_1", "dog_1", "cat_2"], ["cat", "dog", "cat"]
+        ...     df = pd.DataFrame({"name": names, "label": labels})
+        ...     data = ImageDataBunch.from_df(folder, df, suffix=".png", valid_pct=.4, bs=2)
+        >>> data.classes, len(data.train_ds)
+        (['cat', 'dog'], 2)
         """
         if label_delim is not None or isinstance(label_col, (list, tuple)):
             raise ValueError(f"an image has one label here, got label_delim={label_delim!r} and "
@@ -250,6 +295,21 @@ class FromFiles:
         Notes
         -----
         fastai v1's ``from_csv``.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("cat_1.png", "dog_1.png", "cat_2.png"):
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, name))
+        ...     names, labels = ["cat_1", "dog_1", "cat_2"], ["cat", "dog", "cat"]
+        ...     df = pd.DataFrame({"name": names, "label": labels})
+        ...     df.to_csv(Path(folder, "labels.csv"), index=False)
+        ...     data = ImageDataBunch.from_csv(folder, suffix=".png", valid_pct=.4, bs=2)
+        >>> data.classes, len(data.train_ds)
+        (['cat', 'dog'], 2)
         """
         import pandas as pd
         df = pd.read_csv(Path(path, csv_labels), header=header, sep=delimiter or ",")
@@ -283,6 +343,18 @@ class FromFiles:
         Notes
         -----
         fastai v1's ``from_name_func``.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("cat_1.png", "dog_1.png", "cat_2.png"):
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, name))
+        ...     files = get_image_files(folder)
+        ...     data = ImageDataBunch.from_name_func(folder, files, lambda f: f.name[:3], bs=2)
+        >>> data.classes
+        ['cat', 'dog']
         """
         return cls.from_lists(path, fnames, [label_func(name) for name in fnames], valid_pct, seed,
                               **kwargs)
@@ -319,6 +391,18 @@ class FromFiles:
         Notes
         -----
         fastai v1's ``from_name_re``.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from minifast.vision import Image, ImageDataBunch
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("cat_1.png", "dog_1.png", "cat_2.png"):
+        ...         Image(np.zeros((3, 8, 8))).pillow().save(Path(folder, name))
+        ...     files = get_image_files(folder)
+        ...     data = ImageDataBunch.from_name_re(folder, files, "([a-z]+)_[0-9]+.png$", bs=2)
+        >>> data.classes
+        ['cat', 'dog']
         """
         pattern = re.compile(pat)
 
@@ -367,6 +451,13 @@ class FromFiles:
         -----
         fastai v1's ``single_from_classes``. After ``normalize(stats)``, ``learn.load`` and
         ``learn.predict`` work as with the data of the training.
+
+        Examples
+        --------
+        >>> from minifast.vision import ImageDataBunch
+        >>> data = ImageDataBunch.single_from_classes(".", ["cat", "dog"], size=64)
+        >>> data.c, data.image_shape
+        (2, (3, 64, 64))
         """
         resize = Resize(size, resize_method, padding_mode, kwargs.pop("mult", None))
         if resize.size is None:

@@ -223,16 +223,74 @@ class ImageDataBunch(FromFiles, DataBunch):
         return (x - mean) / std
 
     def denormalized(self, x: Any) -> Images:
-        """Return images (n, c, h, w) of a batch as they were before ``normalize``, on the host."""
+        """Return images (n, c, h, w) of a batch as they were before ``normalize``, on the host.
+
+        Parameters
+        ----------
+        x : Tensor or array (n, c, h, w)
+            The images.
+
+        Returns
+        -------
+        ndarray (n, c, h, w)
+            The images, with the values that they had.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=4)
+        >>> _ = data.normalize(([10.], [2.]))
+        >>> data.denormalized(data.train_ds.x[:1]).tolist()
+        [[[[0.0, 1.0], [2.0, 3.0]]]]
+        """
         mean, std = (s.reshape(-1, 1, 1) for s in self.stats or UNCHANGED)
         return np.asarray(pixels.on_host(x) * std + mean)
 
     def norm(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return a batch (images, classes) with normalised images: fastai v1's ``norm``."""
+        """Return a batch (images, classes) with normalised images: fastai v1's ``norm``.
+
+        Parameters
+        ----------
+        batch : (Tensor, Tensor)
+            Images (bs, c, h, w) and classes (bs,).
+
+        Returns
+        -------
+        images, classes : Tensor
+            The normalised images, and the same classes.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=4)
+        >>> _ = data.normalize(([10.], [2.]))
+        >>> data.norm((Tensor(images[:1, None] + 10), Tensor([0])))[0].data.tolist()
+        [[[[0.0, 0.5], [1.0, 1.5]]]]
+        """
         return Tensor(self._normalized(batch[0].data)), batch[1]
 
     def denorm(self, x: Any) -> Tensor:
-        """Return images as they were before ``normalize``, on the CPU: fastai v1's ``denorm``."""
+        """Return images as they were before ``normalize``, on the CPU: fastai v1's ``denorm``.
+
+        Parameters
+        ----------
+        x : Tensor or array (n, c, h, w)
+            The images.
+
+        Returns
+        -------
+        Tensor (n, c, h, w)
+            The images, with the values that they had.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=4)
+        >>> _ = data.normalize(([10.], [2.]))
+        >>> data.denorm(data.train_ds.x[:1])
+        tensor([[[[0., 1.],
+                  [2., 3.]]]])
+        """
         return Tensor(self.denormalized(x))
 
     # ---- single images and plots
@@ -322,6 +380,15 @@ class ImageDataBunch(FromFiles, DataBunch):
         -------
         matplotlib.figure.Figure
             The figure.
+
+        Examples
+        --------
+        >>> images = np.arange(32, dtype=np.float32).reshape(8, 2, 2)
+        >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=0, bs=4)
+        >>> _ = data.normalize(([10.], [2.]))
+        >>> figure = data.show_items(data.train_ds.x[:4], ["0", "1", "0", "1"])
+        >>> [axes.get_title() for axes in figure.axes]
+        ['0', '1', '0', '1']
         """
         from ..inspect.image_grid import image_grid
         return image_grid(self.denormalized(x), titles, heading, figsize)

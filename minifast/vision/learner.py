@@ -258,6 +258,17 @@ def load_body(body: Module, file: str | Path, strict: bool = True) -> None:
         If there is no such checkpoint.
     StateDictError
         If the weights do not fit. The body is then unchanged.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> images, body = np.zeros((4, 8, 8), np.uint8), create_body(resnet10, n_in=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     data = ImageDataBunch.from_arrays(images, [0, 1] * 2, path=folder, bs=2)
+    ...     trained = cnn_learner(data, resnet10)
+    ...     load_body(body, trained.save("trained", return_path=True))
+    >>> bool((body[0].weight.data == trained.model[0][0].weight.data).all())
+    True
     """
     path = Path(file) if str(file).endswith(SUFFIX) else Path(f"{file}{SUFFIX}")
     weights, _ = part_state(load_arrays(path))
@@ -337,6 +348,14 @@ def cnn_learner(data: DataBunch, base_arch: Arch, cut: Cut = None,
     Notes
     -----
     fastai v1's ``cnn_learner``, whose ``pretrained=True`` downloads weights.
+
+    Examples
+    --------
+    >>> images = np.zeros((4, 8, 8), np.uint8)
+    >>> data = ImageDataBunch.from_arrays(images, ["cat", "dog"] * 2, bs=2)
+    >>> learn = cnn_learner(data, resnet10, lin_ftrs=[], seed=0)
+    >>> learn.model[1][-1], len(learn.layer_groups)
+    (Linear(in_features=128, out_features=2, bias=True), 3)
     """
     if pretrained is True:
         raise ValueError("there are no weights to download: pretrained= is the file of a "
@@ -394,6 +413,14 @@ def init(learn: Learner, init: Callable[..., Any]) -> None:
         The learner.
     init : callable
         As for `apply_init`.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([]), Linear(2, 1), loss_func=MSELossFlat())
+    >>> learn.init(lambda weight: weight.data.fill(1))
+    >>> learn.model.weight.data.tolist()
+    [[1.0, 1.0]]
     """
     apply_init(learn.model, init)
 

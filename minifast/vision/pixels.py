@@ -66,6 +66,16 @@ def _stacked(images: Any) -> Images:
 def on_host(image: Any) -> "np.ndarray[Any, Any]":
     """Return a tensor, an array of any device or a Pillow image as a NumPy array.
 
+    Parameters
+    ----------
+    image : Tensor, array or Pillow image
+        The image.
+
+    Returns
+    -------
+    ndarray
+        The same values, in the same shape.
+
     Examples
     --------
     >>> on_host(Tensor(np.zeros(2)))

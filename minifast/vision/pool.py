@@ -19,6 +19,11 @@ class Pool2d(Module):
         The window's step; its size by default.
     padding : int or (int, int)
         Zeros added on each side.
+
+    Examples
+    --------
+    >>> Pool2d(2, padding=1)
+    Pool2d(kernel_size=2, stride=2, padding=1)
     """
 
     def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None,
@@ -99,6 +104,15 @@ class AdaptivePool2d(Module):
     ----------
     sz : int or (int, int)
         The output's height and width.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> class AdaptiveSumPool2d(AdaptivePool2d):
+    ...     def reduce(self, x):
+    ...         return x.sum((2, 3), keepdims=True)
+    >>> AdaptiveSumPool2d((1, 2))(tensor([[[[1., 2.], [3., 4.]]]]))
+    tensor([[[[4., 6.]]]])
     """
 
     def __init__(self, sz: int | Pair = 1) -> None:
@@ -114,7 +128,24 @@ class AdaptivePool2d(Module):
                     for down in rows], axis=2)
 
     def reduce(self, x: Tensor) -> Tensor:
-        """Return one number for each channel of a region: (bs, c, h, w) to (bs, c, 1, 1)."""
+        """Return one number for each channel of a region: (bs, c, h, w) to (bs, c, 1, 1).
+
+        Parameters
+        ----------
+        x : Tensor
+            The region (bs, c, h, w).
+
+        Returns
+        -------
+        Tensor
+            The numbers (bs, c, 1, 1).
+
+        Examples
+        --------
+        >>> from minifast import tensor
+        >>> AdaptiveAvgPool2d().reduce(tensor([[[[1., 2.], [3., 4.]]]]))
+        tensor([[[[2.5000]]]])
+        """
         raise NotImplementedError
 
     def extra_repr(self) -> str:

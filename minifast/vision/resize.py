@@ -81,6 +81,12 @@ class Resize:
         -------
         Resize
             The method for this size.
+
+        Examples
+        --------
+        >>> resize = Resize(64).to_size(32, 48)
+        >>> resize.size, resize.method.name
+        ((32, 48), 'CROP')
         """
         method = ResizeMethod.SQUISH if self.size is None else self.method
         return Resize((height, width), method, self.padding_mode)

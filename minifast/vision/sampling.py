@@ -76,6 +76,14 @@ def check_padding_mode(padding_mode: str) -> None:
     ------
     ValueError
         If it is unknown.
+
+    Examples
+    --------
+    >>> check_padding_mode("border")
+    >>> check_padding_mode("wrap")
+    Traceback (most recent call last):
+    ...
+    ValueError: padding_mode is one of 'zeros', 'border', 'reflection'; got 'wrap'
     """
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode is one of {', '.join(map(repr, PADDING_MODES))}; "

@@ -41,6 +41,14 @@ class Transform:
     Notes
     -----
     fastai v1's ``RandTransform``.
+
+    Examples
+    --------
+    >>> def shift(size, pixels):
+    ...     return np.array([[[1, 0, n], [0, 1, 0], [0, 0, 1]] for n in pixels])
+    >>> tfm = Geometric(shift, {"pixels": 1})
+    >>> apply_tfms([tfm], np.array([[[0., .5, 1.]]]), padding_mode="border").tolist()
+    [[[0.5, 1.0, 1.0]]]
     """
 
     func: Callable[..., Matrices]
@@ -72,6 +80,11 @@ class Transform:
         -------
         ndarray (n, k, k)
             The matrices.
+
+        Examples
+        --------
+        >>> flip_lr().draw(np.random.default_rng(0), 1, (4, 4)).tolist()
+        [[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]]
         """
         chosen = rng.random(n) < self.p
         drawn = {name: self._values(rng, n, value) for name, value in self.params.items()}
@@ -100,6 +113,16 @@ class Lighting(Transform):
 
 def interval(value: Range) -> tuple[float, float]:
     """Return a parameter as an interval.
+
+    Parameters
+    ----------
+    value : float or (float, float)
+        The parameter.
+
+    Returns
+    -------
+    low, high : float
+        The interval; both ends of a number are the number itself.
 
     Examples
     --------
@@ -188,6 +211,14 @@ def check_tfms(tfms: Any) -> None:
     ------
     TypeError
         If it is not a list of transforms.
+
+    Examples
+    --------
+    >>> check_tfms([flip_lr(), rotate(10)])
+    >>> check_tfms(flip_lr())
+    Traceback (most recent call last):
+    ...
+    TypeError: transforms are a list such as get_transforms()[0], ...
     """
     if not isinstance(tfms, (list, tuple)) \
             or any(not isinstance(tfm, Transform) and not callable(tfm) for tfm in tfms):
@@ -367,6 +398,11 @@ def rand_zoom(scale: Range = 1., p: float = 1.) -> Geometric:
     -------
     Transform
         The transform.
+
+    Examples
+    --------
+    >>> rand_zoom((1., 1.5), p=.75)
+    zoom(scale=(1.0, 1.5), row_pct=(0.0, 1.0), col_pct=(0.0, 1.0), p=0.75)
     """
     return zoom(scale, (0., 1.), (0., 1.), p)
 
@@ -490,7 +526,23 @@ def _warp(size: tuple[int, int], m0: Values, m1: Values, m2: Values, m3: Values)
 
 
 def zooms_or_flips(tfm: Any) -> bool:
-    """Return whether a transform zooms or flips, as test time augmentation itself does."""
+    """Return whether a transform zooms or flips, as test time augmentation itself does.
+
+    Parameters
+    ----------
+    tfm : Transform or callable
+        The transform.
+
+    Returns
+    -------
+    bool
+        Whether it zooms or flips.
+
+    Examples
+    --------
+    >>> zooms_or_flips(zoom(1.2)), zooms_or_flips(rotate(10))
+    (True, False)
+    """
     return isinstance(tfm, Transform) and tfm.func in (_zoom, _flip, _dihedral)
 
 

@@ -52,6 +52,16 @@ def tta_only(learn: Learner, ds_type: DatasetType = DatasetType.Valid,
     Notes
     -----
     fastai v1's ``tta_only``. There ``flip_affine`` of the training images still applies.
+
+    Examples
+    --------
+    >>> from minifast.nn import CrossEntropyFlat, Flatten, Linear, Sequential
+    >>> from minifast.vision import ImageDataBunch
+    >>> images = np.zeros((8, 4, 4), np.uint8)
+    >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=.25, bs=2)
+    >>> learn = Learner(data, Sequential(Flatten(), Linear(16, 2)), loss_func=CrossEntropyFlat())
+    >>> [preds.shape for preds in learn.tta_only()] == [(2, 2)] * 8
+    True
     """
     train: Any = learn.data.train_ds
     others = [tfm for tfm in getattr(train, "tfms", []) if not zooms_or_flips(tfm)]
@@ -120,6 +130,17 @@ def TTA(learn: Learner, beta: float | None = .4, scale: float = 1.35,  # noqa: N
     -----
     fastai v1's ``Learner.TTA``. For ``with_loss``, v1 takes the cross entropy of probabilities as
     if they were scores; here it is -log p.
+
+    Examples
+    --------
+    >>> from minifast.nn import CrossEntropyFlat, Flatten, Linear, Sequential
+    >>> from minifast.vision import ImageDataBunch
+    >>> images = np.zeros((8, 4, 4), np.uint8)
+    >>> data = ImageDataBunch.from_arrays(images, [0, 1] * 4, valid_pct=.25, bs=2)
+    >>> learn = Learner(data, Sequential(Flatten(), Linear(16, 2)), loss_func=CrossEntropyFlat())
+    >>> preds, y = learn.TTA()
+    >>> preds.shape, y.shape
+    ((2, 2), (2,))
     """
     if ds_type is DatasetType.Train:
         raise ValueError("TTA averages predictions of the same images, and the order of training "

@@ -38,6 +38,15 @@ def verify_images(path: str | Path, delete: bool = True, max_size: int | None = 
     Notes
     -----
     fastai v1's function of this name, which returns None.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "broken.png").touch()
+    ...     [file.name for file in verify_images(folder)]
+    /...broken.png cannot be read as an image
+    ['broken.png']
     """
     if kwargs:
         raise TypeError(f"verify_images takes no {', '.join(kwargs)}=; files keep their names and "
