@@ -112,6 +112,12 @@ def function_of(thing: Any) -> Callable[..., Any] | None:
     return vars(thing).get("__init__")
 
 
+def is_attached(thing: Any) -> bool:
+    """Whether a property is a function of a module, which documents its argument there."""
+    function = function_of(thing) if isinstance(thing, property) else None
+    return function is not None and "." not in function.__qualname__
+
+
 def arguments(thing: Any) -> list[str]:
     """Return the arguments of a callable, without ``self`` and private ones."""
     own = not inspect.isclass(thing) or "__init__" in vars(thing) or "__new__" in vars(thing) \
@@ -209,7 +215,8 @@ def of_numpydoc(doc: Validator, errors: list[tuple[str, str]], thing: Any
     first = doc.summary.partition(" ")[0]
     is_formula = not first.isalpha() or len(first) == 1  # exp(x), x @ w
     for code, message in errors:
-        excused = (code == "SS02" and is_formula) or (code == "PR01" and not missing(doc, thing))
+        excused = (code == "SS02" and is_formula) or (code == "PR01" and not missing(doc, thing)) \
+            or (code == "PR02" and is_attached(thing))
         if code in CHECKS and not excused:
             yield code, message
 
