@@ -39,13 +39,9 @@ SHARED = {"minifast.optim.steps": ["p", "state"],
           "minifast.optim.schedule": ["start", "end", "pct"]}
 """Arguments that all functions of a module have: its own docstring explains them once."""
 WITHOUT_EXAMPLES = (
-    "minifast.course", "minifast.devices.fakecuda",  # no page of the reference
-    "minifast.autograd.display", "minifast.checkpoints.images", "minifast.checkpoints.tables",
-    "minifast.datasets.on_disk", "minifast.datasets.streaming", "minifast.distributed",
-    "minifast.fast.exchange", "minifast.inspect.activation_stats",
+    "minifast.course", "minifast.distributed", "minifast.inspect.activation_stats",
     "minifast.inspect.embedding_map", "minifast.inspect.interpret", "minifast.inspect.results",
-    "minifast.inspect.style", "minifast.notebook", "minifast.tabular", "minifast.train.recorder",
-    "minifast.v1", "minifast.vision")
+    "minifast.inspect.style", "minifast.tabular", "minifast.vision")
 """Modules in which a name with one argument may have one line, and Examples are not needed yet;
 ``--all`` shows what they lack."""
 Problem = tuple[str, str, str]
