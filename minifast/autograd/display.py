@@ -31,6 +31,11 @@ def show_tensor(array: HostArray, requires_grad: bool = False, maker: str = "") 
     -------
     str
         The text.
+
+    Examples
+    --------
+    >>> show_tensor(np.array([-.3661, 2.], np.float32), requires_grad=True)
+    'tensor([-0.3661,  2.0000], requires_grad=True)'
     """
     short = array.size > MANY
     write, width = _style(_edges(array) if short else array)
@@ -124,6 +129,11 @@ def show_table(table: Any) -> None:
 
     See ``cell_writer`` for how numbers are written.
 
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The frame.
+
     Examples
     --------
     >>> import pandas as pd
@@ -184,6 +194,11 @@ def show_html(html: str, display_id: str | None = None, update: bool = False) ->
         A name under which the output can be replaced.
     update : bool
         Whether to replace the output of this name.
+
+    Examples
+    --------
+    >>> show_html("<b>bold</b>")
+    <IPython.core.display.HTML object>
     """
     from IPython.display import HTML, display
     display(HTML(html), display_id=display_id, update=update)  # type: ignore[no-untyped-call]
@@ -199,7 +214,18 @@ class DisplayLine:
     handle: Any = None
 
     def write(self, text: str) -> None:
-        """Show ``text`` in place of the line before."""
+        """Show ``text`` in place of the line before.
+
+        Parameters
+        ----------
+        text : str
+            The line.
+
+        Examples
+        --------
+        >>> DisplayLine().write("epoch 1/2")
+        {'text/plain': 'epoch 1/2'}
+        """
         line = {"text/plain": text.strip("\r\n ")}
         if self.handle is not None:
             self.handle.update(line, raw=True)

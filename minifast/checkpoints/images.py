@@ -27,6 +27,13 @@ def images_to_json(data: DataBunch) -> dict[str, Any]:
     -------
     dict
         The description.
+
+    Examples
+    --------
+    >>> data = image_data().single_from_classes(".", ["cat", "dog"], size=8)
+    >>> description = images_to_json(data)
+    >>> description["classes"], description["size"]
+    (['cat', 'dog'], [8, 8])
     """
     images: Any = data
     channels, *size = images.image_shape
@@ -50,6 +57,12 @@ def images_from_json(content: dict[str, Any], path: Path) -> Any:
     -------
     ImageDataBunch
         The data; ``learn.predict`` prepares an image as those of the training were.
+
+    Examples
+    --------
+    >>> data = image_data().single_from_classes(".", ["cat", "dog"], size=8)
+    >>> images_from_json(images_to_json(data), Path(".")).classes
+    ['cat', 'dog']
     """
     data = image_data().single_from_classes(
         path, content["classes"], size=tuple(content["size"]), grey=content["channels"] == 1,

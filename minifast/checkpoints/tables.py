@@ -154,6 +154,15 @@ def add_rated(data: CollabDataBunch, pairs: list[Any]) -> None:
     ------
     ValueError
         If these are not two columns of numbers that the data have.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame({"user": [1, 1], "film": ["Alien", "Brazil"], "rating": [5, 2]})
+    >>> data = CollabDataBunch.from_df(ratings, valid_pct=0, bs=2)
+    >>> add_rated(data, [np.array([1, 1], np.int32), np.array([1, 2], np.int32)])
+    >>> len(data.added[0])
+    2
     """
     sizes = [len(cats) for cats in data.categories]
     if len(pairs) != 2 or pairs[0].shape != pairs[1].shape or any(

@@ -33,6 +33,15 @@ class DiskDataset(ArrayDataset):
         The file.
     folder : object, optional
         An object that removes the file when it is deleted with the data set.
+
+    Examples
+    --------
+    >>> folder = TemporaryFolder()
+    >>> path = folder.path / "train.rows"
+    >>> np.array([(1, 2, 5.), (3, 4, 1.)], ROW).tofile(path)
+    >>> dataset = DiskDataset(path, folder)
+    >>> len(dataset), dataset.y.tolist()
+    (2, [5.0, 1.0])
     """
 
     def __init__(self, path: Path, folder: Any = None) -> None:
@@ -72,6 +81,14 @@ class DiskDataset(ArrayDataset):
         -------
         array of ROW (n or fewer,)
             The rows.
+
+        Examples
+        --------
+        >>> folder = TemporaryFolder()
+        >>> path = folder.path / "train.rows"
+        >>> np.array([(1, 2, 5.), (3, 4, 1.)], ROW).tofile(path)
+        >>> DiskDataset(path, folder).read(1, 5).tolist()
+        [(3, 4, 1.0)]
         """
         return np.fromfile(self.path, ROW, n, offset=start * ROW.itemsize)
 
@@ -98,6 +115,14 @@ class BufferedLoader(DataLoader):
         Source of the random orders.
     device : str
         The device of the batches.
+
+    Examples
+    --------
+    >>> folder = TemporaryFolder()
+    >>> path = folder.path / "train.rows"
+    >>> np.array([(1, 2, 5.), (3, 4, 1.), (1, 4, 2.)], ROW).tofile(path)
+    >>> [yb.tolist() for xb, yb in BufferedLoader(DiskDataset(path, folder), bs=2)]
+    [[5.0, 1.0], [2.0]]
     """
 
     def __init__(self, dataset: DiskDataset, bs: int, shuffle: bool = False,
@@ -159,6 +184,15 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
         Name of the column of ratings.
     train, valid : DiskDataset
         The rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"user": [1, 2], "film": ["Brazil", "Alien"], "rating": [4., 5.]})
+    >>> piece = "", df["user"], df["film"], df["rating"]
+    >>> cats, name, train, valid = write_columns([piece], valid_pct=0, seed=0, folder=None)
+    >>> cats[1].classes.tolist(), name, len(train), len(valid)
+    (['#na#', 'Alien', 'Brazil'], 'rating', 2, 0)
     """
     owner: Any = TemporaryFolder(folder)
     paths = [owner.path / "train.rows", owner.path / "valid.rows"]
@@ -216,7 +250,20 @@ class Seen:
         self.array = np.zeros(1, bool)
 
     def add(self, codes: Any) -> None:
-        """Mark codes as seen; -1 is ignored."""
+        """Mark codes as seen; -1 is ignored.
+
+        Parameters
+        ----------
+        codes : array (n,) of int
+            The codes.
+
+        Examples
+        --------
+        >>> seen = Seen()
+        >>> seen.add(np.array([0, 2, -1]))
+        >>> np.flatnonzero(seen.array)
+        array([0, 2])
+        """
         size = int(codes.max(initial=-1)) + 1
         if size > len(self.array):
             self.array = np.append(self.array, np.zeros(max(size, 2 * len(self.array)), bool))

@@ -212,6 +212,15 @@ class LabelColumn:
             The labels of the training rows.
         numbers : array (n_labels + 1,) of int32
             The number of each label in the order of arrival; the last one stands for missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> column = LabelColumn()
+        >>> column.append(pd.Series([7, 3, 5], name="user"))
+        >>> cats, numbers = column.categories(np.array([True, True, False]))
+        >>> cats.classes.tolist(), numbers.tolist()
+        (['#na#', '3', '7'], [2, 1, 0, 0])
         """
         labels = self._all_labels(where)
         occurs = np.zeros(len(labels), bool)

@@ -26,6 +26,18 @@ def gradients(comm: Any, opt: Any, n_rows: int) -> tuple[list[Array], list[Array
     -------
     dense, as_rows : list of array
         The gradients.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> from minifast.fast import accelerate
+    >>> from minifast.nn import Linear
+    >>> from minifast.optim import SGD
+    >>> layer = Linear(2, 1)
+    >>> with accelerate(layer, opt := SGD(layer.parameters(), lr=.1)):
+    ...     layer(tensor([[1., 2.]])).sum().backward()
+    ...     gradients(None, opt, n_rows=1)
+    ([array([1., 2., 1.], dtype=float32)], [])
     """
     dense: list[Array] = []
     as_rows: list[Array] = []

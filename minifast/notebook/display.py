@@ -20,6 +20,16 @@ ROWS = 20
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return rows of cells as lines with aligned columns.
 
+    Parameters
+    ----------
+    rows : iterable of sequence of str
+        The cells of each row.
+
+    Returns
+    -------
+    list of str
+        A line for each row.
+
     Examples
     --------
     >>> columns([("a", "1"), ("long", "2")])
@@ -32,6 +42,16 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def tensor_text(x: Tensor) -> str:
     """Return the text of a tensor; if it is large or on a device, with shape, type and device.
+
+    Parameters
+    ----------
+    x : Tensor
+        The tensor.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------
@@ -69,6 +89,16 @@ def _tree(name: str, module: Module, depth: int) -> Iterator[tuple[str, str, str
 def module_text(module: Module) -> str:
     """Return a model as a tree with the shapes and the number of its parameters.
 
+    Parameters
+    ----------
+    module : Module
+        The model.
+
+    Returns
+    -------
+    str
+        A line for the model and each module inside of it.
+
     Examples
     --------
     >>> from minifast.nn import Linear, ReLU, Sequential
@@ -82,6 +112,16 @@ def module_text(module: Module) -> str:
 
 def optimizer_text(opt: Optimizer) -> str:
     """Return an optimizer as its steps and a line for each layer group.
+
+    Parameters
+    ----------
+    opt : Optimizer
+        The optimizer.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------
@@ -102,6 +142,16 @@ def optimizer_text(opt: Optimizer) -> str:
 def dataset_text(dataset: ArrayDataset) -> str:
     """Return the number of rows of a data set, and the shapes and types of its arrays.
 
+    Parameters
+    ----------
+    dataset : ArrayDataset
+        The data set.
+
+    Returns
+    -------
+    str
+        The text.
+
     Examples
     --------
     >>> dataset_text(ArrayDataset([Tensor([1, 2]), Tensor([3., 4.])], Tensor([5., 6.])))
@@ -114,6 +164,16 @@ def dataset_text(dataset: ArrayDataset) -> str:
 
 def categories_text(categories: Categories) -> str:
     """Return the name of a column with its first classes.
+
+    Parameters
+    ----------
+    categories : Categories
+        The classes of a column.
+
+    Returns
+    -------
+    str
+        The text, with the first six classes.
 
     Examples
     --------
@@ -155,7 +215,30 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def recorder_html(recorder: Recorder) -> str | None:
-    """Return the last epochs of a fit as an HTML table; None before the first epoch has ended."""
+    """Return the last epochs of a fit as an HTML table; None before the first epoch has ended.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        The recorder of the fit.
+
+    Returns
+    -------
+    str or None
+        The table, with at most `ROWS` epochs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((4, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)], [(x, x)]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> with learn.no_bar(silent_table=True):
+    ...     learn.fit(1)
+    >>> recorder_html(learn.recorder)[:47]
+    '<table class="dataframe"><tr><th>epoch</th><th>'
+    """
     if recorder.table is None or len(recorder.table.rows) < 2:
         return None
     head, *rows = recorder.table.rows
@@ -175,6 +258,14 @@ def learner_html(learn: Learner) -> str:
     -------
     str
         The HTML text. Models and fits with more than `ROWS` lines are cut off.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([], []), Linear(1, 1), loss_func=MSELossFlat())
+    >>> "<p>not trained yet</p>" in learner_html(learn)
+    True
     """
     data, tree = learn.data, module_text(learn.model).splitlines()
     kinds = [(name, getattr(data, f"{name}_dl")) for name in ("train", "valid", "test")]
@@ -226,6 +317,14 @@ def register(formatters: Any) -> None:
     ----------
     formatters : dict of str to BaseFormatter
         ``display_formatter.formatters`` of IPython's shell.
+
+    Examples
+    --------
+    >>> from IPython.core.formatters import DisplayFormatter
+    >>> formatters = DisplayFormatter().formatters
+    >>> register(formatters)
+    >>> print(formatters["text/plain"](Tensor([[0.] * 3] * 2000)).splitlines()[-1])
+    shape (2000, 3), float64, cpu
     """
     for kind, text in TEXTS.items():
         formatters["text/plain"].for_type(
@@ -250,6 +349,15 @@ def unregister(formatters: Any) -> None:
     ----------
     formatters : dict of str to BaseFormatter
         ``display_formatter.formatters`` of IPython's shell.
+
+    Examples
+    --------
+    >>> from IPython.core.formatters import DisplayFormatter
+    >>> formatters = DisplayFormatter().formatters
+    >>> register(formatters)
+    >>> unregister(formatters)
+    >>> Tensor in formatters["text/plain"].type_printers
+    False
     """
     for mime, kinds in (("text/plain", TEXTS), ("text/html", PAGES)):
         for kind in kinds:

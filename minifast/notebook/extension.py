@@ -18,6 +18,17 @@ def load_ipython_extension(shell: Any) -> None:
     ----------
     shell : InteractiveShell
         IPython's shell.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from IPython.core.formatters import DisplayFormatter
+    >>> from minifast import tensor
+    >>> shell = SimpleNamespace(display_formatter=DisplayFormatter(), custom_exceptions=ERRORS)
+    >>> load_ipython_extension(shell)
+    >>> data, _ = shell.display_formatter.format(tensor([0.] * 2000))
+    >>> data["text/plain"].splitlines()[-1]
+    'shape (2000,), float32, cpu'
     """
     display.register(shell.display_formatter.formatters)
     if not shell.custom_exceptions:
@@ -31,6 +42,17 @@ def unload_ipython_extension(shell: Any) -> None:
     ----------
     shell : InteractiveShell
         IPython's shell.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from IPython.core.formatters import DisplayFormatter
+    >>> from minifast import tensor
+    >>> shell = SimpleNamespace(display_formatter=DisplayFormatter(), custom_exceptions=())
+    >>> unload_ipython_extension(shell)
+    >>> data, _ = shell.display_formatter.format(tensor([0.] * 2000))
+    >>> data["text/plain"].splitlines()[-1]
+    'tensor([0., 0., 0.,  ..., 0., 0., 0.])'
     """
     display.unregister(shell.display_formatter.formatters)
     if shell.custom_exceptions == ERRORS:

@@ -23,6 +23,15 @@ def own_frames(traceback: TracebackType | None) -> TracebackType | None:
     traceback or None
         A new traceback. Frames of the user's functions that minifast calls, such as ``forward`` of
         a model, are kept.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> try:
+    ...     tensor([1., 2.]) + tensor([1., 2., 3.])
+    ... except ValueError as error:
+    ...     length(error.__traceback__) > 1, length(own_frames(error.__traceback__))
+    (True, 1)
     """
     kept, inside = [], False
     while traceback is not None:
@@ -56,6 +65,16 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
         Its traceback.
     tb_offset : int, optional
         The number of IPython's own frames at its beginning.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> shell = SimpleNamespace(showtraceback=lambda error, **options: print(repr(error[1])))
+    >>> try:
+    ...     int("a")
+    ... except ValueError as error:
+    ...     show_short(shell, ValueError, error, error.__traceback__)
+    ValueError("invalid literal for int() with base 10: 'a'")
     """
     short, chain = own_frames(traceback), (error.__cause__, error.__suppress_context__)
     running = traceback.tb_frame.f_code.co_name == "run_code"  # not the syntax error of a cell
@@ -74,7 +93,26 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
 
 
 def length(traceback: TracebackType | None) -> int:
-    """Return the number of frames of a traceback."""
+    """Return the number of frames of a traceback.
+
+    Parameters
+    ----------
+    traceback : traceback or None
+        The traceback.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Examples
+    --------
+    >>> try:
+    ...     int("a")
+    ... except ValueError as error:
+    ...     length(error.__traceback__)
+    1
+    """
     n = 0
     while traceback is not None:
         n, traceback = n + 1, traceback.tb_next
@@ -82,7 +120,27 @@ def length(traceback: TracebackType | None) -> int:
 
 
 def raised_inside(traceback: TracebackType) -> bool:
-    """Return whether the innermost frame of a traceback is one of minifast."""
+    """Return whether the innermost frame of a traceback is one of minifast.
+
+    Parameters
+    ----------
+    traceback : traceback
+        The traceback.
+
+    Returns
+    -------
+    bool
+        True if minifast raised the error.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> try:
+    ...     tensor([1., 2.]) + tensor([1., 2., 3.])
+    ... except ValueError as error:
+    ...     raised_inside(error.__traceback__)
+    True
+    """
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame.f_code.co_filename.startswith(PACKAGE)

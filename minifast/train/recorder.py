@@ -123,7 +123,26 @@ class Recorder(LearnerCallback):
         self.format_stats([epoch, *values])
 
     def format_stats(self, stats: list[Any]) -> None:
-        """Write a row of the table: these numbers, and the time since the epoch's beginning."""
+        """Write a row of the table: these numbers, and the time since the epoch's beginning.
+
+        Parameters
+        ----------
+        stats : list
+            The epoch and the values; a missing value is None.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> from minifast.train import Learner
+        >>> data, model, loss = DataBunch([], []), Linear(1, 1), MSELossFlat()
+        >>> learn = Learner(data, model, loss_func=loss, add_time=False)
+        >>> recorder = Recorder(learn)
+        >>> recorder.on_epoch_begin()
+        epoch     train_loss  valid_loss
+        >>> recorder.format_stats([0, .5, None])
+        0         0.500000    #na#
+        """
         time = [format_time(monotonic() - self._start)] * self.learn.add_time
         missing = [None] * (len(self.names) - len(stats) - len(time))
         self.table.write([*stats, *missing, *time])

@@ -35,6 +35,14 @@ def accept_options(data: DataBunch, options: dict[str, Any]) -> None:
     ------
     TypeError
         If an argument is unknown or not accepted.
+
+    Examples
+    --------
+    >>> data = DataBunch([], [])
+    >>> accept_options(data, {"ds_tfms": None, "no_check": True})
+    >>> accept_options(data, {"collate_fn": list})
+    Traceback (most recent call last):
+    TypeError: DataBunch takes no collate_fn=: rows are joined with np.stack; ...
     """
     given = {name: value for name, value in options.items() if value is not None}
     for tfm in _listed(given.pop("dl_tfms", [])):
@@ -92,12 +100,42 @@ def remove_tfm(data: DataBunch, tfm: BatchTransform) -> None:
         The data.
     tfm : callable
         The function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset
+    >>> data = DataBunch.create(ArrayDataset(np.ones(4), np.ones(4)), bs=4)
+    >>> data.add_tfm(tuple)
+    >>> data.remove_tfm(tuple)
+    >>> data.tfms
+    []
     """
     _set_tfms(data, [other for other in tfms(data) if other is not tfm])
 
 
 def tfms(data: DataBunch) -> list[BatchTransform]:
-    """Return the functions that batches pass through."""
+    """Return the functions that batches pass through.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+
+    Returns
+    -------
+    list of callable
+        The functions, in the order in which they are called.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset
+    >>> data = DataBunch.create(ArrayDataset(np.ones(4), np.ones(4)), bs=4)
+    >>> data.add_tfm(tuple)
+    >>> data.tfms
+    [<class 'tuple'>]
+    """
     return list(getattr(data.train_dl, "tfms", []))
 
 
@@ -117,20 +155,72 @@ def _set_tfms(data: DataBunch, tfms: list[BatchTransform]) -> None:
 
 
 def single_dl(data: DataBunch) -> DataLoader | None:
-    """Return a loader of single rows for validation or, without these, training; or None."""
+    """Return a loader of single rows for validation or, without these, training; or None.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+
+    Returns
+    -------
+    DataLoader or None
+        The loader, whose batches have one row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset
+    >>> DataBunch.create(ArrayDataset(np.ones(4), np.ones(4)), bs=4).single_dl
+    4 rows in 4 batches of 1
+    """
     rows = data.valid_ds if data.valid_ds is not None else data.train_ds
     return None if rows is None else DataLoader(rows, 1, seed=0)
 
 
 def dls(data: DataBunch) -> list[Any]:
-    """Return all loaders that exist, in the order train, valid, fix, single, test."""
+    """Return all loaders that exist, in the order train, valid, fix, single, test.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+
+    Returns
+    -------
+    list of DataLoader
+        The loaders.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset
+    >>> DataBunch.create(ArrayDataset(np.ones(4), np.ones(4)), bs=4).dls
+    [4 rows in 1 batches of 4, 4 rows in 1 batches of 4, 4 rows in 4 batches of 1]
+    """
     found = [data.train_dl, None if data.empty_val else data.valid_dl, data.fix_dl,
              single_dl(data), data.test_dl]
     return [dl for dl in found if dl is not None]
 
 
 def is_empty(data: DataBunch) -> bool:
-    """Return whether there are neither training nor validation rows, as after ``load_learner``."""
+    """Return whether there are neither training nor validation rows, as after ``load_learner``.
+
+    Parameters
+    ----------
+    data : DataBunch
+        The data.
+
+    Returns
+    -------
+    bool
+        True if there are none.
+
+    Examples
+    --------
+    >>> DataBunch([], []).is_empty
+    True
+    """
     return len(data.train_dl) == 0 and data.empty_val
 
 
@@ -146,6 +236,15 @@ def sanity_check(data: DataBunch) -> None:
     ------
     ValueError
         If there is no training batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import ArrayDataset
+    >>> DataBunch.create(ArrayDataset(np.ones(4), np.ones(4)), bs=4).sanity_check()
+    >>> DataBunch([], []).sanity_check()
+    Traceback (most recent call last):
+    ValueError: the training loader has no batch: ...
     """
     if len(data.train_dl) == 0:
         raise ValueError(f"the training loader has no batch: there are fewer rows than the batch "

@@ -113,6 +113,7 @@ def doc(elt: Any) -> None:
     is_tuple(x: Any) -> bool
     <BLANKLINE>
     Return whether ``x`` is a tuple.
+    ...
     """
     named = elt if hasattr(elt, "__name__") else type(elt)
     print(f"{named.__name__}{inspect.signature(named)}\n\n{inspect.getdoc(elt)}")

@@ -29,6 +29,12 @@ def missing_attribute(x: Tensor, name: str) -> NoReturn:
     ------
     AttributeError
         Always.
+
+    Examples
+    --------
+    >>> Tensor([1., 2.]).zero_()
+    Traceback (most recent call last):
+    AttributeError: a Tensor has no attribute 'zero_'; write x.data[...] = 0...
     """
     hint = f"; write {HINTS[name]}" if name in HINTS else ""
     raise AttributeError(f"a Tensor has no attribute {name!r}{hint}", name=name, obj=x)
@@ -48,18 +54,58 @@ def no_assignment(x: Tensor, rows: Any, value: Any) -> NoReturn:
     ------
     TypeError
         Always.
+
+    Examples
+    --------
+    >>> Tensor([1., 2.])[0] = 3.
+    Traceback (most recent call last):
+    TypeError: items of a Tensor are not assigned, because its history would be wrong; ...
     """
     raise TypeError("items of a Tensor are not assigned, because its history would be wrong; write "
                     "x.data[rows] = array before x is used, or where(condition, value, x)")
 
 
 def cpu(module: Module) -> Module:
-    """Move a model to the CPU: torch's ``model.cpu()``."""
+    """Move a model to the CPU: torch's ``model.cpu()``.
+
+    Parameters
+    ----------
+    module : Module
+        The model.
+
+    Returns
+    -------
+    Module
+        The same model.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> Linear(2, 1).cpu().weight.device
+    'cpu'
+    """
     return module.to("cpu")
 
 
 def cuda(module: Module) -> Module:
-    """Move a model to the GPU: torch's ``model.cuda()``."""
+    """Move a model to the GPU: torch's ``model.cuda()``.
+
+    Parameters
+    ----------
+    module : Module
+        The model.
+
+    Returns
+    -------
+    Module
+        The same model.
+
+    Examples
+    --------
+    >>> from minifast.nn import ReLU
+    >>> ReLU().cuda()  # no parameters to move, so this works without a GPU
+    ReLU()
+    """
     return module.to("cuda")
 
 

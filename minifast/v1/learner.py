@@ -25,12 +25,36 @@ def dl(learn: Learner, ds_type: DatasetType = DatasetType.Valid) -> Batches:
     -------
     DataLoader or sized iterable of (xb, yb)
         The loader.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((4, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)] * 3, [(x, x)]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> len(learn.dl(DatasetType.Train)), len(learn.dl())
+    (3, 1)
     """
     return learn.data.dl(ds_type)
 
 
 def apply_dropout(m: Module) -> None:
-    """Put a module into training mode if it is a dropout layer; do not change others."""
+    """Put a module into training mode if it is a dropout layer; do not change others.
+
+    Parameters
+    ----------
+    m : Module
+        The module.
+
+    Examples
+    --------
+    >>> from minifast.nn import Dropout
+    >>> layer = Dropout(.5).eval()
+    >>> apply_dropout(layer)
+    >>> layer.training
+    True
+    """
     if "dropout" in type(m).__name__.lower():
         m.training = True
 
@@ -108,6 +132,16 @@ def predict_with_mc_dropout(learn: Learner, item: Any, with_dropout: bool = True
     References
     ----------
     Gal and Ghahramani 2016, Dropout as a Bayesian approximation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Dropout, Linear, MSELossFlat, Sequential
+    >>> model, data = Sequential(Dropout(.5), Linear(1, 1)), DataBunch([], [])
+    >>> learn = Learner(data, model, loss_func=MSELossFlat())
+    >>> len(learn.predict_with_mc_dropout(np.ones(1, np.float32), n_times=3))
+    3
     """
     found = []
     for _ in range(n_times):
@@ -141,6 +175,16 @@ def backward(learn: Learner, item: Any, target: Any = None) -> Tensor:
     ------
     ValueError
         If there is no target and the output is a single number, not a vector of scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([], []), Linear(2, 1), loss_func=MSELossFlat())
+    >>> loss = learn.backward(np.ones(2, np.float32), 1.)
+    >>> loss.ndim, learn.model.weight.grad.shape
+    (0, (1, 2))
     """
     with evaluating(learn.model):
         output = forward(learn.model, learn.data.one_item(item))
@@ -167,13 +211,43 @@ def to_fp16(learn: Learner, **options: Any) -> Learner:
     -------
     Learner
         The same learner.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([], []), Linear(1, 1), loss_func=MSELossFlat())
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     learn.to_fp16() is learn
+    True
     """
     warn(f"to_fp16() changes nothing: {HALF}", stacklevel=2)
     return learn
 
 
 def to_fp32(learn: Learner) -> Learner:
-    """Return the learner unchanged: it computes in float32."""
+    """Return the learner unchanged: it computes in float32.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+
+    Returns
+    -------
+    Learner
+        The same learner.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([], []), Linear(1, 1), loss_func=MSELossFlat())
+    >>> learn.to_fp32() is learn
+    True
+    """
     return learn
 
 
@@ -194,6 +268,18 @@ def purge(learn: Learner, clear_opt: bool = True) -> Learner:
     -------
     Learner
         The same learner.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> x = np.ones((4, 1), np.float32)
+    >>> learn = Learner(DataBunch([(x, x)], [(x, x)]), Linear(1, 1), loss_func=MSELossFlat())
+    >>> with learn.no_bar(silent_table=True):
+    ...     learn.fit(1)
+    >>> learn.purge().opt is None
+    True
     """
     learn.model.zero_grad()
     if clear_opt:
@@ -218,6 +304,14 @@ def destroy(learn: Learner) -> None:
     ----------
     learn : Learner
         The learner.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear, MSELossFlat
+    >>> learn = Learner(DataBunch([], []), Linear(1, 1), loss_func=MSELossFlat())
+    >>> learn.destroy()
+    this Learner object self-destroyed - it still exists, but no longer usable
     """
     vars(learn).clear()
     learn.__class__ = DestroyedLearner  # type: ignore[assignment]

@@ -7,17 +7,61 @@ from ..train import flatten_model
 
 
 def children(m: Module) -> list[Module]:
-    """Return the modules that are attributes of a module."""
+    """Return the modules that are attributes of a module.
+
+    Parameters
+    ----------
+    m : Module
+        The module.
+
+    Returns
+    -------
+    list of Module
+        The modules, without those inside of them.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear, ReLU, Sequential
+    >>> children(Sequential(Sequential(Linear(2, 1)), ReLU()))[1]
+    ReLU()
+    """
     return list(m.children())
 
 
 def num_children(m: Module) -> int:
-    """Return the number of modules that are attributes of a module."""
+    """Return the number of modules that are attributes of a module.
+
+    Parameters
+    ----------
+    m : Module
+        The module.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear, ReLU, Sequential
+    >>> num_children(Sequential(Sequential(Linear(2, 1)), ReLU()))
+    2
+    """
     return len(children(m))
 
 
 def first_layer(m: Module) -> Module:
     """Return the first layer of a model that contains no other layers.
+
+    Parameters
+    ----------
+    m : Module
+        The model.
+
+    Returns
+    -------
+    Module
+        The layer.
 
     Examples
     --------
@@ -30,12 +74,39 @@ def first_layer(m: Module) -> Module:
 
 
 def last_layer(m: Module) -> Module:
-    """Return the last layer of a model that contains no other layers."""
+    """Return the last layer of a model that contains no other layers.
+
+    Parameters
+    ----------
+    m : Module
+        The model.
+
+    Returns
+    -------
+    Module
+        The layer.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear, ReLU, Sequential
+    >>> last_layer(Sequential(Linear(2, 1), Sequential(ReLU())))
+    ReLU()
+    """
     return flatten_model(m)[-1]
 
 
 def trainable_params(m: Module) -> list[Parameter]:
     """Return the parameters that are not frozen.
+
+    Parameters
+    ----------
+    m : Module
+        The model.
+
+    Returns
+    -------
+    list of Parameter
+        The parameters.
 
     Examples
     --------
@@ -47,7 +118,24 @@ def trainable_params(m: Module) -> list[Parameter]:
 
 
 def one_param(m: Module) -> Parameter:
-    """Return the first parameter of a model; v1 uses it to find the device and type."""
+    """Return the first parameter of a model; v1 uses it to find the device and type.
+
+    Parameters
+    ----------
+    m : Module
+        The model, which has parameters.
+
+    Returns
+    -------
+    Parameter
+        The first one.
+
+    Examples
+    --------
+    >>> from minifast.nn import Linear
+    >>> one_param(Linear(2, 1)).device
+    'cpu'
+    """
     return m.parameters()[0]
 
 
@@ -103,7 +191,21 @@ def apply_leaf(m: Module, f: Callable[[Module], Any]) -> None:
 
 
 def set_bn_eval(m: Module) -> None:
-    """Put frozen batch norm layers into evaluation mode."""
+    """Put frozen batch norm layers into evaluation mode.
+
+    Parameters
+    ----------
+    m : Module
+        The model.
+
+    Examples
+    --------
+    >>> from minifast.nn import BatchNorm1d
+    >>> layer = BatchNorm1d(1).freeze("weight")
+    >>> set_bn_eval(layer)
+    >>> layer.training
+    False
+    """
     for module in m.modules():
         if isinstance(module, BatchNorm) and not module.weight.requires_grad:
             module.eval()

@@ -37,6 +37,16 @@ def recurse(func: Callable[[Any], Any], x: Any) -> Any:
 def to_np(x: Any) -> "np.ndarray[Any, Any] | list[Any] | dict[str, Any]":
     """Return a tensor, or tensors in nested lists, as NumPy arrays; v1's ``to_np``.
 
+    Parameters
+    ----------
+    x : Tensor, or list, tuple or dict of these
+        What to convert. Anything else is returned as it is.
+
+    Returns
+    -------
+    array, list or dict
+        The arrays, nested as before; tuples become lists.
+
     Examples
     --------
     >>> to_np(Tensor(np.arange(3.)))
@@ -72,12 +82,44 @@ def to_detach(x: Any, cpu: bool = True) -> Any:
 
 
 def to_data(x: Any) -> Any:
-    """Return the attribute ``data`` of objects that have it: the array of a tensor."""
+    """Return the attribute ``data`` of objects that have it: the array of a tensor.
+
+    Parameters
+    ----------
+    x : object, or list, tuple or dict of these
+        The objects. One without this attribute is returned as it is.
+
+    Returns
+    -------
+    object
+        The attributes, nested as before; tuples become lists.
+
+    Examples
+    --------
+    >>> to_data([Tensor(np.arange(3.)), "a"])
+    [array([0., 1., 2.]), 'a']
+    """
     return recurse(lambda t: getattr(t, "data", t), x)
 
 
 def to_cpu(x: Any) -> Any:
-    """Return tensors on the CPU; v1's ``to_cpu``."""
+    """Return tensors on the CPU; v1's ``to_cpu``.
+
+    Parameters
+    ----------
+    x : Tensor, or list, tuple or dict of these
+        What to move. Anything else is returned as it is.
+
+    Returns
+    -------
+    object
+        The tensors, nested as before.
+
+    Examples
+    --------
+    >>> to_cpu([Tensor(np.ones(1)), "a"])
+    [tensor([1.], dtype=float64), 'a']
+    """
     return to_device(x, "cpu")
 
 
@@ -108,6 +150,16 @@ def to_device(x: Any, device: str | None = None) -> Any:
 def to_float(x: Any) -> Any:
     """Return floats as float32; whole numbers stay. v1's ``to_float``.
 
+    Parameters
+    ----------
+    x : Tensor, or list, tuple or dict of these
+        What to convert. Anything else is returned as it is.
+
+    Returns
+    -------
+    object
+        The tensors, nested as before.
+
     Examples
     --------
     >>> to_float([Tensor(np.ones(1)), Tensor(np.ones(1, int))])
@@ -122,6 +174,25 @@ HALF = ("half precision brings no benefit with NumPy, whose float16 is slower an
 
 
 def to_half(x: Any) -> Any:
-    """Return floats as float32, with a warning: v1's ``to_half`` makes them float16."""
+    """Return floats as float32, with a warning: v1's ``to_half`` makes them float16.
+
+    Parameters
+    ----------
+    x : Tensor, or list, tuple or dict of these
+        What to convert. Anything else is returned as it is.
+
+    Returns
+    -------
+    object
+        The tensors, nested as before.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     to_half(Tensor(np.ones(1)))
+    tensor([1.])
+    """
     warn(HALF, stacklevel=2)
     return to_float(x)

@@ -37,12 +37,44 @@ def ifnone(a: Any, b: Any) -> Any:
 
 
 def is_listy(x: Any) -> bool:
-    """Return whether ``x`` is a list or a tuple."""
+    """Return whether ``x`` is a list or a tuple.
+
+    Parameters
+    ----------
+    x : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        True for both, False for strings, arrays and others.
+
+    Examples
+    --------
+    >>> is_listy([1]), is_listy((1,)), is_listy("a")
+    (True, True, False)
+    """
     return isinstance(x, (list, tuple))
 
 
 def is_tuple(x: Any) -> bool:
-    """Return whether ``x`` is a tuple."""
+    """Return whether ``x`` is a tuple.
+
+    Parameters
+    ----------
+    x : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        True if it is one.
+
+    Examples
+    --------
+    >>> is_tuple((1, 2)), is_tuple([1, 2])
+    (True, False)
+    """
     return isinstance(x, tuple)
 
 

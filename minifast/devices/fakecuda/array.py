@@ -42,6 +42,12 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     ------
     ValueError
         If a device cannot hold the dtype.
+
+    Examples
+    --------
+    >>> array = FakeArray(np.ones(2))
+    >>> (array * 3).get()
+    array([3., 3.])
     """
 
     __slots__ = ("__weakref__", "_host")
@@ -196,6 +202,13 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         ------
         TypeError
             If ``cupy.add.at`` does not support the dtype.
+
+        Examples
+        --------
+        >>> array = FakeArray(np.zeros(3))
+        >>> array.add_at(FakeArray(np.array([0, 0, 2])), 1.)
+        >>> array.get()
+        array([2., 0., 1.])
         """
         place, n_arrays = self._place(index, "add.at")
         if not n_arrays:

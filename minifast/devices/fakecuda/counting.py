@@ -22,6 +22,11 @@ class Counts:
         Copies between host and device, and their bytes.
     synchronizations : int
         How often the host waited for the device.
+
+    Examples
+    --------
+    >>> Counts(launches=2)
+    Counts(launches=2, transfers=0, bytes_moved=0, synchronizations=0)
     """
 
     launches: int = 0
@@ -87,7 +92,26 @@ def forbid(*kinds: str) -> AbstractContextManager[None]:
 
 
 def room(n_bytes: int) -> AbstractContextManager[None]:
-    """Let no array of more than ``n_bytes`` fit on the device inside a ``with`` block."""
+    """Let no array of more than ``n_bytes`` fit on the device inside a ``with`` block.
+
+    Parameters
+    ----------
+    n_bytes : int
+        The size of the largest array that fits.
+
+    Returns
+    -------
+    context manager
+        For a ``with`` statement.
+
+    Examples
+    --------
+    >>> from minifast import tensor
+    >>> with room(100):
+    ...     tensor([0.] * 100, device="fakecuda")
+    Traceback (most recent call last):
+    minifast...FakeOutOfMemoryError: no room for 400 bytes; 100 are left
+    """
     return _within(_room, n_bytes)
 
 
@@ -103,6 +127,13 @@ def allocate(n_bytes: int) -> None:
     ------
     FakeOutOfMemoryError
         If ``room`` allows fewer bytes.
+
+    Examples
+    --------
+    >>> with room(100):
+    ...     allocate(400)
+    Traceback (most recent call last):
+    minifast...FakeOutOfMemoryError: no room for 400 bytes; 100 are left
     """
     if n_bytes > _room.get():
         raise FakeOutOfMemoryError(f"no room for {n_bytes:,} bytes; {_room.get():,.0f} are left")
@@ -126,6 +157,13 @@ def note(kind: str, what: str, n: int = 1, n_bytes: int = 0) -> None:
     ------
     ForbiddenError
         Inside a ``forbid`` that names this kind.
+
+    Examples
+    --------
+    >>> with count() as counts:
+    ...     note("transfers", "get()", n_bytes=8)
+    >>> counts.transfers, counts.bytes_moved
+    (1, 8)
     """
     if kind in _forbidden.get():
         raise ForbiddenError(f"{kind} are forbidden here: {what} asks for one")

@@ -83,6 +83,13 @@ def scatter(host: Any, place: tuple[Any, ...], values: Any, add: bool) -> None:
         What to write there; broadcast to the shape of ``host[place]``.
     add : bool
         Whether to add instead of write.
+
+    Examples
+    --------
+    >>> host = np.zeros(3)
+    >>> scatter(host, (np.array([0, 0, 2]),), 1., add=True)
+    >>> host
+    array([2., 0., 1.])
     """
     positions = np.arange(host.size).reshape(host.shape)[place]
     with np.errstate(all="ignore"):
@@ -109,6 +116,13 @@ def fill(view: Any, value: Any) -> None:
         The part of the array to fill.
     value : ndarray or number
         A single number, or values that broadcast to the view.
+
+    Examples
+    --------
+    >>> host = np.zeros(3)
+    >>> fill(host[1:], 2.)
+    >>> host
+    array([0., 2., 2.])
     """
     if isinstance(value, np.ndarray) and value.__array_interface__ == view.__array_interface__:
         return

@@ -25,6 +25,16 @@ FOLDING = {("add", "reduce"): "sum", ("multiply", "reduce"): "prod",
 def table_of(function: Any) -> str:
     """Return the name of the table in ``API`` that lists a NumPy function.
 
+    Parameters
+    ----------
+    function : callable
+        The function.
+
+    Returns
+    -------
+    str
+        The name of the table.
+
     Examples
     --------
     >>> table_of(np.linalg.svd), table_of(np.exp2), table_of(np.where)
@@ -54,6 +64,12 @@ def check(table: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
         If CuPy does not have the function or a parameter.
     ValueError
         If CuPy does not accept the kind of sort.
+
+    Examples
+    --------
+    >>> check("functions", "nanquantile", (), {})
+    Traceback (most recent call last):
+    TypeError: CuPy 14.2 has no nanquantile in its functions
     """
     if name not in API.get(table, {}):
         raise TypeError(f"CuPy 14.2 has no {name} in its {table.replace('_', ' ')}")
@@ -77,6 +93,14 @@ def note_cost(name: str, args: tuple[Any, ...], given: bool) -> None:
         The positional arguments.
     given : bool
         Whether the result is a view, which needs no launch.
+
+    Examples
+    --------
+    >>> from minifast.devices.fakecuda.counting import count
+    >>> with count() as counts:
+    ...     note_cost("exp", (), given=False)
+    >>> counts.launches
+    1
     """
     if name in COSTS["waiting"] or (name == "where" and len(args) == 1):
         note("synchronizations", name)
