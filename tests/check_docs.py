@@ -39,7 +39,7 @@ SHARED = {"minifast.optim.steps": ["p", "state"],
           "minifast.optim.schedule": ["start", "end", "pct"]}
 """Arguments that all functions of a module have: its own docstring explains them once."""
 WITHOUT_EXAMPLES = ("minifast.course",)
-"""Modules in which a name with one argument may have one line, and Examples are not needed yet;
+"""Modules in which a name with one argument may have one line, and Examples are not needed;
 ``--all`` shows what they lack."""
 Problem = tuple[str, str, str]
 """Where, the code of the check, and what is wrong."""

@@ -228,6 +228,12 @@ class TemporaryFolder:
     ----------
     parent : Path, optional
         Where to make it, by default among the system's temporary folders.
+
+    Examples
+    --------
+    >>> folder = TemporaryFolder()
+    >>> folder.path.is_dir()
+    True
     """
 
     def __init__(self, parent: Path | None = None) -> None:
