@@ -17,7 +17,9 @@ for room in ("callbacks", "devices", "inspect"):  # they add methods, and the si
     if find_spec(f"minifast.{room}"):  # not so in the copies that tests/test_rooms.py makes
         import_module(f"minifast.{room}")
 
-collect_ignore = ["golden"]  # recordings, and the script that made two of them with torch
+collect_ignore = [
+    "golden",  # recordings, and the script that made two of them with torch
+    "jupyterlab.py", "ranks.py", "ranks_faults.py"]  # programs that other tests or people start
 DEVICES = ["cpu", "fakecuda"]
 LONG = {"test_course_pages", "test_course_units", "test_determinism", "test_distributed",
         "test_fast_exits", "test_faults", "test_interrupts", "test_rooms",

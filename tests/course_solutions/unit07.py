@@ -21,11 +21,11 @@ CURVES = '''    rates = [Phase(up, lr_max / div_factor, lr_max, annealing_cos),
 CALL = '''        for handler, names in self._handlers[event, measure]:
             changes = handler(**state) if names is None else \\
                 handler(**{name: state[name] for name in names if name in state})
-            if changes:
-                if unknown := [repr(name) for name in changes if name not in state]:
-                    raise ValueError(f"{handler.__qualname__} returned {', '.join(unknown)}, which "
-                                     "the training state does not have; its keys now are "
-                                     f"{', '.join(state)}")
+            if changes is not None:
+                keys = changes if isinstance(changes, dict) else [str(changes)]
+                if unknown := [repr(key) for key in keys if key not in state]:
+                    raise ValueError(f"{handler.__qualname__} returned {', '.join(unknown)}, not a "
+                                     f"dict of the state; its keys now are {', '.join(state)}")
                 state.update(changes)'''
 BATCH = '''    state = on.state
     on("batch_begin", last_input=xb, last_target=yb, train=True, **FLAGS)
