@@ -327,7 +327,8 @@ def draw(path: Path, curves: dict[str, Any], **labels: Any) -> Path:
     with plot_style():
         figure, axes = plt.subplots()
         for (name, points), marker in zip(curves.items(), cycle("os^Dv<>p*h")):
-            axes.errorbar(*points, fmt=f"{marker}-", capsize=3, label=name)
+            x, y, spread = (*points, None)[:3]
+            axes.errorbar(x, y, spread, fmt=f"{marker}-", capsize=3, label=name)
         axes.set(**labels)
         legend_below(figure, axes, len(curves))
     figure.savefig(path, dpi=120)
