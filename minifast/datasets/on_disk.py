@@ -18,7 +18,7 @@ from .streaming import LabelColumn
 
 ROW = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32)])
 """One rating in the file, 12 bytes."""
-BLOCK = 1 << 14
+BLOCK = 1 << 10
 """Number of rows that are read at once."""
 BUFFER = 1 << 22
 """Number of rows that are shuffled in memory at a time."""
