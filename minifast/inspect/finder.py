@@ -131,7 +131,8 @@ def smoothen_by_spline(xs: Any, ys: Any, **kwargs: Any) -> Numbers:
     array([1.3, 2.1, 2.9, 3.7])
     """
     spline = import_module("scipy.interpolate").UnivariateSpline
-    values: Numbers = spline(np.arange(len(ys)), ys, **kwargs)(np.arange(len(ys)))
+    at = np.arange(len(ys))
+    values: Numbers = spline(at, [float(y) for y in ys], **kwargs)(at)
     return values
 
 

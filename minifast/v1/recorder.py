@@ -1,45 +1,7 @@
 """Methods of fastai v1's Recorder that the core does not have; importing this adds them."""
-from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from ..train import Recorder
-
-
-def smoothen_by_spline(xs: Sequence[float], ys: Sequence[float], **kwargs: Any
-                       ) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return the values of a smoothing spline through ``ys``; it needs SciPy.
-
-    Parameters
-    ----------
-    xs : sequence of float
-        Positions; v1 uses only their number.
-    ys : sequence of float
-        Values.
-    **kwargs
-        Arguments of ``scipy.interpolate.UnivariateSpline``: ``k`` is the degree, and ``s`` is the
-        amount of smoothing.
-
-    Returns
-    -------
-    array
-        The smoothed values.
-
-    Raises
-    ------
-    ImportError
-        If SciPy is not installed: ``pip install 'minifast[fast]'``.
-
-    Examples
-    --------
-    >>> smoothen_by_spline(range(5), [0., 1., 2., 3., 4.]).round(6).tolist()
-    [0.0, 1.0, 2.0, 3.0, 4.0]
-    """
-    spline = import_module("scipy.interpolate").UnivariateSpline
-    at = np.arange(len(ys))
-    return np.asarray(spline(at, [float(y) for y in ys], **kwargs)(at))
 
 
 def train_dl(recorder: Recorder) -> Any:
@@ -142,6 +104,5 @@ def add_time(recorder: Recorder) -> bool:
     return bool(recorder.learn.add_time)
 
 
-setattr(Recorder, "smoothen_by_spline", staticmethod(smoothen_by_spline))  # noqa: B010
 for _getter in (train_dl, no_val, silent, add_time):
     setattr(Recorder, _getter.__name__, property(_getter))
