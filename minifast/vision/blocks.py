@@ -1,7 +1,6 @@
 """Building blocks of convolutional networks, as in fastai's layers."""
 from collections.abc import Callable, Sequence
 from enum import Enum
-from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -9,10 +8,11 @@ import numpy as np
 
 from ..autograd import Tensor, cat
 from ..backend import generator
-from ..nn import BatchNorm2d, Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
+from ..nn import Dropout, Flatten, Module, ReLU, Sequential, kaiming_normal_
 from ..nn.init import Seed
-from .conv import Conv2d, check_images
+from .conv import check_images
 from .pool import AdaptiveAvgPool2d
+from .v1_layers import batchnorm_2d, conv2d
 
 
 class NormType(Enum):
@@ -104,14 +104,11 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
     ['Conv2d', 'ReLU', 'BatchNorm2d']
     """
     _refuse({"is_1d": is_1d, "transpose": transpose, "self_attention": self_attention}, norm_type)
-    rng, bn = generator(seed), norm_type is not None
-    conv = Conv2d(ni, nf, ks, stride, (ks - 1) // 2 if padding is None else padding,
-                  bias=not bn if bias is None else bias, seed=rng)
-    init(conv.weight, **({"seed": rng} if "seed" in signature(init).parameters else {}))
-    if conv.bias is not None:
-        conv.bias.data.fill(0)
+    bn = norm_type is not None
+    conv = conv2d(ni, nf, ks, stride, (ks - 1) // 2 if padding is None else padding,
+                  not bn if bias is None else bias, init, seed)
     activ = [LeakyReLU(leaky) if leaky else ReLU()] * use_activ
-    return Sequential(conv, *activ, *([_batch_norm(nf, norm_type)] if bn else []))
+    return Sequential(conv, *activ, *([batchnorm_2d(nf, norm_type)] if bn else []))
 
 
 def _refuse(options: dict[str, bool], norm_type: NormType | None) -> None:
@@ -122,13 +119,6 @@ def _refuse(options: dict[str, bool], norm_type: NormType | None) -> None:
     if norm_type not in (None, NormType.Batch, NormType.BatchZero):
         raise ValueError(f"norm_type is NormType.Batch, NormType.BatchZero or None, got "
                          f"{norm_type!r}; other normalisations are not available")
-
-
-def _batch_norm(nf: int, norm_type: NormType | None) -> BatchNorm2d:
-    layer = BatchNorm2d(nf)
-    layer.bias.data.fill(1e-3)
-    layer.weight.data.fill(norm_type is not NormType.BatchZero)
-    return layer
 
 
 class ResBlock(Module):

@@ -1,5 +1,6 @@
 """Functions of fastai v1's ``layers`` that return a convolution, batch norm, or pooling."""
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from ..backend import generator
@@ -25,7 +26,8 @@ def conv2d(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | None =
     bias : bool
         Whether there is a bias; it starts at 0.
     init : callable
-        Fills the weight: ``init(weight, seed=generator)``.
+        Fills the weight: ``init(weight, seed=generator)``, or ``init(weight)`` if it takes no
+        seed.
     seed : int, numpy.random.Generator or None
         Source of the initial weights.
 
@@ -41,7 +43,7 @@ def conv2d(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | None =
     """
     rng = generator(seed)
     layer = Conv2d(ni, nf, ks, stride, ks // 2 if padding is None else padding, bias=bias, seed=rng)
-    init(layer.weight, seed=rng)
+    init(layer.weight, **({"seed": rng} if "seed" in signature(init).parameters else {}))
     if layer.bias is not None:
         layer.bias.data.fill(0)
     return layer
