@@ -42,6 +42,12 @@ def test_the_page_of_differences_lists_the_absent_names() -> None:
     assert table == v1_names.absent_table(), "run python tests/v1_names.py --write"
 
 
+def test_every_replacement_is_of_an_absent_name() -> None:
+    absent = {name for group, found in v1_names.groups().items()
+              for absent in found.absent for name in (absent, f"{group}.{absent}")}
+    assert not v1_names.INSTEAD.keys() - absent
+
+
 def test_no_name_counts_that_is_not_there() -> None:
     assert not v1_names.is_present("layers", "NoSuchLayer")
     assert not v1_names.is_present("Learner", "no_such_method")

@@ -106,21 +106,16 @@ INSTEAD = {
     "load_data": "data are made again from their files; `DataBunch.load_empty` reads what "
                  "`data.export` wrote",
     "DeviceDataLoader": "`DataLoader` gathers a batch on the data's device",
-    "Learner.show_results": "`learn.get_preds()` beside `data.valid_ds`",
-    "Learner.interpret": "`ClassificationInterpretation.from_learner(learn)`",
-    "Learner.TTA": "`learn.get_preds()`",
     "MixedPrecision": GPU, "bn2float": GPU, "model2half": GPU,
     "RNNTrainer": "a callback of your own; `minifast.sequences` has the layers",
     "conv2d_trans": UPSAMPLING, "PixelShuffle_ICNR": UPSAMPLING, "icnr": UPSAMPLING,
     "SelfAttention": "`minifast.sequences` has attention, for sequences",
     "PooledSelfAttention2d": "`minifast.sequences` has attention, for sequences",
-    "NormType": "`conv_layer(bn=)`",
     **dict.fromkeys(("fit", "loss_batch", "train_epoch", "validate", "get_preds"), LOOP),
-    **dict.fromkeys(("fit_one_cycle", "lr_find", "to_fp16", "to_fp32", "mixup"), METHOD),
+    **dict.fromkeys(("lr_find", "mixup"), METHOD),
     "one_cycle_scheduler": "`OneCycleScheduler`",
     "CallbackList": "a list of callbacks",
     "OptimWrapper": "`Optimizer`, which has layer groups and decoupled decay itself",
-    "Interpretation": "`ClassificationInterpretation`",
     "MultiLabelClassificationInterpretation": "`learn.get_preds(with_loss=True)`",
     "torch": "`np`, and `tensor`, `cat`, `stack`, `where`, `no_grad` of minifast",
     "split_model_idx": "`split_model`, which takes modules",
@@ -135,13 +130,9 @@ INSTEAD = {
     "TabularLine": "a row of a frame, or a dictionary",
     "CollabLine": "a pair `(user, item)`, or a row of a frame",
     "CollabList": "`CollabDataBunch.from_df`, which splits by `valid_pct` or `valid_idx`",
-    "FillStrategy": "the strings `\"median\"`, `\"mode\"`, `\"constant\"`",
-    "def_emb_sz": "`data.get_emb_szs({column: width})`", "make_date": "`pd.to_datetime`",
-    "Image": "arrays (channels, height, width)", "open_image": "`ImageDataBunch.from_folder`",
-    "imagenet_stats": "`data.normalize()`, with the statistics of the training images",
+    "def_emb_sz": "`data.get_emb_szs({column: width})`",
     "unet_learner": UPSAMPLING,
-    **dict.fromkeys(("create_from_ll", "single_from_classes"),
-                    "`ImageDataBunch.from_arrays`, `load_learner`")}
+    "create_from_ll": "`ImageDataBunch.from_arrays`, `load_learner`"}
 """What to write instead of an absent name, or why it is absent."""
 
 
