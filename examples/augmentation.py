@@ -43,7 +43,8 @@ def accuracies(bunch: ImageDataBunch, seed: int, epochs: int) -> tuple[float, fl
         learn.fit_one_cycle(epochs, 1e-2)
     plain, targets = learn.get_preds()
     averaged = learn.TTA(scale=1.1)[0]
-    return tuple(float((preds.argmax(1) == targets).numpy().mean()) for preds in (plain, averaged))
+    right, right_averaged = ((preds.argmax(1) == targets).numpy() for preds in (plain, averaged))
+    return float(right.mean()), float(right_averaged.mean())
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -70,7 +70,7 @@ def planted(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, Any]:
     def best(data: CollabDataBunch) -> Ranker:
         """Rank by the probabilities with which users chose their titles."""
         users, titles = (cats.classes for cats in data.categories)
-        rows = pd.Index(truth.titles).get_indexer(titles)  # -1 for #na#
+        rows = pd.Index(truth.titles).get_indexer(pd.Index(titles))  # -1 for #na#
 
         def scores(numbers: Any) -> Any:
             ids = users[numbers].astype(int)[:, None]
@@ -108,8 +108,9 @@ def compare(train_rows: pd.DataFrame, test: pd.DataFrame, seed: int,
             best: Callable[[CollabDataBunch], Ranker] | None = None) -> None:
     """Train, and print the table and two lists for one user."""
     rows = random_split(len(train_rows), VALID_PCT, seed)
-    data = CollabDataBunch.from_frames(*(train_rows.iloc[part] for part in rows), test,
-                                       item_name="title", rating_name="rating", seed=seed)
+    bunch: Any = CollabDataBunch  # minifast.datasets adds from_frames
+    data = bunch.from_frames(*(train_rows.iloc[part] for part in rows), test, item_name="title",
+                             rating_name="rating", seed=seed)
     start = perf_counter()
     ratings = train(collab_learner(data, 40, y_range=(0, 5.5), wd=.1, seed=seed), 5, 5e-3)
     aware: Any = popularity_aware(ratings)
