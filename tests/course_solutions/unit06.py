@@ -58,11 +58,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "decay: a constant": (STEPS, DECAY, "        p.data -= lr * wd * np.sign(p.data)"),
     "l2: return None": (STEPS, "    if wd:\n" + L2, "    return None"),
     "l2: in place": (STEPS, L2, "        np.add(p.grad, wd * p.data, out=p.grad)"),
-    "l2: with the rate": (STEPS, "wd: float, **_: Any) -> None:\n    \"\"\"Coupled weight decay: "
-                          "grad <- grad + wd data, the gradient of wd/2 data^2 added.\"\"\"\n"
-                          "    if wd:\n" + L2,
-                          "wd: float, lr: float = .1, **_: Any) -> None:\n"
-                          "    p.grad = p.grad + lr * wd * p.data"),
+    "l2: with the rate": (STEPS, L2,
+                          '        p.grad = p.grad + _.get("lr", .1) * wd * p.data'),
     "l2: twice": (STEPS, L2, "        p.grad = p.grad + 2 * wd * p.data"),
     "l2: the square": (STEPS, L2, "        p.grad = p.grad + wd / 2 * p.data ** 2"),
     "momentum: return None": (STEPS, MOMENTUM, "    return None"),
