@@ -346,3 +346,11 @@ def test_a_view_is_seen_if_the_whole_changes() -> None:
         x += 5
     with pytest.raises(ChangedArrayError, match="of 'mul'"):
         y.backward()
+
+
+def test_the_owner_of_a_view_lives_as_long_as_the_view() -> None:
+    views = [put(np.zeros((2, 3), np.float32)).reshape(-1) for _ in range(3)]
+    owners = [tape.owner(view) for view in views]
+    others = [put(np.zeros(6, np.float32)) for _ in range(100)]
+    assert [tape.owner(view) for view in views] == owners  # the id is not that of a passing object
+    assert not {*owners} & {*map(id, others)}

@@ -43,6 +43,11 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     ValueError
         If a device cannot hold the dtype.
 
+    Attributes
+    ----------
+    base : FakeArray or None
+        The array of which this one is a view; None if it has memory of its own.
+
     Examples
     --------
     >>> array = FakeArray(np.ones(2))
@@ -50,16 +55,20 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     array([3., 3.])
     """
 
-    __slots__ = ("__weakref__", "_host")
+    __slots__ = ("__weakref__", "_host", "base")
     __array_priority__ = 100
 
     def __init__(self, host: "np.ndarray[Any, Any]") -> None:
         if host.dtype.char not in rules.NUMBERS:
             raise ValueError(f"Unsupported dtype {host.dtype}: a device holds numbers")
-        if host.base is None:  # not a view of another array
+        self._host, b = host, host.base
+        self.base: FakeArray | None = None
+        if b is None:  # not a view of another array
             allocate(host.nbytes)
             _OWNERS[id(host)] = self
-        self._host = host
+        elif isinstance(b, np.ndarray):
+            owner = _OWNERS.get(id(b))
+            self.base = FakeArray(b) if owner is None else owner
 
     # ---- attributes and methods
 
@@ -75,14 +84,6 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
         """Whether the array is contiguous; no ``writeable``, since all device memory is."""
         names = ("c_contiguous", "f_contiguous", "owndata")
         return SimpleNamespace(**{name: getattr(self._host.flags, name) for name in names})
-
-    @property
-    def base(self) -> "FakeArray | None":
-        """The array of which this one is a view; None if it has memory of its own."""
-        if not isinstance(b := self._host.base, np.ndarray):
-            return None
-        owner = _OWNERS.get(id(b))
-        return FakeArray(b[...]) if owner is None else owner
 
     def __len__(self) -> int:
         return len(self._host)
