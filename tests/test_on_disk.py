@@ -85,8 +85,18 @@ def test_batches_mix_distant_rows(tmp_path: Path) -> None:
     pd.DataFrame({"userId": np.arange(n), "movieId": 0, "rating": 1.}).to_parquet(
         tmp_path / "r.parquet")
     data = bunch(tmp_path / "r.parquet", valid_pct=0)
-    spreads = [float(np.std(host(xb[0]))) for xb, _ in data.train_dl]
-    assert np.mean(spreads) > .7 * n / 12 ** .5  # that of rows drawn from the whole file
+    for _ in range(2):
+        spreads = [float(np.std(host(xb[0]))) for xb, _ in data.train_dl]
+        assert np.mean(spreads) > .95 * n / 12 ** .5  # that of rows drawn from the whole file
+
+
+def test_each_batch_meets_many_users_of_a_file_sorted_by_user(tmp_path: Path) -> None:
+    pd.DataFrame({"userId": np.repeat(np.arange(100), 64), "movieId": 0, "rating": 1.}).to_parquet(
+        tmp_path / "r.parquet")
+    data = bunch(tmp_path / "r.parquet", valid_pct=.2, bs=64)
+    for dl in (data.train_dl, data.valid_dl):
+        counts = [len(np.unique(host(xb[0]))) for xb, yb in dl if len(yb) == 64]
+        assert min(counts) > 35  # 64 rows drawn from all rows: 47 on average
 
 
 @pytest.mark.parametrize("drop_last", [True, False])

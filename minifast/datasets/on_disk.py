@@ -1,5 +1,5 @@
 """Ratings that stay on disk: a file of rows, and a loader that reads them in random order."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -11,10 +11,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import transfer
 from ..data import ArrayDataset, DataLoader
-from ..data.categories import Categories
 from ..data.loader import Batch
-from ..data.ratings import read_numbers
-from .streaming import LabelColumn
 
 ROW = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32)])
 """One rating in the file, 12 bytes."""
@@ -99,7 +96,7 @@ class BufferedLoader(DataLoader):
     To shuffle, the loader reads blocks of the file in random order until a buffer holds BUFFER
     rows, shuffles the buffer, and takes batches from it. Each pass has a new order and uses every
     row once. Rows that are far apart in the file can be in the same batch only if their blocks
-    are in the same buffer.
+    are in the same buffer, so the rows of the file should be in random order already.
 
     Parameters
     ----------
@@ -159,68 +156,6 @@ class BufferedLoader(DataLoader):
             yield xb, Tensor(transfer(ratings[part].copy(), self.device))
 
 
-def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Path | None
-                  ) -> tuple[list[Categories], str, DiskDataset, DiskDataset]:
-    """Write ratings that are given in pieces to a training file and a validation file.
-
-    Each row becomes a validation row with probability ``valid_pct``, independently of the others.
-
-    Parameters
-    ----------
-    pieces : iterable of (str, Series, Series, Series)
-        For each piece, where it comes from, and its users, items and ratings.
-    valid_pct : float
-        Share of the validation rows.
-    seed : int, optional
-        Seed of the split.
-    folder : Path, optional
-        The folder to write to; by default, a temporary folder that is removed with the data.
-
-    Returns
-    -------
-    categories : list of Categories
-        The labels of users and items in the training rows.
-    rating_name : str
-        Name of the column of ratings.
-    train, valid : DiskDataset
-        The rows.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> df = pd.DataFrame({"user": [1, 2], "film": ["Brazil", "Alien"], "rating": [4., 5.]})
-    >>> piece = "", df["user"], df["film"], df["rating"]
-    >>> cats, name, train, valid = write_columns([piece], valid_pct=0, seed=0, folder=None)
-    >>> cats[1].classes.tolist(), name, len(train), len(valid)
-    (['#na#', 'Alien', 'Brazil'], 'rating', 2, 0)
-    """
-    owner: Any = TemporaryFolder(folder)
-    paths = [owner.path / "train.rows", owner.path / "valid.rows"]
-    rng = np.random.default_rng(seed)
-    labels, seen = (LabelColumn(), LabelColumn()), (Seen(), Seen())
-    with paths[0].open("wb") as train, paths[1].open("wb") as valid:
-        for where, *columns, rating in pieces:
-            rows = np.empty(len(rating), ROW)
-            rows["rating"] = read_numbers(rating, where)
-            for name, label, column in zip(ROW.names or (), labels, columns, strict=False):
-                label.append(column, where)
-                rows[name] = label.pop_codes()
-            drawn = rng.random(len(rows)) < valid_pct
-            rows[drawn].tofile(valid)
-            kept = rows[~drawn]
-            kept.tofile(train)
-            for name, known in zip(ROW.names or (), seen, strict=False):
-                known.add(kept[name])
-    cats, final = zip(*(label.categories(known.array, where)
-                        for label, known in zip(labels, seen, strict=True)), strict=True)
-    for path in paths:
-        _renumber(path, final)
-    if folder is not None:  # only now, so that files in the folder are complete
-        paths, owner = [path.replace(Path(folder, path.name)) for path in paths], None
-    train_ds, valid_ds = (DiskDataset(path, owner) for path in paths)
-    return list(cats), str(rating.name), train_ds, valid_ds
-
-
 class TemporaryFolder:
     """A temporary folder that is removed when this object is deleted; copies are this object.
 
@@ -247,42 +182,3 @@ class TemporaryFolder:
 
     def __deepcopy__(self, memo: Any) -> "TemporaryFolder":
         return self
-
-
-class Seen:
-    """Which codes have occurred, in an array that grows as needed."""
-
-    def __init__(self) -> None:
-        self.array = np.zeros(1, bool)
-
-    def add(self, codes: Any) -> None:
-        """Mark codes as seen; -1 is ignored.
-
-        Parameters
-        ----------
-        codes : array (n,) of int
-            The codes.
-
-        Examples
-        --------
-        >>> seen = Seen()
-        >>> seen.add(np.array([0, 2, -1]))
-        >>> np.flatnonzero(seen.array)
-        array([0, 2])
-        """
-        size = int(codes.max(initial=-1)) + 1
-        if size > len(self.array):
-            self.array = np.append(self.array, np.zeros(max(size, 2 * len(self.array)), bool))
-        self.array[codes[codes >= 0]] = True
-
-
-def _renumber(path: Path, final: Any) -> None:
-    """Replace the numbers of labels in a file by those of the sorted labels."""
-    with path.open("r+b") as file:
-        while len(rows := np.fromfile(file, ROW, BUFFER // 4)):
-            for name, numbers in zip(ROW.names or (), final, strict=False):
-                rows[name] = numbers[rows[name]]
-            file.seek(-rows.nbytes, 1)
-            rows.tofile(file)
-            file.flush()
-            file.seek(0, 1)
