@@ -1,6 +1,8 @@
 """Ratings that stay on disk: the same rows and labels, a random order, bounded memory."""
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -158,6 +160,34 @@ def test_an_error_leaves_no_files(ratings: pd.DataFrame, tmp_path: Path) -> None
         CollabDataBunch.from_pieces([ratings, ratings.assign(rating=np.nan)], in_memory=False,
                                     folder=tmp_path / "a", **NAMES)
     assert not list((tmp_path / "a").iterdir())
+
+
+KILLED = """
+import os, signal
+import pandas as pd
+from minifast.data import CollabDataBunch
+from minifast.datasets import methods
+
+def pieces():
+    yield pd.DataFrame({"user": [1, 2], "item": [3, 4], "rating": [5., 1.]})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+CollabDataBunch.from_pieces(pieces(), in_memory=False)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL and no locks of folders")
+def test_what_a_killed_conversion_leaves_is_removed(file: Path, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    kept = bunch(file)
+    subprocess.run([sys.executable, "-c", KILLED], check=False,
+                   env={**os.environ, "TMPDIR": str(tmp_path / "temporary")})
+    assert len(list((tmp_path / "temporary").iterdir())) == 2
+    other = bunch(file)
+    assert {Path(ds.path).parent for ds in (kept.train_ds, other.train_ds)} == \
+        {*(tmp_path / "temporary").iterdir()}
 
 
 def test_valid_idx_is_refused(file: Path) -> None:

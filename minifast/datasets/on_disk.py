@@ -1,8 +1,8 @@
 """Ratings that stay on disk: a file of rows, and a loader that reads them in random order."""
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import Any
 from weakref import finalize
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..backend import transfer
+from ..checkpoints.durable import temporary_folder
 from ..data import ArrayDataset, DataLoader
 from ..data.loader import Batch
 
@@ -159,6 +160,8 @@ class BufferedLoader(DataLoader):
 class TemporaryFolder:
     """A temporary folder that is removed when this object is deleted; copies are this object.
 
+    If the process is killed, the folder stays until the next one is made beside it.
+
     Parameters
     ----------
     parent : Path, optional
@@ -172,10 +175,10 @@ class TemporaryFolder:
     """
 
     def __init__(self, parent: Path | None = None) -> None:
-        if parent is not None:
-            Path(parent).mkdir(parents=True, exist_ok=True)
-        self.path = Path(mkdtemp(prefix="minifast-", dir=parent))
-        finalize(self, rmtree, self.path, ignore_errors=True)
+        until_deleted = ExitStack()
+        self.path = until_deleted.enter_context(
+            temporary_folder(Path(gettempdir() if parent is None else parent), ".minifast-rows-"))
+        finalize(self, until_deleted.close)
 
     def __copy__(self) -> "TemporaryFolder":
         return self
