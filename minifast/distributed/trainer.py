@@ -1,4 +1,5 @@
 """DistributedTrainer: the callback that trains one model on all ranks."""
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
@@ -83,9 +84,11 @@ class DistributedTrainer(LearnerCallback):
         self.broadcast()
 
     def broadcast(self) -> None:
-        """Give rank 0's weights and optimizer state to all ranks."""
+        """Give rank 0's weights and optimizer state to all ranks, unless all have the same."""
         learn = self.learn
         state = learn.model.state_dict(), learn.opt and learn.opt.state_dict()
+        if len(set(self.comm.objects(_checksum_of_all(state)))) == 1:
+            return
         weights, opt = self.comm.from_first(state)
         learn.model.load_state_dict(weights)
         if learn.opt is not None:
@@ -269,3 +272,12 @@ def _generators(owners: Iterable[Any]) -> list[np.random.Generator]:
 
 def _checksum(array: Any) -> int:
     return crc32(np.ascontiguousarray(array).data)
+
+
+def _checksum_of_all(state: Any) -> int:
+    """Return a checksum of an object and of all arrays in it."""
+    buffers: list[pickle.PickleBuffer] = []
+    found = crc32(pickle.dumps(state, protocol=5, buffer_callback=buffers.append))
+    for buffer in buffers:
+        found = crc32(buffer.raw(), found)
+    return found
