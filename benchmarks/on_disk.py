@@ -7,6 +7,7 @@ the seeds of split, order and weights, with their standard deviation.
 """
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from statistics import mean, stdev
@@ -54,7 +55,7 @@ def train(path: Path, in_memory: bool, batches: int, bs: int, seed: int) -> dict
     from minifast.collab import collab_learner
     from minifast.data import CollabDataBunch
     from minifast.datasets import methods  # noqa: F401  adds from_parquet
-    if not in_memory:
+    if not in_memory:  # what counts is what has been asked for, used or not
         resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     start = perf_counter()
     data = CollabDataBunch.from_parquet(path, valid_pct=.01, seed=seed, bs=bs, in_memory=in_memory)
@@ -105,6 +106,7 @@ def measure(kind: str, file: Path, seed: int, batches: int, bs: int) -> dict[str
     """Train in a process of its own."""
     done = run([sys.executable, "-m", "benchmarks.on_disk", "--train", kind, str(file), str(seed),
                 "--batches", str(batches), "--bs", str(bs)],
+               env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},  # mimalloc asks for 1 GiB
                capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{kind}: {done.stderr[-2000:]}")

@@ -209,7 +209,7 @@ def train(file, kind):
     return len(data.train_ds)
 
 small, large, kind = sys.argv[1:]
-on_disk.BUFFER = 1 << 18
+on_disk.BUFFER = 1 << 21
 train(small, 'disk')  # imports everything, and starts threads
 used = int(open('/proc/self/statm').read().split()[5]) * 4096  # data and stack
 resource.setrlimit(resource.RLIMIT_DATA, (used + (64 << 20),) * 2)

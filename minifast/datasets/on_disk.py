@@ -16,7 +16,7 @@ from ..data.loader import Batch
 
 ROW = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32)])
 """One rating in the file, 12 bytes."""
-BLOCK = 1 << 10
+BLOCK = 1 << 12
 """Number of rows that are read at once."""
 BUFFER = 1 << 22
 """Number of rows that are shuffled in memory at a time."""
@@ -67,29 +67,6 @@ class DiskDataset(ArrayDataset):
         """Return this data set: its rows stay on disk, and batches go to the device."""
         return self
 
-    def read(self, start: int, n: int) -> Any:
-        """Return rows as an array of records.
-
-        Parameters
-        ----------
-        start, n : int
-            The first row, and how many to read.
-
-        Returns
-        -------
-        array of ROW (n or fewer,)
-            The rows.
-
-        Examples
-        --------
-        >>> folder = TemporaryFolder()
-        >>> path = folder.path / "train.rows"
-        >>> np.array([(1, 2, 5.), (3, 4, 1.)], ROW).tofile(path)
-        >>> DiskDataset(path, folder).read(1, 5).tolist()
-        [(3, 4, 1.0)]
-        """
-        return np.fromfile(self.path, ROW, n, offset=start * ROW.itemsize)
-
 
 class BufferedLoader(DataLoader):
     """Batches of ratings on disk, with one buffer of rows in memory.
@@ -129,32 +106,38 @@ class BufferedLoader(DataLoader):
         self.device = device
 
     def __iter__(self) -> Iterator[Batch]:
-        rest = np.zeros(0, ROW)
-        for rows in self._buffers():
-            rows = np.concatenate([rest, rows])
-            whole = len(rows) // self.bs * self.bs
-            yield from self._batches(rows[:whole])
-            rest = rows[whole:]
-        if len(rest) and not self.drop_last:
-            yield from self._batches(rest)
-
-    def _buffers(self) -> Iterator[Any]:
-        """Yield all rows, in shuffled buffers or in order."""
         dataset: Any = self.dataset
         starts = np.arange(0, len(dataset), BLOCK)
         if self.shuffle:
             self.rng.shuffle(starts)
-        for first in range(0, len(starts), BUFFER // BLOCK):
-            some = starts[first:first + BUFFER // BLOCK]
-            rows = np.concatenate([dataset.read(start, BLOCK) for start in some.tolist()])
-            yield rows[self.rng.permutation(len(rows))] if self.shuffle else rows
+        buffer, left = np.empty(min(BUFFER, len(dataset)) + self.bs, ROW), 0
+        for some in np.split(starts, range(BUFFER // BLOCK, len(starts), BUFFER // BLOCK)):
+            end = left + _read(dataset.path, some, buffer[left:])
+            if self.shuffle:
+                self.rng.shuffle(buffer[left:end])
+            whole = end // self.bs * self.bs
+            yield from self._batches(buffer[:whole])
+            left = end - whole
+            buffer[:left] = buffer[whole:end]
+        if left and not self.drop_last:
+            yield from self._batches(buffer[:left])
 
     def _batches(self, rows: Any) -> Iterator[Batch]:
-        users, items, ratings = (np.ascontiguousarray(rows[name]) for name in ROW.names or ())
         for start in range(0, len(rows), self.bs):
-            part = slice(start, start + self.bs)
-            xb = [Tensor(transfer(column[part].copy(), self.device)) for column in (users, items)]
-            yield xb, Tensor(transfer(ratings[part].copy(), self.device))
+            some = rows[start:start + self.bs]
+            user, item, rating = (Tensor(transfer(some[name].copy(), self.device))
+                                  for name in ROW.names or ())
+            yield [user, item], rating
+
+
+def _read(path: Path, starts: Any, out: Any) -> int:
+    """Read the blocks that begin at some rows of a file into an array; return their rows."""
+    places, n = memoryview(out).cast("B"), 0
+    with path.open("rb") as file:
+        for start in starts.tolist():
+            file.seek(start * ROW.itemsize)
+            n += file.readinto(places[n:n + BLOCK * ROW.itemsize])
+    return n // ROW.itemsize
 
 
 class TemporaryFolder:
