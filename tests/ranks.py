@@ -367,6 +367,20 @@ def weights_are_sent_only_if_they_differ() -> None:
     assert counts == [1, 1, 2], counts
 
 
+def learners_that_share_their_data() -> None:
+    results = []
+    for distribute in (alone, together):
+        data = bunch(numbers(60, 5), numbers(60), 24 // (1 if distribute is alone else COMM.size),
+                     np.float32)
+        learners = [Learner(data, Linear(5, 1, seed=seed), silent=True) for seed in range(2)]
+        for learn in learners:
+            distribute(learn)
+        for learn in learners * 2:
+            learn.fit(1, 1e-2)
+        results.append([float(learn.validate()[0]) for learn in learners])
+    assert np.allclose(*results, rtol=1e-5), results
+
+
 if __name__ == "__main__":
     DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     KIND = np.dtype(sys.argv[2] if len(sys.argv) > 2 else "float64")
@@ -376,6 +390,7 @@ if __name__ == "__main__":
     masks_of_dropout()
     equal_statistics_stay()
     weights_are_sent_only_if_they_differ()
+    learners_that_share_their_data()
     if not sys.argv[3:]:
         callbacks_that_write()
     if COMM.rank == 0:

@@ -83,6 +83,7 @@ def test_a_killed_rank_is_named_and_the_fit_resumes_with_the_same_bytes(model: s
     ("leaves", "rank 1 of 2 stopped with SystemExit: 0. All ranks end here"),
     ("data", r"rank 1 differs from rank 0 in parameter u_weight.weight: (198, 30) float32 and "),
     ("fewer fits", "rank 0 of 2 has waited 2 seconds for other ranks, which may have ended"),
+    ("replaced", "stopped with RuntimeError: this batch is not divided among the ranks"),
     ("drift", "rank 1 differs from rank 0 in values of u_bias.weight"),
 ])
 def test_all_ranks_end_with_a_sentence(fault: str, message: str, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class DistributedTrainer(LearnerCallback):
         self.shard()
 
     def shard(self) -> None:
-        """Shard the loaders for training and validation, if they are not sharded yet."""
+        """Shard the loaders for training and validation."""
         data = self.learn.data
         data.train_dl = sharded(data.train_dl, self.train)
         data.valid_dl = sharded(data.valid_dl or [], self.valid)
@@ -172,6 +172,9 @@ class DistributedTrainer(LearnerCallback):
         return Tensor(np.concatenate(self.comm.gather(rows)))
 
     def on_backward_begin(self, last_loss: Tensor, smoothener: Any) -> Changes:
+        if not self.shards.rows:
+            raise RuntimeError("this batch is not divided among the ranks: the training loader was "
+                               "replaced during the fit. Replace data.train_dl before it")
         share = min(self.shards.own, 1) if self.sums else \
             self.shards.own / max(self.shards.rows, 1)
         total = self.comm.sum(np.array([float(last_loss) * share if share else 0.]))[0]
