@@ -24,7 +24,7 @@ SAME = ["Learner", "DataBunch", "Recorder", "Callback", "accuracy", "rmse", "Ten
     ("Learner", 50), ("Recorder", 22), ("DataBunch", 29), ("ImageDataBunch", 9), ("metrics", 31),
     ("layers", 31), ("callbacks", 26), ("callback", 10), ("basic_train, basic_data", 7),
     ("train and other callbacks", 12), ("torch_core and core", 54), ("tabular", 15),
-    ("collab", 5), ("vision", 14)])
+    ("collab", 5), ("vision", 16), ("vision.transform", 25)])
 def test_no_name_is_lost(group: str, floor: int) -> None:
     found = v1_names.groups()[group]
     assert len(found.present) >= floor, f"absent: {found.absent}"

@@ -91,7 +91,11 @@ V1 = {
     "vision": """
         ImageDataBunch cnn_learner create_cnn create_body create_head num_features_model
         get_transforms Image open_image show_image imagenet_stats models unet_learner
-        get_image_files verify_images"""}
+        get_image_files verify_images image2np pil2tensor""",
+    "vision.transform": """
+        brightness contrast crop crop_pad cutout dihedral dihedral_affine flip_affine flip_lr
+        get_transforms jitter pad perspective_warp rand_pad rand_crop rand_zoom rgb_randomize rotate
+        skew squish rand_resize_crop symmetric_warp tilt zoom zoom_crop"""}
 """For each group its names in v1."""
 
 GPU = "for torch on several GPUs or in half precision; there is none of it here"
