@@ -58,8 +58,7 @@ def test_batch_norm_of_the_last_axis() -> None:
 
 def test_relu_is_a_layer() -> None:
     assert type(relu(inplace=True)) is ReLU
-    with pytest.raises(ValueError, match="there is no leaky ReLU here; write Lambda"):
-        relu(leaky=.1)
+    assert host(relu(leaky=.1)(tensor([-2., 3.]))).tolist() == pytest.approx([-.2, 3])
 
 
 # ---------------------------------------------------------------- shortcuts

@@ -69,7 +69,7 @@ V1 = {
     "train and other callbacks": """
         BnFreeze GradientClipping ShowGraph AccumulateScheduler Interpretation
         ClassificationInterpretation MultiLabelClassificationInterpretation fit_one_cycle lr_find
-        one_cycle_scheduler to_fp16 to_fp32 mixup StopAfterNBatches PeakMemMetric
+        one_cycle_scheduler to_fp16 to_fp32 mixup clip_grad fit_fc StopAfterNBatches PeakMemMetric
         FlatCosAnnealScheduler""",
     "torch_core and core": """
         tensor Tensor defaults nn np to_np to_data to_detach to_cpu to_device to_float to_half
@@ -99,7 +99,6 @@ V1 = {
 """For each group its names in v1."""
 
 GPU = "for torch on several GPUs or in half precision; there is none of it here"
-METHOD = "the method of the learner, as in `learn.fit_one_cycle(1)`"
 LOOP = "`learn.fit`, `learn.validate`, `learn.get_preds`; `minifast.train.loop` has the functions"
 UPSAMPLING = "for generated images (U-Net, GAN), which need a transposed convolution"
 INSTEAD = {
@@ -116,8 +115,6 @@ INSTEAD = {
     "SelfAttention": "`minifast.sequences` has attention, for sequences",
     "PooledSelfAttention2d": "`minifast.sequences` has attention, for sequences",
     **dict.fromkeys(("fit", "loss_batch", "train_epoch", "validate", "get_preds"), LOOP),
-    **dict.fromkeys(("lr_find", "mixup"), METHOD),
-    "one_cycle_scheduler": "`OneCycleScheduler`",
     "CallbackList": "a list of callbacks",
     "OptimWrapper": "`Optimizer`, which has layer groups and decoupled decay itself",
     "MultiLabelClassificationInterpretation": "`learn.get_preds(with_loss=True)`",

@@ -2,12 +2,14 @@
 from ..train.callback import (AverageMetric as AverageMetric, CallbackHandler as CallbackHandler,
                               SmoothenValue as SmoothenValue)
 from ..train.groups import ParameterModule as ParameterModule
+from . import arguments as arguments
 from . import hints as hints
 from . import learner as learner
 from . import recorder as recorder
 from .bunch import accept_options as accept_options
 from .functional import (F as F, TensorDataset as TensorDataset, add_metrics as add_metrics,
-                         doc as doc, fit_one_cycle as fit_one_cycle)
+                         doc as doc, fit_one_cycle as fit_one_cycle, lr_find as lr_find,
+                         one_cycle_scheduler as one_cycle_scheduler)
 from .learner import to_fp16 as to_fp16, to_fp32 as to_fp32
 from .loaders import TransformedLoader as TransformedLoader
 from .modules import (apply_leaf as apply_leaf, children as children, first_layer as first_layer,

@@ -8,6 +8,7 @@ from .blocks import LeakyReLU as LeakyReLU
 from .blocks import NormType as NormType
 from .blocks import ResBlock as ResBlock
 from .blocks import conv_layer as conv_layer
+from .blocks import relu as relu
 from .blocks import res_block as res_block
 from .blocks import simple_cnn as simple_cnn
 from .conv import Conv2d as Conv2d
