@@ -53,6 +53,22 @@ def printed(shell: InteractiveShell, cell: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
 
+@pytest.mark.parametrize(("cell", "message"), [
+    ("torch.argmax(1)", "no 'torch', which fastai v1 has: `np`, and `tensor`"),
+    ("learn = unet_learner(data)", "no 'unet_learner', which fastai v1 has: for generated images"),
+    ("ImageList.from_folder('.')", "`ImageDataBunch.from_folder`"),
+    ("from minifast.data_block import *", "no 'data_block', which fastai v1 has"),
+    ("from minifast.text.data import *", "no 'text', which fastai v1 has"),
+    ("from minifast.callbacks.mixup import *", "`from minifast.callbacks import MixUpCallback`")])
+def test_absent_names_of_v1_are_explained(shell: InteractiveShell, cell: str, message: str) -> None:
+    assert message in printed(shell, cell)
+
+
+def test_other_errors_are_not_explained(shell: InteractiveShell) -> None:
+    for cell in ("nonsense", "import nonsense", "{}['torch']", "[].torch"):
+        assert "fastai v1" not in printed(shell, cell)
+
+
 # ---------------------------------------------------------------- displays
 
 

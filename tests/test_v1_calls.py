@@ -3,12 +3,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from host import host
 from tiny import fit_quietly, line_learner
 
+from minifast import tensor
 from minifast.basics import (
+    F,
+    FloatTensor,
     Learner,
+    LongTensor,
     MixUpCallback,
     OneCycleScheduler,
     clip_grad,
@@ -17,7 +22,15 @@ from minifast.basics import (
     mixup,
     one_cycle_scheduler,
 )
-from minifast.data import DatasetType
+from minifast.data import ArrayDataset, DataBunch, DatasetType
+from minifast.nn import Linear, check_y_range
+from minifast.tabular import (
+    FloatList,
+    Normalize,
+    TabularDataBunch,
+    TabularList,
+    tabular_learner,
+)
 from minifast.vision import Image, ImageDataBunch, flip_lr, simple_cnn
 
 # ---------------------------------------------------------------- functions of a learner
@@ -92,6 +105,95 @@ def test_a_predicted_class_has_v1s_attributes() -> None:
     assert named == named.obj == str(named) == ["a", "b"][int(number)]
     assert named.data is number
     assert int(host(probabilities).argmax()) == int(number)
+
+
+def rows_learner() -> Learner:
+    """A learner on rows in arrays, whose loaders are DataLoaders."""
+    x = np.random.default_rng(0).random((16, 2), np.float32)
+    ds = ArrayDataset(x, x[:, 0])
+    return Learner(DataBunch.create(ds, ds, bs=4), Linear(2, 1, seed=0))
+
+
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame({"size": rng.random(40), "price": rng.random(40), "rooms": [1, 2] * 20})
+
+
+@pytest.mark.parametrize(("target", "kind", "chosen"), [
+    ("price", float, {"label_cls": FloatList}), ("rooms", int, {})])
+def test_a_predicted_number_has_v1s_attributes(target: str, kind: type, chosen: Any) -> None:
+    data = TabularDataBunch.from_df(".", table(), target, range(30, 40), Normalize(), [],
+                                    ["size"], bs=10, seed=0, **chosen)
+    found, target_, _ = tabular_learner(data, [4], seed=0).predict(table().iloc[0])
+    assert isinstance(found, kind)
+    assert type(found.obj) is kind
+    assert found.obj == found
+    assert found.data is target_
+    assert data.train_ds.classes == data.classes
+    assert data.train_ds.c == data.c
+
+
+def test_the_range_of_outputs_may_be_a_tensor() -> None:
+    """As in v1's notebook on sales, ``y_range = tensor([0, max_log_y])``."""
+    data = TabularDataBunch.from_df(".", table(), "price", range(30, 40), Normalize(), [],
+                                    ["size"], bs=10, seed=0)
+    learners = [tabular_learner(data, [4], y_range=y_range, seed=0)
+                for y_range in ([0, 2.5], tensor([0, 2.5]))]
+    for learn in learners:
+        fit_quietly(learn, 1)
+    losses = [float(learn.recorder.losses[-1]) for learn in learners]
+    assert np.isfinite(losses[0])
+    assert check_y_range(tensor([1, 5])) == (1., 5.)
+    assert type(learners[1].model.y_range[1]) is float
+
+
+# ---------------------------------------------------------------- attributes and names
+
+
+def test_small_names_of_torch_and_v1(tmp_path: Path) -> None:
+    assert host(FloatTensor([1, 2])).dtype == np.float32
+    assert host(LongTensor([1., 2.])).dtype == np.int64
+    (tmp_path / "b").touch()
+    (tmp_path / "a").mkdir()
+    assert tmp_path.ls() == [tmp_path / "a", tmp_path / "b"]  # type: ignore[attr-defined]
+    dl = rows_learner().data.train_dl
+    assert (dl.batch_size, dl.num_workers) == (dl.bs, 0)
+    dl.batch_size = 2
+    assert dl.bs == 2
+    scale = Normalize(cont_names=["size"])
+    scale(frame := table())
+    assert scale.means == {"size": pytest.approx(table()["size"].mean())}
+    assert scale.stds == {"size": pytest.approx(table()["size"].std())}
+    assert frame["size"].mean() == pytest.approx(0, abs=1e-9)
+    assert repr(flip_lr(.5, use_on_y=False)) == repr(flip_lr(.5))
+
+
+@pytest.mark.cpu_only("about error messages")
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda learn: learn.opt.param_groups, r"write opt.groups .* opt.hypers"),
+    (lambda learn: learn.opt.opt, "learn.opt itself"),
+    (lambda learn: learn.data.train_ds.classes, "data.classes"),
+    (lambda learn: learn.data.train_ds.inner_df, "ds.x and ds.y"),
+    (lambda learn: learn.data.train_dl.dl, "the loader itself"),
+    (lambda learn: learn.data.label_list, "data.train_ds"),
+    (lambda learn: learn.data.nonsense, "'DataBunch' object has no attribute 'nonsense'$"),
+    (lambda learn: F.conv2d, r"no F.conv2d; F has relu, .*layers in nn"),
+    (lambda learn: tensor([1.]).clamp(0, 1), r"write x.clip\(low, high\)"),
+    (lambda learn: tensor([1.]).matmul, "write x @ y"),
+    (lambda learn: TabularList.from_df(table()).split_subsets, "split_by_rand_pct.*databunch"),
+    (lambda learn: TabularList.from_df(table()).nonsense, "a TabularList has no 'nonsense'$")])
+def test_absent_attributes_say_what_to_write(call: Any, message: str) -> None:
+    learn = rows_learner()
+    fit_quietly(learn, 1)
+    with pytest.raises(AttributeError, match=message):
+        call(learn)
+
+
+def test_tta_of_a_table_is_refused() -> None:
+    data = TabularDataBunch.from_df(".", table(), "rooms", range(30, 40), Normalize(), [],
+                                    ["size"], bs=10, seed=0)
+    with pytest.raises(TypeError, match=r"TTA changes images .* got a DataLoader of a Tabular"):
+        tabular_learner(data, [4], seed=0).TTA()
 
 
 # ---------------------------------------------------------------- rows of images

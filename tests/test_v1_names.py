@@ -13,7 +13,8 @@ import minifast
 pytestmark = pytest.mark.cpu_only("looks at names")
 
 PATHS = ["basics", "basic_train", "basic_data", "callback", "callbacks", "callbacks.hooks",
-         "layers", "metrics", "train", "torch_core", "vision", "tabular", "collab"]
+         "core", "imports", "layers", "metrics", "train", "torch_core", "vision", "vision.data",
+         "vision.image", "vision.transform", "tabular", "collab"]
 SAME = ["Learner", "DataBunch", "Recorder", "Callback", "accuracy", "rmse", "Tensor", "tensor",
         "to_np", "to_device", "defaults", "ifnone", "CrossEntropyFlat", "View", "Hooks",
         "hook_output", "CSVLogger", "GradientClipping", "TabularList", "cnn_learner", "np", "nn",

@@ -311,6 +311,16 @@ class Normalize(TabularProc):
             raise ValueError(f"clip is a positive number of standard deviations, got {clip!r}")
         self.clip = clip
 
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of each column."""
+        return {name: mean for name, (mean, _) in self.stats.items()}
+
+    @property
+    def stds(self) -> dict[str, float]:
+        """The standard deviation of each column."""
+        return {name: std for name, (_, std) in self.stats.items()}
+
     def apply_train(self, frame: "pd.DataFrame") -> None:
         ddof = min(1, len(frame) - 1)  # the deviation of a single row is 0, not NaN
         self.stats = {name: (float(frame[name].mean()), float(frame[name].std(ddof=ddof)))

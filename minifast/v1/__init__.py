@@ -18,9 +18,9 @@ from .modules import (apply_leaf as apply_leaf, children as children, first_laye
                       set_bn_eval as set_bn_eval, split_no_wd_params as split_no_wd_params,
                       trainable_params as trainable_params)
 from .optimizers import optim as optim
-from .tensors import (to_cpu as to_cpu, to_data as to_data, to_detach as to_detach,
-                      to_device as to_device, to_float as to_float, to_half as to_half,
-                      to_np as to_np)
+from .tensors import (FloatTensor as FloatTensor, LongTensor as LongTensor, to_cpu as to_cpu,
+                      to_data as to_data, to_detach as to_detach, to_device as to_device,
+                      to_float as to_float, to_half as to_half, to_np as to_np)
 from .values import (AdamW as AdamW, camel2snake as camel2snake, chunks as chunks,
                      even_mults as even_mults,
                      ifnone as ifnone, is_listy as is_listy, is_tuple as is_tuple,

@@ -24,7 +24,7 @@ class Category(str):
 
     Notes
     -----
-    fastai v1's ``Category``.
+    fastai v1's ``Category``. Classes that are numbers are a ``FloatItem`` or an ``IntItem``.
 
     Examples
     --------
@@ -34,11 +34,24 @@ class Category(str):
     """
 
     data: Tensor
+    obj = property(str, doc="The name.")
 
-    @property
-    def obj(self) -> str:
-        """The name."""
-        return str(self)
+
+class FloatItem(float):
+    """A predicted number, with the attributes ``obj``, the number, and ``data``, a tensor."""
+
+    data: Tensor
+    obj = property(float, doc="The number.")
+
+
+class IntItem(int):
+    """A predicted class that is a whole number, with the attributes ``obj`` and ``data``."""
+
+    data: Tensor
+    obj = property(int, doc="The class.")
+
+
+ITEMS: dict[type, Any] = {str: Category, float: FloatItem, int: IntItem}
 
 
 @wraps(own_load)
@@ -65,8 +78,8 @@ def predict(learn: Learner, item: Any, return_x: bool = False, batch_first: bool
     """Predict one sample; ``return_x`` puts it before the results."""
     decoded, target, output = predict_with_mc_dropout(learn, item, n_times=1)[0] \
         if with_dropout else own_predict(learn, item)
-    if isinstance(decoded, str):
-        decoded = Category(decoded)
+    if (kind := type(decoded)) in ITEMS:
+        decoded = ITEMS[kind](decoded)
         decoded.data = target
     return (item, decoded, target, output) if return_x else (decoded, target, output)
 

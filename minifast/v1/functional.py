@@ -3,14 +3,24 @@ import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import nn
 from ..autograd import Tensor
 from ..data import ArrayDataset
 from ..train import Learner, OneCycleScheduler
 
-F = SimpleNamespace(
+
+class Functions(SimpleNamespace):
+    """Functions under torch's names."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"there is no F.{name}; F has {', '.join(vars(self))}. Other "
+                             "operations are methods of a tensor, NumPy's functions, or layers in "
+                             "nn", name=name, obj=self)
+
+
+F = Functions(
     relu=Tensor.relu, sigmoid=Tensor.sigmoid, tanh=Tensor.tanh, softmax=nn.softmax,
     cross_entropy=nn.cross_entropy, mse_loss=nn.mse_loss,
     binary_cross_entropy_with_logits=nn.binary_cross_entropy_with_logits)

@@ -212,7 +212,7 @@ def on_images(make: Make) -> Make:
     [[[0.75]]]
     """
     @wraps(make)
-    def made(*args: Any, **kwargs: Any) -> Any:
+    def made(*args: Any, use_on_y: bool = True, **kwargs: Any) -> Any:  # targets do not change
         if args and (hasattr(args[0], "apply_tfms") or getattr(args[0], "ndim", 0) >= 3):
             return make(*args[1:], **kwargs)(args[0])
         return make(*args, **kwargs)
