@@ -11,5 +11,6 @@ from .losses import (AxisLoss as AxisLoss, BCEFlat as BCEFlat, NoopLoss as NoopL
                      cross_entropy_flat as cross_entropy_flat,
                      weighted_cross_entropy as weighted_cross_entropy)
 from .shapes import (BatchNorm1dFlat as BatchNorm1dFlat, ResizeBatch as ResizeBatch, View as View)
+from .torch_layers import Identity as Identity, Softmax as Softmax, Tanh as Tanh
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])

@@ -45,7 +45,8 @@ HINTS: dict[type, dict[str, str]] = {
     DataLoader: {"dl": "the loader itself", "add_tfm": "data.add_tfm(function)",
                  "new": "DataLoader(dl.dataset, bs, shuffle=...)"},
     DataBunch: {**dict.fromkeys(("x", "y", "items"), "data.train_ds.x, data.train_ds.y"),
-                "label_list": "data.train_ds, data.valid_ds"}}
+                "label_list": "data.train_ds, data.valid_ds",
+                "c2i": "data.classes.index(name)"}}
 """Attributes that objects of torch and v1 have, and what to write instead."""
 
 
