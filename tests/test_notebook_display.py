@@ -92,6 +92,21 @@ def test_other_functions_are_shown_as_before(shell: InteractiveShell) -> None:
     assert "inside(x: " in ours[0]
 
 
+def test_data_sets_and_hooks_are_printed_in_a_line() -> None:
+    from minifast.inspect import hook_output
+    from minifast.vision.augment import ImageRows
+    rows = ImageRows(np.zeros((2, 1, 8, 8), np.float32), np.array([0, 1]), ["a", "b"])
+    assert repr(rows) == "ImageRows of 2 rows: x (2, 1, 8, 8) float32; y (2,) int64"
+    data = ratings_learner().data
+    assert repr(data.train_ds).startswith("ArrayDataset of 12 rows: x (12,) int32, (12,) int32")
+    assert repr(data.categories).count("Categories of '") == 2
+    model = Linear(2, 1)
+    with hook_output(model) as hook:
+        assert repr(hook) == "Hook of Linear; stored: nothing"
+        model(tensor([[1., 2.]]))
+        assert repr(hook) == "Hook of Linear; stored: Tensor (1, 1)"
+
+
 def test_callbacks_are_printed_with_their_arguments() -> None:
     from minifast.basics import (
         AverageMetric,

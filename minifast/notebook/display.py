@@ -6,6 +6,8 @@ from inspect import getclosurevars
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
 from ..data import ArrayDataset
 from ..data.categories import Categories
@@ -161,8 +163,9 @@ def dataset_text(dataset: ArrayDataset) -> str:
     'ArrayDataset of 2 rows: x (2,) int64, (2,) float64; y (2,) float64'
     """
     inputs: list[Any] = dataset.x if isinstance(dataset.x, list) else [dataset.x]
-    x, y = (", ".join(f"{a.shape} {a.dtype}" for a in arrays) for arrays in (inputs, [dataset.y]))
-    return f"ArrayDataset of {len(dataset):,} rows: x {x}; y {y}"
+    x, y = (", ".join(f"{np.shape(a)} {getattr(a, 'dtype', '')}".strip() for a in arrays)
+            for arrays in (inputs, [dataset.y]))
+    return f"{type(dataset).__name__} of {len(dataset):,} rows: x {x}; y {y}"
 
 
 def categories_text(categories: Categories) -> str:
@@ -340,6 +343,8 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text,
     ArrayDataset: dataset_text, Categories: categories_text}
 PAGES = {Learner: learner_html, Recorder: recorder_html}
+for _kind in (ArrayDataset, Categories):  # without IPython too
+    setattr(_kind, "__repr__", TEXTS[_kind])  # noqa: B010
 
 
 def register(formatters: Any) -> None:
