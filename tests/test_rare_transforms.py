@@ -1,4 +1,5 @@
 """fastai v1's rarer transforms against its formulas, and its calls on one image."""
+import copy
 from typing import Any
 
 import numpy as np
@@ -253,6 +254,12 @@ def test_an_image_is_resized_copied_and_saved(tmp_path: Any) -> None:
 def test_absent_attributes_say_what_to_write(name: str, message: str) -> None:
     with pytest.raises(AttributeError, match=message):
         getattr(image(), name)
+
+
+def test_parameters_are_not_resolved() -> None:
+    with pytest.raises(AttributeError, match=r"'Geometric' .* 'resolve'; write nothing: numbers"):
+        rotate((-10, 10)).resolve()
+    assert copy.deepcopy(rotate(10)) == rotate(10)
 
 
 def test_pixels_travel_both_ways() -> None:

@@ -17,12 +17,15 @@ TRANSFORMS = (transforms.brightness, transforms.contrast, transforms.rotate, tra
               crops.rgb_randomize)
 """The transforms that are methods of an Image, as in ``image.rotate(30)``."""
 FUNCTION = "image.apply_tfms([f]) with a function f(images, generator) of a batch (n, c, h, w)"
+DRAWN = "nothing: numbers are drawn whenever the transform is applied; seed= repeats them"
 HINTS = {**dict.fromkeys(("pixel", "lighting", "logit_px"), FUNCTION),
          **dict.fromkeys(("affine", "coord", "affine_mat", "flow"),
                          "minifast.vision.sampling.sample(images, matrices)"),
          "set_sample": "image.apply_tfms(tfms, padding_mode=...)",
-         "refresh": "nothing: transforms are applied at once"}
-"""Attributes of v1's images that are absent, and what to write instead."""
+         "refresh": "nothing: transforms are applied at once",
+         **dict.fromkeys(("resolve", "resolved", "do_run"), DRAWN),
+         "tfm": "transform.func", "kwargs": "transform.params"}
+"""Attributes of v1's images and transforms that are absent, and what to write instead."""
 
 
 def resize(image: Image, size: int | tuple[int, ...]) -> Image:
@@ -92,13 +95,13 @@ def save(image: Image, fn: str | Path) -> None:
     image.pillow().save(fn)
 
 
-def missing_attribute(image: Image, name: str) -> NoReturn:
-    """Raise an error that says what to write instead of an attribute of v1's images.
+def missing_attribute(x: Any, name: str) -> NoReturn:
+    """Raise an error that says what to write instead of an attribute of v1's.
 
     Parameters
     ----------
-    image : Image
-        The image.
+    x : Image or Transform
+        The object.
     name : str
         The attribute that it does not have.
 
@@ -111,10 +114,11 @@ def missing_attribute(image: Image, name: str) -> NoReturn:
     --------
     >>> Image(np.zeros((3, 12, 8), np.float32)).flow
     Traceback (most recent call last):
-    AttributeError: an Image has no attribute 'flow'; write minifast.vision.sampling.sample...
+    AttributeError: 'Image' object has no attribute 'flow'; write minifast.vision.sampling...
     """
     hint = f"; write {HINTS[name]}" if name in HINTS else ""
-    raise AttributeError(f"an Image has no attribute {name!r}{hint}", name=name, obj=image)
+    raise AttributeError(f"{type(x).__name__!r} object has no attribute {name!r}{hint}",
+                         name=name, obj=x)
 
 
 def pil2tensor(image: Any, dtype: Any) -> Tensor:
@@ -176,4 +180,5 @@ for _method in (*TRANSFORMS, resize, clone, save):
 setattr(Image, "flip_affine", transforms.flip_lr)  # noqa: B010
 setattr(Image, "dihedral_affine", transforms.dihedral)  # noqa: B010
 setattr(Image, "device", property(lambda image: image.px.device))  # noqa: B010
-setattr(Image, "__getattr__", missing_attribute)  # noqa: B010
+for _kind in (Image, transforms.Transform):
+    setattr(_kind, "__getattr__", missing_attribute)  # noqa: B010
