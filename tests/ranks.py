@@ -11,6 +11,7 @@ from functools import partial
 from io import StringIO
 from tempfile import mkdtemp
 from typing import Any
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
@@ -351,6 +352,35 @@ def equal_statistics_stay() -> None:
     assert (learn.model[1].running_mean.data == before).all()
 
 
+def weights_are_sent_only_if_they_differ() -> None:
+    x = numbers(60, 5)
+    learn = Learner(bunch(x, x[:, 0], 8, np.float32), Linear(5, 1, seed=0)).to_distributed()
+    comm, sent = learn.distributed_trainer.comm, []
+    send = comm.from_first
+    with patch.object(comm, "from_first", lambda value: [sent.append(value), send(value)][1]):
+        counts = []
+        for change in (1, 0, 1):
+            learn.model.weight.data += change * COMM.rank
+            with learn.no_logging():
+                learn.fit(1, 1e-3)
+            counts.append(sum(isinstance(value, tuple) for value in sent))  # weights, optimizer
+    assert counts == [1, 1, 2], counts
+
+
+def learners_that_share_their_data() -> None:
+    results = []
+    for distribute in (alone, together):
+        data = bunch(numbers(60, 5), numbers(60), 24 // (1 if distribute is alone else COMM.size),
+                     np.float32)
+        learners = [Learner(data, Linear(5, 1, seed=seed), silent=True) for seed in range(2)]
+        for learn in learners:
+            distribute(learn)
+        for learn in learners * 2:
+            learn.fit(1, 1e-2)
+        results.append([float(learn.validate()[0]) for learn in learners])
+    assert np.allclose(*results, rtol=1e-5), results
+
+
 if __name__ == "__main__":
     DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     KIND = np.dtype(sys.argv[2] if len(sys.argv) > 2 else "float64")
@@ -359,6 +389,8 @@ if __name__ == "__main__":
              for name in chosen}
     masks_of_dropout()
     equal_statistics_stay()
+    weights_are_sent_only_if_they_differ()
+    learners_that_share_their_data()
     if not sys.argv[3:]:
         callbacks_that_write()
     if COMM.rank == 0:

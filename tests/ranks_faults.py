@@ -14,7 +14,7 @@ from minifast.data import ArrayDataset, DataBunch, DataLoader
 from minifast.datasets import planted_ratings
 from minifast.distributed import world
 from minifast.nn import BatchNorm1d, Dropout, Linear, MSELossFlat, Sequential
-from minifast.train import Callback, Learner
+from minifast.train import Callback, Learner, LearnerCallback
 
 FAULT, FOLDER = sys.argv[1:3]
 COMM = world()
@@ -50,6 +50,8 @@ def main() -> None:
     if FAULT == "fewer fits" and COMM.rank == LAST:
         return
     learn.fit_one_cycle(3, 5e-3, resume=True)
+    if FAULT == "replaced":
+        learn.fit(1, callbacks=Replace(learn))
     if FAULT == "drift":
         if COMM.rank == LAST:
             learn.opt.step()
@@ -68,6 +70,13 @@ def dropout_learner(data: Any) -> Learner:
     learn.callback_fns += [partial(CheckpointCallback, every=2, unit="batch"),
                            partial(MixUpCallback, seed=0)]
     return learn
+
+
+class Replace(LearnerCallback):
+    """Give the data another loader when the fit has begun."""
+
+    def on_epoch_begin(self) -> None:
+        self.learn.data.train_dl = DataLoader(self.learn.data.train_ds, 64)
 
 
 class Drift(Callback):

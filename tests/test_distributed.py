@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -81,6 +83,7 @@ def test_a_killed_rank_is_named_and_the_fit_resumes_with_the_same_bytes(model: s
     ("leaves", "rank 1 of 2 stopped with SystemExit: 0. All ranks end here"),
     ("data", r"rank 1 differs from rank 0 in parameter u_weight.weight: (198, 30) float32 and "),
     ("fewer fits", "rank 0 of 2 has waited 2 seconds for other ranks, which may have ended"),
+    ("replaced", "stopped with RuntimeError: this batch is not divided among the ranks"),
     ("drift", "rank 1 differs from rank 0 in values of u_bias.weight"),
 ])
 def test_all_ranks_end_with_a_sentence(fault: str, message: str, tmp_path: Path) -> None:
@@ -115,11 +118,17 @@ def test_the_command_says_what_is_missing(args: Sequence[str], path: str | None,
     assert message in capfd.readouterr().err
 
 
-def start(*program: str) -> "subprocess.Popen[str]":
+@contextmanager
+def start(*program: str) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "minifast.distributed", "-n", "2", *program]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True,
-                            env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True,
+                          env={**os.environ, "PYTHONPATH": str(HERE.parent)}) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:  # the test fails
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 def test_ranks_end_with_ctrl_c() -> None:
@@ -131,6 +140,30 @@ def test_ranks_end_with_ctrl_c() -> None:
     assert process.returncode
     assert "stopped with KeyboardInterrupt. All ranks end here" in errors
     assert "subprocess.py" not in errors  # the launcher itself has no error
+
+
+def runs(pid: int) -> bool:
+    """Whether a process still runs after a while."""
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        sleep(.05)
+    return True
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_ranks_end_with_the_launcher(name: str) -> None:
+    end = signal.Signals[name]
+    with start("-c", "import os\nos.write(1, b'%d\\n' % os.getpid())\nwhile True: pass") as process:
+        assert process.stdout
+        ranks = [int(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(end)
+        errors = process.communicate(timeout=20)[1]
+    assert process.returncode == 128 + end
+    assert "Traceback" not in errors
+    assert not any(map(runs, ranks))
 
 
 def test_ranks_end_when_nobody_reads_their_output() -> None:

@@ -191,14 +191,14 @@ THE_DOOR = ("train/learner.py", "fast")
 THE_FACE = {("collab.py", "__init__"), ("train/__init__.py", "__init__")}
 """Their star imports give what the package's face finds in all packages, as fastai v1's did."""
 BETWEEN_ROOMS = {("devices/doctor.py", "datasets"), ("datasets/sources.py", "checkpoints"),
-                 ("checkpoints/tables.py", "tabular"), ("checkpoints/images.py", "vision"),
+                 ("datasets/on_disk.py", "checkpoints"), ("checkpoints/tables.py", "tabular"),
+                 ("checkpoints/images.py", "vision"),
                  ("course/train.py", "datasets"),
                  ("course/units/unit08.py", "datasets"), ("course/units/unit09.py", "vision"),
                  ("course/units/unit10.py", "sequences"), ("vision/images.py", "inspect")}
-"""Pairs (file, room) of imports from one room to another: the report names the data folders, a
-download leaves nothing behind when it is killed, an exported learner may be of a table or of
-images, a unit of the course may
-be about a room, and images are drawn in the style of all plots."""
+"""Pairs (file, room) of imports from one room to another: the report names the data folders, what a
+killed download or conversion leaves is removed, an exported learner may be of a table or of images,
+a unit of the course may be about a room, and images are drawn in the style of all plots."""
 
 
 def targets(file: str, trees: Mapping[str, ast.Module] = TREES) -> Iterator[str]:

@@ -13,8 +13,9 @@ from ..data.categories import check_columns
 from ..data.ratings import column_names, read_numbers
 from ..data.split import check_valid_pct
 from .files import CHUNK, csv_chunks, parquet_chunks
-from .on_disk import BufferedLoader, write_columns
+from .on_disk import BufferedLoader
 from .streaming import LabelColumn, take
+from .to_disk import write_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +44,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
     valid_idx : iterable of int, optional
         Positions of the validation rows, counted through all pieces.
     in_memory : bool
-        Whether the ratings are kept in memory. With False, they are written to a file, and each
-        batch is read from there in an order that is random within a buffer; see
+        Whether the ratings are kept in memory. With False, they are written to a file in random
+        order, and batches are read from there through a buffer that is shuffled; see
         `minifast.datasets.on_disk.BufferedLoader`.
     folder : path, optional
         Where to write the files of ``in_memory=False``; by default a temporary folder that is

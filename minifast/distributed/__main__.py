@@ -62,6 +62,8 @@ def main(args: Sequence[str] | None = None) -> int:
 def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     """Run a command and pass on what it prints.
 
+    Any exception, that of a signal included, ends the command.
+
     Parameters
     ----------
     command : sequence of str
@@ -87,6 +89,9 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
         except BrokenPipeError:  # the reader has ended, such as head
             process.terminate()
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BaseException:  # then the context manager waits for the end
+            process.terminate()
+            raise
     return process.returncode, end
 
 
@@ -116,6 +121,26 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
            "checkpoints are complete, and resume=True continues from the last one."
 
 
+def leave(number: int, frame: object) -> None:
+    """Exit as a shell says that a signal ended a program; a handler of signals.
+
+    Parameters
+    ----------
+    number : int
+        The signal.
+    frame : object
+        Where it arrived; unused.
+
+    Raises
+    ------
+    SystemExit
+        Always.
+    """
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # no SIGHUP in Windows
+        signal.signal(signal.Signals[name], leave)
     signal.signal(signal.SIGINT, lambda *_: None)  # the ranks get Ctrl-C, too, and say so
     sys.exit(main())

@@ -204,7 +204,7 @@ def sharded(dl: Any, shards: Shards) -> Any:
     Parameters
     ----------
     dl : DataLoader or sized iterable of (xb, yb)
-        The loader; if it is already sharded, it is returned unchanged.
+        The loader; if it is sharded, the loader that it wraps is sharded anew.
     shards : Shards
         Holds the sizes of the current batch.
 
@@ -219,8 +219,8 @@ def sharded(dl: Any, shards: Shards) -> Any:
     >>> type(sharded([], Shards(world()))).__name__
     'ShardedBatches'
     """
-    if isinstance(dl, (ShardedLoader, ShardedBatches)):
-        return dl
+    if isinstance(dl, (ShardedLoader, ShardedBatches)):  # learners may share their data
+        return dl if dl.shards is shards else type(dl)(dl.dl, shards)
     if isinstance(dl, DataLoader):
         if type(dl).__iter__ is DataLoader.__iter__:
             return ShardedLoader(dl, shards)

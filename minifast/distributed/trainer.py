@@ -1,4 +1,5 @@
 """DistributedTrainer: the callback that trains one model on all ranks."""
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
@@ -66,7 +67,7 @@ class DistributedTrainer(LearnerCallback):
         self.shard()
 
     def shard(self) -> None:
-        """Shard the loaders for training and validation, if they are not sharded yet."""
+        """Shard the loaders for training and validation."""
         data = self.learn.data
         data.train_dl = sharded(data.train_dl, self.train)
         data.valid_dl = sharded(data.valid_dl or [], self.valid)
@@ -83,9 +84,11 @@ class DistributedTrainer(LearnerCallback):
         self.broadcast()
 
     def broadcast(self) -> None:
-        """Give rank 0's weights and optimizer state to all ranks."""
+        """Give rank 0's weights and optimizer state to all ranks, unless all have the same."""
         learn = self.learn
         state = learn.model.state_dict(), learn.opt and learn.opt.state_dict()
+        if len(set(self.comm.objects(_checksum_of_all(state)))) == 1:
+            return
         weights, opt = self.comm.from_first(state)
         learn.model.load_state_dict(weights)
         if learn.opt is not None:
@@ -169,6 +172,9 @@ class DistributedTrainer(LearnerCallback):
         return Tensor(np.concatenate(self.comm.gather(rows)))
 
     def on_backward_begin(self, last_loss: Tensor, smoothener: Any) -> Changes:
+        if not self.shards.rows:
+            raise RuntimeError("this batch is not divided among the ranks: the training loader was "
+                               "replaced during the fit. Replace data.train_dl before it")
         share = min(self.shards.own, 1) if self.sums else \
             self.shards.own / max(self.shards.rows, 1)
         total = self.comm.sum(np.array([float(last_loss) * share if share else 0.]))[0]
@@ -269,3 +275,12 @@ def _generators(owners: Iterable[Any]) -> list[np.random.Generator]:
 
 def _checksum(array: Any) -> int:
     return crc32(np.ascontiguousarray(array).data)
+
+
+def _checksum_of_all(state: Any) -> int:
+    """Return a checksum of an object and of all arrays in it."""
+    buffers: list[pickle.PickleBuffer] = []
+    found = crc32(pickle.dumps(state, protocol=5, buffer_callback=buffers.append))
+    for buffer in buffers:
+        found = crc32(buffer.raw(), found)
+    return found

@@ -38,15 +38,15 @@ class FakeArray(np.lib.mixins.NDArrayOperatorsMixin):
     host : ndarray
         The values. They are not copied.
 
-    Raises
-    ------
-    ValueError
-        If a device cannot hold the dtype.
-
     Attributes
     ----------
     base : FakeArray or None
         The array of which this one is a view; None if it has memory of its own.
+
+    Raises
+    ------
+    ValueError
+        If a device cannot hold the dtype.
 
     Examples
     --------
