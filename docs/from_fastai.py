@@ -52,7 +52,11 @@ V1 = {
                "TabularList TabularModel TabularProcessor add_cyclic_datepart add_datepart "
                "add_test cont_cat_split emb_sz_rule tabular_learner",
     "vision": "ImageDataBunch cnn_learner create_body create_cnn_model create_head denormalize "
-              "get_transforms normalize open_image pil2tensor resnet18 resnet34 show_image",
+              "get_transforms image2np normalize open_image pil2tensor resnet18 resnet34 "
+              "show_image",
+    "vision.transform": "brightness contrast crop crop_pad cutout dihedral flip_affine flip_lr "
+                        "jitter pad perspective_warp rand_crop rand_pad rand_resize_crop rand_zoom "
+                        "rgb_randomize rotate skew squish symmetric_warp tilt zoom zoom_crop",
     "text": "TextLMDataBunch language_model_learner",
     "datasets": "URLs untar_data",
 }
@@ -62,16 +66,12 @@ RENAMED = {
     "basic_train.get_preds": "minifast.train.loop.get_preds",
     "basic_train.loss_batch": "minifast.train.loop.train_batch",
     "train.fit_one_cycle": "minifast.train.Learner.fit_one_cycle",
-    "train.fit_fc": "minifast.callbacks.FlatCosAnnealScheduler",
     "train.lr_find": "minifast.train.Learner.lr_find",
-    "train.mixup": "minifast.callbacks.mixup.mixup",
-    "train.clip_grad": "minifast.callbacks.misc.clip_grad",
     "callback.CallbackHandler": "minifast.train.callback.CallbackHandler",
     "callback.AverageMetric": "minifast.train.callback.AverageMetric",
     "callback.SmoothenValue": "minifast.train.callback.SmoothenValue",
     "callback.OptimWrapper": "minifast.optim.Optimizer",
     "text.TextLMDataBunch": "minifast.sequences.CharDataBunch",
-    "vision.pil2tensor": "minifast.vision.pixels.image_array",
 }
 LEARNER = ("apply_dropout backward callback_fns callbacks clip_grad create_opt data "
            "destroy dl export fit fit_fc fit_one_cycle freeze freeze_to get_preds init "

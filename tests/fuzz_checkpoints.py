@@ -28,7 +28,7 @@ from minifast.checkpoints.fit_state import SavedFit
 from minifast.checkpoints.random_state import generators, random_state
 from minifast.collab import collab_learner
 from minifast.train import CheckpointError, Learner
-from minifast.train.lr_find import Snapshot
+from minifast.train.lr_finder import Snapshot
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 ODD = [float("nan"), float("inf"), -float("inf"), -1., 1e300, -1e-30, 0., 2.5, 1e19, 3e38]

@@ -222,7 +222,7 @@ def test_the_usual_list() -> None:
         {}, {"degrees": (-15, 15)}, {"scale": (1., 1.2), "row_pct": (0., 1.), "col_pct": (0., 1.)},
         {f"m{i}": (-.1, .1) for i in range(4)}, {"change": (.3, .7)},
         {"scale": (.6, 1 / .6)}, {"k": 4}]
-    assert [dict(t.params) for t in get_transforms(True, True, 0, 1, 0, 0)[0]] == [{"k": (0, 8)}]
+    assert [dict(t.params) for t in get_transforms(True, True, 0, 1, 0, 0)[0]] == [{"k": (0, 7)}]
     assert get_transforms(False, True, 0, 1, 0, 0)[0] == []
 
 

@@ -53,7 +53,87 @@ def printed(shell: InteractiveShell, cell: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
 
+@pytest.mark.parametrize(("cell", "message"), [
+    ("torch.argmax(1)", "no 'torch', which fastai v1 has: `np`, and `tensor`"),
+    ("learn = unet_learner(data)", "no 'unet_learner', which fastai v1 has: for generated images"),
+    ("ImageList.from_folder('.')", "`ImageDataBunch.from_folder`"),
+    ("from minifast.data_block import *", "no 'data_block', which fastai v1 has"),
+    ("from minifast.text.data import *", "no 'text', which fastai v1 has"),
+    ("from minifast.callbacks.mixup import *", "`from minifast.callbacks import MixUpCallback`")])
+def test_absent_names_of_v1_are_explained(shell: InteractiveShell, cell: str, message: str) -> None:
+    assert message in printed(shell, cell)
+
+
+def test_other_errors_are_not_explained(shell: InteractiveShell) -> None:
+    for cell in ("nonsense", "import nonsense", "{}['torch']", "[].torch"):
+        assert "fastai v1" not in printed(shell, cell)
+
+
 # ---------------------------------------------------------------- displays
+
+
+def test_schedules_are_shown_as_the_calls_that_make_them(shell: InteractiveShell) -> None:
+    from minifast.optim import Phase, annealing_cos, annealing_poly, in_turn, one_cycle
+    curve = in_turn([Phase(3, .1, 1., annealing_cos), Phase(7, 1., 0.)])
+    text = "in_turn([Phase(3, 0.1, 1.0, 'annealing_cos'), Phase(7, 1.0, 0.0, 'annealing_linear')])"
+    assert shown(shell, curve)[0] == text
+    assert shown(shell, annealing_poly(2))[0] == "annealing_poly(2)"
+    both = shown(shell, one_cycle(10, 1.))[0]
+    assert both.count("in_turn([Phase(3, ") == 2
+    assert "at 0x" not in both
+
+
+def test_other_functions_are_shown_as_before(shell: InteractiveShell) -> None:
+    def inside(x: int) -> None: ...
+    ours = [shown(shell, f)[0] for f in (inside, len, np.mean)]
+    notebook.load_ipython_extension(shell)  # a second star import
+    notebook.unload_ipython_extension(shell)
+    assert [shown(shell, f)[0] for f in (inside, len, np.mean)] == ours
+    assert "inside(x: " in ours[0]
+
+
+def test_data_sets_and_hooks_are_printed_in_a_line() -> None:
+    from minifast.inspect import hook_output
+    from minifast.vision.augment import ImageRows
+    rows = ImageRows(np.zeros((2, 1, 8, 8), np.float32), np.array([0, 1]), ["a", "b"])
+    assert repr(rows) == "ImageRows of 2 rows: x (2, 1, 8, 8) float32; y (2,) int64"
+    data = ratings_learner().data
+    assert repr(data.train_ds).startswith("ArrayDataset of 12 rows: x (12,) int32, (12,) int32")
+    assert repr(data.categories).count("Categories of '") == 2
+    model = Linear(2, 1)
+    with hook_output(model) as hook:
+        assert repr(hook) == "Hook of Linear; stored: nothing"
+        model(tensor([[1., 2.]]))
+        assert repr(hook) == "Hook of Linear; stored: Tensor (1, 1)"
+
+
+def test_callbacks_are_printed_with_their_arguments() -> None:
+    from minifast.basics import (
+        AverageMetric,
+        Callback,
+        EarlyStoppingCallback,
+        FBeta,
+        GradientClipping,
+        OneCycleScheduler,
+        Recorder,
+        rmse,
+    )
+
+    class Mine(Callback):
+        def __init__(self, data: Any, n: int = 2) -> None:
+            self.data, self.n = data, n
+
+    learn = line_learner()
+    assert repr(GradientClipping(learn)) == "GradientClipping()"
+    assert repr(GradientClipping(learn, .5)) == "GradientClipping(clip=0.5)"
+    assert repr(EarlyStoppingCallback(learn, patience=3)) == "EarlyStoppingCallback(patience=3)"
+    assert repr(OneCycleScheduler(learn, 1e-2, (.8, .7))) == (
+        "OneCycleScheduler(lr_max=0.01, moms=(0.8, 0.7))")
+    assert [repr(AverageMetric(rmse)), repr(FBeta(beta=1))] == [
+        "AverageMetric(func=root_mean_squared_error)", "FBeta(beta=1)"]
+    assert repr(Mine(np.zeros((900, 900)), 2)).startswith("Mine(data=array([[0., 0.")
+    assert len(repr(Mine(np.zeros((900, 900))))) < 80
+    assert repr(Recorder(learn)) == "Recorder(0 batches)"
 
 
 def test_a_large_tensor_has_its_shape(shell: InteractiveShell, device: str) -> None:

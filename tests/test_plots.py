@@ -130,6 +130,19 @@ def test_the_finder_s_plot(found: Learner) -> None:
     assert rec.min_grad_lr is None
 
 
+@pytest.mark.parametrize("fit", ["fit", "fit_one_cycle", "fit_fc"])
+def test_the_same_plot_of_a_fit_is_not_called_the_finder_s(fit: str) -> None:
+    """The loss at each rate, as in v1; rates that do not grow have no valley."""
+    learn = line_learner(40)
+    with learn.no_logging():
+        getattr(learn, fit)(1)
+    figure = learn.recorder.plot(return_fig=True)
+    (axes,) = figure.axes
+    assert axes.get_title() == "Loss at the learning rates of a fit"
+    assert (len(axes.lines), figure.legends) == (1, [])
+    assert line_of(figure)[0] == learn.recorder.lrs[10:-5]
+
+
 def test_no_valley_outside_of_the_plot(found: Learner) -> None:
     rec = found.recorder
     at = rec.lrs.index(rec.suggestions()["valley"])

@@ -294,8 +294,10 @@ def test_processors_by_hand() -> None:
                  scale):
         proc(train)
         proc(test, test=True)
-    assert train["c"].tolist() == [1, 2, 2]
-    assert test["c"].tolist() == [2, 0]
+    assert train["c"].cat.ordered
+    assert train["c"].cat.categories.tolist() == test["c"].cat.categories.tolist() == ["a", "b"]
+    assert train["c"].tolist() == ["a", "b", "b"]
+    assert test["c"].cat.codes.tolist() == [1, -1], "z is in no training row"
     assert scale.stats["x"] == (3, 2)
     np.testing.assert_allclose(test["x"], [2, 1], rtol=1e-6)
     filled = pd.DataFrame({"x": [None, 2., 2., 7., 7., 2.]})

@@ -154,3 +154,31 @@ def test_trackers_are_quiet_where_nothing_is_validated() -> None:
     learn.data.valid_dl = []
     with learn.no_logging(), pytest.warns(UserWarning, match="watches 'valid_loss', which is not"):
         learn.fit(1)
+
+
+@pytest.mark.parametrize("monitor", ["valid_loss", "train_loss", "mean_absolute_error"])
+def test_a_tracker_of_v1_asks_for_its_value(monitor: str) -> None:
+    """The class in v1's documentation: ``get_monitor_value`` and ``operator``."""
+    from minifast.basics import TrackerCallback, mae
+
+    class Best(TrackerCallback):
+        def on_train_begin(self, **kwargs: Any) -> None:
+            super().on_train_begin(**kwargs)
+            self.seen: list[Any] = []
+
+        def on_epoch_end(self, epoch: int, **kwargs: Any) -> None:
+            current = self.get_monitor_value()
+            self.seen.append(current)
+            if current is not None and self.operator(current, self.best):
+                self.best = current
+
+    learn = line_learner(metrics=[mae])
+    tracker = Best(learn, monitor)
+    fit_quietly(learn, 3, callbacks=[tracker])
+    rec = learn.recorder
+    ends = np.cumsum(rec.nb_batches) - 1
+    expected = {"valid_loss": rec.val_losses, "train_loss": [float(rec.losses[i]) for i in ends],
+                "mean_absolute_error": [row[0] for row in rec.metrics]}[monitor]
+    np.testing.assert_allclose(tracker.seen, expected, rtol=1e-6)
+    assert tracker.best == min(tracker.seen)
+    assert TrackerCallback(learn, "accuracy").operator is np.greater

@@ -56,10 +56,32 @@ def test_batch_norm_of_the_last_axis() -> None:
     np.testing.assert_array_equal(host(flat.running_var), host(plain.running_var))
 
 
+def test_torchs_small_layers() -> None:
+    from minifast import nn
+    x = numbers(3, 4)
+    np.testing.assert_array_equal(host(nn.Identity()(tensor(x))), x)
+    np.testing.assert_allclose(host(nn.Tanh()(tensor(x))), np.tanh(x), rtol=1e-6)
+    for dim in (0, 1, -1):
+        e = np.exp(x)
+        np.testing.assert_allclose(host(nn.Softmax(dim=dim)(tensor(x))),
+                                   e / e.sum(dim, keepdims=True), rtol=1e-6)
+    assert check_layer(Sequential(nn.Identity(), nn.Tanh(), nn.Softmax(0)), x)
+    assert repr(nn.Softmax(dim=1)) == "Softmax(dim=1)"
+
+
+def test_constant_initial_weights() -> None:
+    from minifast import nn
+    layer = Linear(2, 3)
+    for init, expected in ((nn.init.zeros_, 0), (nn.init.ones_, 1)):
+        assert init(layer.weight) is layer.weight
+        assert (host(layer.weight) == expected).all()
+    nn.init.constant_(layer.bias, .5)
+    assert host(layer.bias).tolist() == [.5] * 3
+
+
 def test_relu_is_a_layer() -> None:
     assert type(relu(inplace=True)) is ReLU
-    with pytest.raises(ValueError, match="there is no leaky ReLU here; write Lambda"):
-        relu(leaky=.1)
+    assert host(relu(leaky=.1)(tensor([-2., 3.]))).tolist() == pytest.approx([-.2, 3])
 
 
 # ---------------------------------------------------------------- shortcuts

@@ -176,6 +176,45 @@ losses, idxs = interp.top_losses()
 len(data.valid_ds) == len(losses) == len(idxs)
 """
 
+TRANSFORMS = """
+from fastai.vision import *
+from fastai.vision.transform import *
+from fastai.core import *
+---
+path = Path("data")/'digits'
+fnames = get_image_files(path/'1')
+img = open_image(fnames[0])
+turned, lighter = img.rotate(35), brightness(img, 0.7)
+tfms = get_transforms(do_flip=False, max_warp=0.1,
+                      xtra_tfms=[cutout(n_holes=(1,2), length=(1,3), p=.75), squish(.9)])
+def get_ex(): return open_image(fnames[0])
+def plots_f(rows, cols, width, height, **kwargs):
+    [get_ex().apply_tfms(tfms[0], **kwargs).show(ax=ax)
+     for ax in plt.subplots(rows, cols, figsize=(width, height))[1].flatten()]
+plots_f(2, 4, 12, 6, size=16)
+fig, axs = plt.subplots(1, 5, figsize=(12, 4))
+for scale, ax in zip(np.linspace(0.6, 1.4, 5), axs): squish(img, scale).show(ax=ax)
+plt.close('all')
+---
+ds_tfms = ([*rand_pad(2, 16), cutout(1, 4), jitter(magnitude=.01)], [])
+pat = re.compile(r'/([^/]+)/[^/]+.png$')
+data = ImageDataBunch.from_name_re(path, get_image_files(path, recurse=True), pat, size=16, bs=16,
+                                   ds_tfms=ds_tfms, seed=0).normalize()
+first, label = data.train_ds[0]
+first.show(title=label)
+folders = [o.name for o in path.ls()]
+learn = Learner(data, simple_cnn((3, 8, data.train_ds.c)), metrics=accuracy)
+lr_find(learn, num_it=20)
+learn.recorder.plot(skip_start=2)
+mixup(learn)
+learn.fit_one_cycle(2, 1e-2)
+learn.recorder.plot(skip_start=1, skip_end=1)
+title = plt.gca().get_title()
+pred_class, pred_idx, probs = learn.predict(img)
+same = pred_class.obj == data.classes[int(pred_idx)]
+plt.close('all')
+"""
+
 OWN_LOOP = """
 from fastai.basics import *
 ---
@@ -352,6 +391,17 @@ def test_a_notebook_on_pictures(data: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert names["data"].classes == ["0", "1", "2"]
     assert (data / "digits/cnn/stage-1.safetensors").exists()
     assert names["hook_a"].stored.shape[1] == 8
+
+
+def test_a_notebook_of_transforms(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_digits(data)
+    names = run(TRANSFORMS, data.parent, monkeypatch)
+    assert names["turned"].shape == names["img"].shape
+    assert names["lighter"].px.mean() > names["img"].px.mean()
+    assert names["folders"] == ["0", "1", "2"]
+    assert names["label"] in names["folders"]
+    assert names["title"] == "Loss at the learning rates of a fit"
+    assert names["same"]
 
 
 def write_arrays(folder: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import minifast.collab
 from minifast.data import ArrayDataset, DataBunch
 from minifast.nn import Linear
+from minifast.notebook import absent
 from minifast.train import Learner
 from minifast.vision import ImageDataBunch
 
@@ -69,7 +70,7 @@ V1 = {
     "train and other callbacks": """
         BnFreeze GradientClipping ShowGraph AccumulateScheduler Interpretation
         ClassificationInterpretation MultiLabelClassificationInterpretation fit_one_cycle lr_find
-        one_cycle_scheduler to_fp16 to_fp32 mixup StopAfterNBatches PeakMemMetric
+        one_cycle_scheduler to_fp16 to_fp32 mixup clip_grad fit_fc StopAfterNBatches PeakMemMetric
         FlatCosAnnealScheduler""",
     "torch_core and core": """
         tensor Tensor defaults nn np to_np to_data to_detach to_cpu to_device to_float to_half
@@ -91,47 +92,19 @@ V1 = {
     "vision": """
         ImageDataBunch cnn_learner create_cnn create_body create_head num_features_model
         get_transforms Image open_image show_image imagenet_stats models unet_learner
-        get_image_files verify_images"""}
+        get_image_files verify_images image2np pil2tensor""",
+    "vision.transform": """
+        brightness contrast crop crop_pad cutout dihedral dihedral_affine flip_affine flip_lr
+        get_transforms jitter pad perspective_warp rand_pad rand_crop rand_zoom rgb_randomize rotate
+        skew squish rand_resize_crop symmetric_warp tilt zoom zoom_crop"""}
 """For each group its names in v1."""
 
-GPU = "for torch on several GPUs or in half precision; there is none of it here"
-METHOD = "the method of the learner, as in `learn.fit_one_cycle(1)`"
-LOOP = "`learn.fit`, `learn.validate`, `learn.get_preds`; `minifast.train.loop` has the functions"
-UPSAMPLING = "for generated images (U-Net, GAN), which need a transposed convolution"
 INSTEAD = {
+    **absent.INSTEAD,
     "DataBunch.collate_fn": "rows are joined with `np.stack`; other batches come from a loader of "
                             "your own, `DataBunch(train_dl, valid_dl)`",
     "DataBunch.save": "data are made again from their files; `data.export` keeps what predictions "
                       "need, without pickle",
-    "load_data": "data are made again from their files; `DataBunch.load_empty` reads what "
-                 "`data.export` wrote",
-    "DeviceDataLoader": "`DataLoader` gathers a batch on the data's device",
-    "MixedPrecision": GPU, "bn2float": GPU, "model2half": GPU,
-    "RNNTrainer": "a callback of your own; `minifast.sequences` has the layers",
-    "conv2d_trans": UPSAMPLING, "PixelShuffle_ICNR": UPSAMPLING, "icnr": UPSAMPLING,
-    "SelfAttention": "`minifast.sequences` has attention, for sequences",
-    "PooledSelfAttention2d": "`minifast.sequences` has attention, for sequences",
-    **dict.fromkeys(("fit", "loss_batch", "train_epoch", "validate", "get_preds"), LOOP),
-    **dict.fromkeys(("lr_find", "mixup"), METHOD),
-    "one_cycle_scheduler": "`OneCycleScheduler`",
-    "CallbackList": "a list of callbacks",
-    "OptimWrapper": "`Optimizer`, which has layer groups and decoupled decay itself",
-    "MultiLabelClassificationInterpretation": "`learn.get_preds(with_loss=True)`",
-    "torch": "`np`, and `tensor`, `cat`, `stack`, `where`, `no_grad` of minifast",
-    "split_model_idx": "`split_model`, which takes modules",
-    "range_children": "`range(num_children(m))`",
-    "init_default": "`apply_init`", "cond_init": "`apply_init`",
-    "logit": "`-np.log(1 / x - 1)`", "grab_idx": "`x[i]`",
-    "np2model_tensor": "`tensor(x)`", "model_type": "`tensor(x)`",
-    "calc_loss": "`learn.get_preds(with_loss=True)`",
-    "flatten_check": "metrics check the sizes themselves", "data_collate": "`np.stack`",
-    **dict.fromkeys(("rand_bool", "uniform", "uniform_int", "log_uniform"),
-                    "`np.random.default_rng(seed)`"),
-    "TabularLine": "a row of a frame, or a dictionary",
-    "CollabLine": "a pair `(user, item)`, or a row of a frame",
-    "CollabList": "`CollabDataBunch.from_df`, which splits by `valid_pct` or `valid_idx`",
-    "def_emb_sz": "`data.get_emb_szs({column: width})`",
-    "unet_learner": UPSAMPLING,
     "create_from_ll": "`ImageDataBunch.from_arrays`, `load_learner`"}
 """What to write instead of an absent name, or why it is absent."""
 

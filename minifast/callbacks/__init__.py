@@ -8,12 +8,15 @@ from .csv_logger import CSVLogger as CSVLogger
 from .general_sched import FlatCosAnnealScheduler as FlatCosAnnealScheduler
 from .general_sched import GeneralScheduler as GeneralScheduler
 from .general_sched import TrainingPhase as TrainingPhase
+from .general_sched import fit_fc as fit_fc
 from .loss_metrics import LossMetrics as LossMetrics
 from .misc import GradientClipping as GradientClipping
 from .misc import StopAfterNBatches as StopAfterNBatches
 from .misc import TerminateOnNaNCallback as TerminateOnNaNCallback
-from .mixup import MixUpCallback as MixUpCallback
-from .mixup import MixUpLoss as MixUpLoss
+from .misc import clip_grad as clip_grad
+from .mixing import MixUpCallback as MixUpCallback
+from .mixing import MixUpLoss as MixUpLoss
+from .mixing import mixup as mixup
 from .oversampling import OverSamplingCallback as OverSamplingCallback
 from .tracker import EarlyStoppingCallback as EarlyStoppingCallback
 from .tracker import ReduceLROnPlateauCallback as ReduceLROnPlateauCallback

@@ -81,6 +81,36 @@ class TrackerCallback(LearnerCallback):
              f"{', '.join(values) or 'no values'}; nothing was done", stacklevel=2)
         return None
 
+    def get_monitor_value(self) -> float | None:
+        """Return the monitored value of the epoch that ends: v1's way to ask for it.
+
+        Returns
+        -------
+        float or None
+            The value; None before the first validation.
+
+        Examples
+        --------
+        >>> from minifast.data import DataBunch
+        >>> from minifast.nn import Linear, MSELossFlat
+        >>> from minifast.train import Recorder
+        >>> learn = Learner(DataBunch([]), Linear(1, 1), loss_func=MSELossFlat())
+        >>> learn.recorder = Recorder(learn)
+        >>> TrackerCallback(learn).get_monitor_value() is None
+        True
+        """
+        recorder = self.learn.recorder
+        if not recorder.val_losses:
+            return None
+        last = [] if recorder.val_losses[-1] is None \
+            else [recorder.val_losses[-1], *recorder.metrics[-1]]
+        return self.value(recorder.losses[-1], last)
+
+    @property
+    def operator(self) -> Any:
+        """``np.less`` if lower is better, else ``np.greater``, as in v1."""
+        return np.less if self.sign < 0 else np.greater
+
     def improved(self, value: float, min_delta: float = 0.) -> bool:
         """Return whether ``value`` is a new best one, and update ``best`` and ``wait``.
 

@@ -1,4 +1,5 @@
 """Tools to look into a model, a learner and a fit."""
+from . import callback_text as callback_text
 from . import methods as methods
 from . import plots as plots
 from .activation_stats import ActivationStats as ActivationStats

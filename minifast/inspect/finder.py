@@ -17,9 +17,9 @@ SLIDE_WINDOW, SLIDE_THRESHOLD = 15, .005
 def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion: bool = False,
          return_fig: bool = False, k: int | None = None, s: float | None = None, ax: Any = None,
          **kwargs: Any) -> Any:
-    """Plot the smoothed loss against the learning rate, after ``lr_find``.
+    """Plot the smoothed loss against the learning rate, after ``lr_find`` or any other fit.
 
-    The dashed line marks the suggestion, fastai v2's valley; see ``suggest``.
+    After ``lr_find``, a dashed line marks the suggestion, fastai v2's valley; see ``suggest``.
 
     Parameters
     ----------
@@ -76,11 +76,13 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
     from matplotlib.ticker import LogLocator
     figure, (axes,) = panels(axs=ax)
     axes.plot(lrs, losses, **kwargs)
+    found = _grows_in_equal_ratios(recorder.lrs)
     axes.set(xlabel="learning rate (log scale)", ylabel=loss_label(recorder), xscale="log",
-             title="Learning rate finder")
+             title="Learning rate finder" if found else "Loss at the learning rates of a fit")
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}")
-    _mark_valley(axes, suggestions(recorder)["valley"], lrs)
+    if found:
+        _mark_valley(axes, suggestions(recorder)["valley"], lrs)
     if suggestion:
         at = int(np.gradient(losses).argmin())
         recorder.min_grad_lr = float(lrs[at])
@@ -89,6 +91,14 @@ def plot(recorder: Recorder, skip_start: int = 10, skip_end: int = 5, suggestion
     if names := axes.get_legend_handles_labels()[1]:
         legend_below(figure, axes, len(names)) if ax is None else axes.legend()
     return figure if return_fig else None
+
+
+def _grows_in_equal_ratios(lrs: Sequence[float]) -> bool:
+    """Return whether these are the rates of ``lr_find``."""
+    if min(lrs) <= 0:
+        return False
+    steps = np.diff(np.log(lrs))
+    return bool(steps.min() > 0 and np.allclose(steps, steps[0]))
 
 
 def _mark_valley(axes: Any, valley: float, lrs: Numbers) -> None:

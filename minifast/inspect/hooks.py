@@ -84,6 +84,12 @@ class Hook(AbstractContextManager["Hook"]):
     def __exit__(self, *error: object) -> None:
         self.remove()
 
+    def __repr__(self) -> str:
+        stored = self.stored
+        what = "nothing" if stored is None else f"{type(stored).__name__} {stored.shape}" \
+            if hasattr(stored, "shape") else type(stored).__name__
+        return f"{type(self).__name__} of {type(self.module).__name__}; stored: {what}"
+
 
 class Hooks(tuple[Hook, ...], AbstractContextManager["Hooks"]):
     """A tuple of hooks, one for each of several modules; v1's ``Hooks``.

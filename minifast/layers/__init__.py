@@ -10,7 +10,7 @@ from .losses import (AxisLoss as AxisLoss, BCEFlat as BCEFlat, NoopLoss as NoopL
                      binary_cross_entropy as binary_cross_entropy,
                      cross_entropy_flat as cross_entropy_flat,
                      weighted_cross_entropy as weighted_cross_entropy)
-from .shapes import (BatchNorm1dFlat as BatchNorm1dFlat, ResizeBatch as ResizeBatch, View as View,
-                     relu as relu)
+from .shapes import (BatchNorm1dFlat as BatchNorm1dFlat, ResizeBatch as ResizeBatch, View as View)
+from .torch_layers import Identity as Identity, Softmax as Softmax, Tanh as Tanh
 
 __getattr__ = partial(notebook_attribute, sys.modules[__name__])

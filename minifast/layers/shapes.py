@@ -1,6 +1,6 @@
 """Layers that reshape, and fastai v1's functions that return a layer."""
 from ..autograd import Tensor
-from ..nn import BatchNorm1d, Module, ReLU
+from ..nn import BatchNorm1d, Module
 
 
 class View(Module):
@@ -67,34 +67,3 @@ class BatchNorm1dFlat(BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.reshape(-1, x.shape[-1])).reshape(*x.shape)
-
-
-def relu(inplace: bool = False, leaky: float | None = None) -> ReLU:
-    """Return a ReLU; fastai v1's ``relu``.
-
-    Parameters
-    ----------
-    inplace : bool
-        Has no effect; accepted as in v1.
-    leaky : float, optional
-        The slope for negative numbers, which is not available here.
-
-    Returns
-    -------
-    ReLU
-        The layer.
-
-    Raises
-    ------
-    ValueError
-        If `leaky` is given.
-
-    Examples
-    --------
-    >>> relu(True)
-    ReLU()
-    """
-    if leaky:
-        raise ValueError(f"relu(leaky={leaky}): there is no leaky ReLU here; write Lambda(lambda "
-                         f"x: x.relu() - {leaky} * (-x).relu())")
-    return ReLU(inplace)

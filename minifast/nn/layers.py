@@ -94,7 +94,7 @@ def check_y_range(y_range: Any) -> tuple[float, float] | None:
 
     Parameters
     ----------
-    y_range : pair of float, or None
+    y_range : pair of float, Tensor (2,), or None
         The range of a model's output.
 
     Returns
@@ -110,14 +110,14 @@ def check_y_range(y_range: Any) -> tuple[float, float] | None:
     Examples
     --------
     >>> check_y_range([0, 5.5])
-    (0, 5.5)
+    (0.0, 5.5)
     """
     if y_range is None:
         return None
     if np.shape(y_range) != (2,) or not y_range[0] < y_range[1]:
         raise ValueError("y_range is a pair that goes from low to high, such as [0, 5.5] for "
                          f"ratings of 1 to 5; got {y_range!r}")
-    return y_range[0], y_range[1]
+    return float(y_range[0]), float(y_range[1])  # of a tensor too
 
 
 def sigmoid_range(x: Tensor, low: float, high: float) -> Tensor:

@@ -6,6 +6,7 @@ module also switches on the displays and the tracebacks.
 from collections import Counter as Counter, OrderedDict as OrderedDict, defaultdict as defaultdict
 from collections.abc import (Callable as Callable, Collection as Collection, Generator as Generator,
                              Iterable as Iterable, Iterator as Iterator, Sequence as Sequence)
+from copy import deepcopy as deepcopy
 from dataclasses import dataclass as dataclass, field as field
 from enum import Enum as Enum, IntEnum as IntEnum
 from functools import partial as partial, reduce as reduce
@@ -22,6 +23,7 @@ from .extension import load_ipython_extension as load_ipython_extension
 from .extension import unload_ipython_extension as unload_ipython_extension
 
 pd, plt = Deferred("pandas"), Deferred("matplotlib.pyplot")
+json, math, os, re, shutil = map(Deferred, ("json", "math", "os", "re", "shutil"))
 DataFrame, Series = Deferred("pandas", "DataFrame"), Deferred("pandas", "Series")
 
 if (_shell := _extension.running_shell()) is not None:

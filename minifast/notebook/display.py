@@ -1,7 +1,12 @@
 """How IPython shows tensors, models, optimizers and learners."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from html import escape
+from inspect import getclosurevars
+from types import FunctionType
 from typing import Any
+
+import numpy as np
 
 from ..autograd import Tensor
 from ..data import ArrayDataset
@@ -158,8 +163,9 @@ def dataset_text(dataset: ArrayDataset) -> str:
     'ArrayDataset of 2 rows: x (2,) int64, (2,) float64; y (2,) float64'
     """
     inputs: list[Any] = dataset.x if isinstance(dataset.x, list) else [dataset.x]
-    x, y = (", ".join(f"{a.shape} {a.dtype}" for a in arrays) for arrays in (inputs, [dataset.y]))
-    return f"ArrayDataset of {len(dataset):,} rows: x {x}; y {y}"
+    x, y = (", ".join(f"{np.shape(a)} {getattr(a, 'dtype', '')}".strip() for a in arrays)
+            for arrays in (inputs, [dataset.y]))
+    return f"{type(dataset).__name__} of {len(dataset):,} rows: x {x}; y {y}"
 
 
 def categories_text(categories: Categories) -> str:
@@ -183,6 +189,35 @@ def categories_text(categories: Categories) -> str:
     some = ", ".join(map(str, categories.classes[:6]))
     more = ", ..." if len(categories) > 6 else ""
     return f"Categories of {categories.name!r}: {len(categories):,} classes, {some}{more}"
+
+
+CURVES = {"in_turn.<locals>.value": "in_turn({phases!r})",
+          "annealing_poly.<locals>.<lambda>": "annealing_poly({degree!r})"}
+"""The texts of functions that `minifast.optim` returns, by their qualified names."""
+
+
+def curve_text(function: Any) -> str | None:
+    """Return the text of a schedule: the call that makes such a function.
+
+    Parameters
+    ----------
+    function : function
+        Any function.
+
+    Returns
+    -------
+    str or None
+        The text; None for functions that are not schedules.
+
+    Examples
+    --------
+    >>> from minifast.optim import one_cycle
+    >>> curve_text(one_cycle(10, 1.)[0])
+    "in_turn([Phase(3, 0.04, 1.0, 'annealing_cos'), Phase(7, 1.0, 4e-06, 'annealing_cos')])"
+    """
+    if function.__module__ != "minifast.optim.schedule" or function.__qualname__ not in CURVES:
+        return None
+    return CURVES[function.__qualname__].format(**getclosurevars(function).nonlocals)
 
 
 # ---------------------------------------------------------------- HTML
@@ -308,6 +343,8 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text,
     ArrayDataset: dataset_text, Categories: categories_text}
 PAGES = {Learner: learner_html, Recorder: recorder_html}
+for _kind in (ArrayDataset, Categories):  # without IPython too
+    setattr(_kind, "__repr__", TEXTS[_kind])  # noqa: B010
 
 
 def register(formatters: Any) -> None:
@@ -331,6 +368,23 @@ def register(formatters: Any) -> None:
             kind, lambda x, printer, cycle, text=text: _write(printer, text(x)))
     for kind, page in PAGES.items():
         formatters["text/html"].for_type(kind, page)
+    printers = formatters["text/plain"].type_printers
+    printers[FunctionType] = partial(_write_function, _usual(printers))
+
+
+def _usual(printers: dict[Any, Any]) -> Any:
+    """Return the printer of functions that is not ours."""
+    found = printers.get(FunctionType)
+    return found.args[0] if isinstance(found, partial) and found.func is _write_function else found
+
+
+def _write_function(usual: Any, function: Any, printer: Any, cycle: bool) -> None:
+    """Write a schedule; leave other functions to the printer that IPython usually has."""
+    text = curve_text(function)
+    if text is None and usual is not None:
+        usual(function, printer, cycle)
+    else:
+        printer.text(repr(function) if text is None else text)
 
 
 def _write(printer: Any, text: str) -> None:
@@ -362,3 +416,5 @@ def unregister(formatters: Any) -> None:
     for mime, kinds in (("text/plain", TEXTS), ("text/html", PAGES)):
         for kind in kinds:
             formatters[mime].type_printers.pop(kind, None)
+    printers = formatters["text/plain"].type_printers
+    printers[FunctionType] = _usual(printers)

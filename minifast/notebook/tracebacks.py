@@ -5,6 +5,8 @@ from sysconfig import get_paths
 from types import TracebackType
 from typing import Any
 
+from . import absent
+
 PACKAGE = str(Path(__file__).parents[1])
 LIBRARIES = (PACKAGE, *{get_paths()[key] for key in ("stdlib", "purelib", "platlib")})
 HINT = "(Frames inside minifast are not shown; %tb shows them all.)"
@@ -50,6 +52,9 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
                tb_offset: int | None = None) -> None:
     """Show an error that passed through minifast with `own_frames`, any other as usual.
 
+    If a name or a module of fastai v1's that minifast does not have causes the error, a line says
+    what to write instead.
+
     ``%tb`` and ``%debug`` still have all frames.
 
     Parameters
@@ -81,6 +86,8 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
     if not running or length(short) == length(traceback):
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset,
                             running_compiled_code=running)
+        if (instead := absent.hint(error)) is not None:
+            print(instead, file=sys.stderr)
         return
     if raised_inside(traceback):
         error.__cause__, error.__suppress_context__ = None, True

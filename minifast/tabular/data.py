@@ -29,6 +29,10 @@ class TabularRows(ArrayDataset):
     ----------
     cat_names, cont_names : list of str
         The columns of ids and of numbers.
+    classes : list, optional
+        Classes of the targets.
+    c : int, optional
+        Their number, or the number of columns of targets.
 
     Examples
     --------
@@ -40,6 +44,8 @@ class TabularRows(ArrayDataset):
 
     cat_names: Sequence[str] = ()
     cont_names: Sequence[str] = ()
+    classes: Sequence[Any] | None = None
+    c: int | None = None
 
     def to(self, device: str) -> "TabularRows":
         moved = copy(self)
@@ -146,6 +152,7 @@ class TabularDataBunch(DataBunch):
         valid_ds = TabularRows(processor.apply(df.iloc[valid]), y[valid])
         for ds in (train_ds, valid_ds):
             ds.cat_names, ds.cont_names = processor.cat_names, processor.cont_names
+            ds.classes, ds.c = targets.classes, targets.c
         bunch = cls.create(train_ds, valid_ds, bs=bs, val_bs=val_bs, path=path, c=targets.c,
                            classes=targets.classes, **kwargs)
         bunch.processor, bunch.targets, bunch.dep_names = processor, targets, names

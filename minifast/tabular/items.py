@@ -1,7 +1,7 @@
 """TabularList: the steps from a frame to a TabularDataBunch."""
 from collections.abc import Hashable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -37,6 +37,13 @@ class TabularList:
 
     def __init__(self, df: "pd.DataFrame", **chosen: Any) -> None:
         self.df, self.chosen = df, chosen
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Name the steps that there are, where one of v1's other steps is asked for."""
+        steps = [step for step in vars(TabularList) if step.startswith(("split", "label"))]
+        hint = f"; the steps are {', '.join(steps)}, add_test and databunch" \
+            if "split" in name or name.startswith("label") else ""
+        raise AttributeError(f"a TabularList has no {name!r}{hint}", name=name, obj=self)
 
     def _with(self, **chosen: Any) -> "TabularList":
         return TabularList(self.df, **{**self.chosen, **chosen})

@@ -214,7 +214,8 @@ class Categorify(TabularProc):
     """Number the labels of each category column from 1: fastai v1's ``Categorify``.
 
     Labels are sorted; a pandas categorical keeps its order. Number 0, ``#na#``, is for labels that
-    are missing or do not occur in the training rows.
+    are missing or do not occur in the training rows. Called by itself, it turns the columns into
+    ordered pandas categories instead, as v1 does.
 
     Attributes
     ----------
@@ -224,11 +225,35 @@ class Categorify(TabularProc):
     Examples
     --------
     >>> import pandas as pd
-    >>> frame = pd.DataFrame({"colour": ["red", None, "blue"]})
-    >>> Categorify(["colour"])(frame)
+    >>> train, valid = (pd.DataFrame({"colour": c}) for c in (["red", None, "blue"], ["red", "x"]))
+    >>> tfm = Categorify(["colour"])
+    >>> tfm(train)
+    >>> tfm(valid, test=True)
+    >>> train["colour"].cat.categories.tolist(), valid["colour"].tolist()
+    (['blue', 'red'], ['red', nan])
+    >>> train["colour"].cat.codes.tolist()
+    [1, -1, 0]
+    >>> tfm.apply_train(frame := pd.DataFrame({"colour": ["red", None, "blue"]}))
     >>> frame["colour"].tolist()
     [2, 0, 1]
     """
+
+    def __call__(self, df: "pd.DataFrame", test: bool = False) -> None:
+        """Turn the columns of a frame into ordered pandas categories, in place.
+
+        Parameters
+        ----------
+        df : DataFrame
+            The rows, which are changed.
+        test : bool
+            Whether to use the labels of the training rows; others are then missing.
+        """
+        import pandas as pd
+        if not test:
+            self.categories = {name: _categories(name, df[name]) for name in self.cat_names}
+        for name, categories in self.categories.items():
+            codes = categories.encode(df[name].to_numpy()) - 1  # -1 is missing
+            df[name] = pd.Categorical.from_codes(codes, categories.labels, ordered=True)
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
         self.categories = {name: _categories(name, frame[name]) for name in self.cat_names}
@@ -285,6 +310,16 @@ class Normalize(TabularProc):
         if clip is not None and not clip > 0:
             raise ValueError(f"clip is a positive number of standard deviations, got {clip!r}")
         self.clip = clip
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of each column."""
+        return {name: mean for name, (mean, _) in self.stats.items()}
+
+    @property
+    def stds(self) -> dict[str, float]:
+        """The standard deviation of each column."""
+        return {name: std for name, (_, std) in self.stats.items()}
 
     def apply_train(self, frame: "pd.DataFrame") -> None:
         ddof = min(1, len(frame) - 1)  # the deviation of a single row is 0, not NaN

@@ -8,7 +8,7 @@ from .callback import (Callback as Callback, LearnerCallback as LearnerCallback,
 from .checkpoint import CheckpointError as CheckpointError
 from .groups import BnFreeze as BnFreeze, flatten_model as flatten_model, split_model as split_model
 from .learner import Learner as Learner
-from .lr_find import LRFinder as LRFinder
+from .lr_finder import LRFinder as LRFinder
 from .recorder import Recorder as Recorder
 from .scheduler import OneCycleScheduler as OneCycleScheduler, Scheduler as Scheduler
 

@@ -15,7 +15,7 @@ from ..nn import Module, Sequential
 from ..optim import Adam, Optimizer
 from . import checkpoint, groups, loop
 from .callback import Callback, listify
-from .lr_find import LRFinder
+from .lr_finder import LRFinder
 from .recorder import ProgressBar, Recorder
 from .scheduler import OneCycleScheduler
 

@@ -1,15 +1,26 @@
 """torch's ``F`` and ``TensorDataset`` in v1's notebooks, and functions of callbacks."""
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import nn
 from ..autograd import Tensor
 from ..data import ArrayDataset
-from ..train import Learner
+from ..train import Learner, OneCycleScheduler
 
-F = SimpleNamespace(
+
+class Functions(SimpleNamespace):
+    """Functions under torch's names."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"there is no F.{name}; F has {', '.join(vars(self))}. Other "
+                             "operations are methods of a tensor, NumPy's functions, or layers in "
+                             "nn", name=name, obj=self)
+
+
+F = Functions(
     relu=Tensor.relu, sigmoid=Tensor.sigmoid, tanh=Tensor.tanh, softmax=nn.softmax,
     cross_entropy=nn.cross_entropy, mse_loss=nn.mse_loss,
     binary_cross_entropy_with_logits=nn.binary_cross_entropy_with_logits)
@@ -96,6 +107,54 @@ def fit_one_cycle(learn: Learner, cyc_len: int, *args: Any, **kwargs: Any) -> No
     2
     """
     learn.fit_one_cycle(cyc_len, *args, **kwargs)
+
+
+def lr_find(learn: Learner, *args: Any, **kwargs: Any) -> None:
+    """Call ``learn.lr_find``.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner.
+    *args, **kwargs : object
+        Arguments of the method: ``start_lr``, ``end_lr``, ``num_it``, ``stop_div``, ``wd``.
+
+    Examples
+    --------
+    >>> from minifast.data import DataBunch
+    >>> from minifast.nn import Linear
+    >>> import numpy as np
+    >>> rows = TensorDataset(np.ones((8, 1), np.float32), np.ones((8, 1), np.float32))
+    >>> learn = Learner(DataBunch.create(rows, rows, bs=4), Linear(1, 1, seed=0), silent=True)
+    >>> lr_find(learn, num_it=4)
+    LR Finder is complete, type {learner_name}.recorder.plot() to see the graph.
+    >>> len(learn.recorder.lrs)
+    4
+    """
+    learn.lr_find(*args, **kwargs)
+
+
+def one_cycle_scheduler(lr_max: float, **kwargs: Any) -> Callable[[Learner], OneCycleScheduler]:
+    """Return a function for ``callback_fns`` that makes a ``OneCycleScheduler``.
+
+    Parameters
+    ----------
+    lr_max : float or list of float
+        The highest learning rate.
+    **kwargs
+        Other arguments of the scheduler.
+
+    Returns
+    -------
+    callable
+        Takes the learner.
+
+    Examples
+    --------
+    >>> one_cycle_scheduler(1e-2, pct_start=.5).keywords
+    {'lr_max': 0.01, 'pct_start': 0.5}
+    """
+    return partial(OneCycleScheduler, lr_max=lr_max, **kwargs)
 
 
 def doc(elt: Any) -> None:

@@ -41,3 +41,13 @@ class TransformedLoader(DataLoader):
             for tfm in self.tfms:
                 batch = tfm(batch)
             yield batch
+
+
+def _set_batch_size(dl: DataLoader, bs: int) -> None:
+    dl.bs = bs
+
+
+setattr(DataLoader, "batch_size",  # noqa: B010
+        property(lambda dl: dl.bs, _set_batch_size, doc="Rows in a batch: ``bs``."))
+setattr(DataLoader, "num_workers",  # noqa: B010
+        property(lambda dl: 0, doc="0: batches are gathered in this process."))

@@ -196,3 +196,45 @@ def to_half(x: Any) -> Any:
     """
     warn(HALF, stacklevel=2)
     return to_float(x)
+
+
+def FloatTensor(x: Any) -> Tensor:  # noqa: N802  (torch's name)
+    """Return numbers as a tensor of type float32: torch's ``FloatTensor``.
+
+    Parameters
+    ----------
+    x : array_like
+        The numbers.
+
+    Returns
+    -------
+    Tensor
+        The tensor.
+
+    Examples
+    --------
+    >>> FloatTensor([1, 2])
+    tensor([1., 2.])
+    """
+    return Tensor(np.array(x, np.float32))
+
+
+def LongTensor(x: Any) -> Tensor:  # noqa: N802  (torch's name)
+    """Return whole numbers as a tensor of type int64: torch's ``LongTensor``.
+
+    Parameters
+    ----------
+    x : array_like
+        The numbers.
+
+    Returns
+    -------
+    Tensor
+        The tensor.
+
+    Examples
+    --------
+    >>> LongTensor([1, 2]).dtype
+    dtype('int64')
+    """
+    return Tensor(np.array(x, np.int64))

@@ -1,5 +1,6 @@
 """fastai v1's small functions on lists, numbers and frames."""
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..optim import Adam
@@ -205,3 +206,30 @@ def series2cat(df: Any, *col_names: Any) -> None:
     for names in col_names:
         for name in listify(names):
             df[name] = df[name].astype("category").cat.as_ordered()
+
+
+def ls(path: Path) -> list[Path]:
+    """Return what a folder holds: the method ``ls`` that v1 adds to ``Path``.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Returns
+    -------
+    list of Path
+        Files and folders, sorted.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "train").mkdir()
+    ...     [inside.name for inside in Path(folder).ls()]
+    ['train']
+    """
+    return sorted(path.iterdir())
+
+
+setattr(Path, ls.__name__, ls)

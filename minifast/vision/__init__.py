@@ -8,9 +8,19 @@ from .blocks import LeakyReLU as LeakyReLU
 from .blocks import NormType as NormType
 from .blocks import ResBlock as ResBlock
 from .blocks import conv_layer as conv_layer
+from .blocks import relu as relu
 from .blocks import res_block as res_block
 from .blocks import simple_cnn as simple_cnn
 from .conv import Conv2d as Conv2d
+from .crops import crop as crop
+from .crops import crop_pad as crop_pad
+from .crops import cutout as cutout
+from .crops import pad as pad
+from .crops import rand_crop as rand_crop
+from .crops import rand_pad as rand_pad
+from .crops import rand_resize_crop as rand_resize_crop
+from .crops import rgb_randomize as rgb_randomize
+from .crops import zoom_crop as zoom_crop
 from .files import Image as Image
 from .files import UnreadableImageError as UnreadableImageError
 from .files import get_image_files as get_image_files
@@ -56,10 +66,17 @@ from .transforms import rotate as rotate
 from .transforms import symmetric_warp as symmetric_warp
 from .transforms import zoom as zoom
 from .tta import TTA as TTA
+from .v1_image import image2np as image2np
+from .v1_image import pil2tensor as pil2tensor
 from .v1_layers import PoolFlatten as PoolFlatten
 from .v1_layers import batchnorm_2d as batchnorm_2d
 from .v1_layers import conv2d as conv2d
 from .verify import verify_images as verify_images
+from .warps import jitter as jitter
+from .warps import perspective_warp as perspective_warp
+from .warps import skew as skew
+from .warps import squish as squish
+from .warps import tilt as tilt
 
 # torch's nn has these
 vars(nn).update(Conv2d=Conv2d, Dropout2d=Dropout2d, LeakyReLU=LeakyReLU, AvgPool2d=AvgPool2d,

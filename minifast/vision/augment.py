@@ -1,11 +1,13 @@
-"""Images that change each time they are drawn from a data set."""
+"""Data sets of images, and images that change each time they are drawn."""
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..backend import Array, backend_of, generator
 from ..data import ArrayDataset
+from .files import Image
 from .transforms import Seed, apply_tfms, check_tfms
 
 Stats = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]
@@ -13,7 +15,66 @@ UNCHANGED = np.zeros(1, np.float32), np.ones(1, np.float32)
 """Mean and standard deviation of images that are not normalised."""
 
 
-class TransformedImages(ArrayDataset):
+class ImageRows(ArrayDataset):
+    """Images and their classes.
+
+    A whole number as index gives an ``Image`` as it was before ``normalize``, with the name of its
+    class. Other indices give arrays, for batches.
+
+    Parameters
+    ----------
+    x : array (n, c, h, w)
+        The images.
+    y : array (n,)
+        The numbers of their classes, -1 without one.
+    classes : sequence of object, optional
+        The names of all classes.
+
+    Attributes
+    ----------
+    stats : (mean, std) or None
+        The numbers (c,) that the images were normalised with.
+
+    Notes
+    -----
+    fastai v1's ``LabelList`` of images, ``data.train_ds``.
+
+    Examples
+    --------
+    >>> ImageRows(np.zeros((1, 3, 8, 8), np.float32), np.array([1]), ["cat", "dog"])[0]
+    (Image (3, 8, 8), 'dog')
+    """
+
+    stats: Stats | None = None
+
+    def __init__(self, x: Array, y: Array, classes: Sequence[Any] | None = None) -> None:
+        super().__init__(x, y)
+        self.classes = classes
+
+    @property
+    def c(self) -> int | None:
+        """The number of classes."""
+        return None if self.classes is None else len(self.classes)
+
+    def __getitem__(self, rows: Any) -> tuple[Any, Any]:
+        if not isinstance(rows, int | np.integer):
+            return super().__getitem__(rows)
+        row = range(len(self))[rows]  # counts from the end, and raises an IndexError
+        x, y = self[row:row + 1]
+        mean, std = on_device(self.stats or UNCHANGED, x)
+        number = int(y[0])
+        return Image(Tensor(x * std + mean)[0]), \
+            number if self.classes is None else None if number < 0 else self.classes[number]
+
+    def to(self, device: str) -> "ImageRows":
+        """Return the same images on ``device``."""
+        there = super().to(device)
+        moved = ImageRows(there.x, there.y, self.classes)
+        moved.stats = self.stats
+        return moved
+
+
+class TransformedImages(ImageRows):
     """The rows of another data set; each time, the images of a batch are transformed anew.
 
     Transforms see pixels from 0 to 1, also when the images are kept normalised.
@@ -48,7 +109,7 @@ class TransformedImages(ArrayDataset):
         check_tfms(tfms)
         self.source, self.tfms, self.padding_mode, self.stats = source, tfms, padding_mode, stats
         self.rng = generator(seed)
-        super().__init__(source.x, source.y)
+        super().__init__(source.x, source.y, getattr(source, "classes", None))
 
     @property
     def x(self) -> Any:
@@ -59,7 +120,9 @@ class TransformedImages(ArrayDataset):
     def x(self, x: Any) -> None:
         self.source.x = x
 
-    def __getitem__(self, rows: Any) -> tuple[Any, Array]:
+    def __getitem__(self, rows: Any) -> tuple[Any, Any]:
+        if isinstance(rows, int | np.integer):
+            return super().__getitem__(rows)
         x, y = self.source[rows]
         if self.stats is None:
             return apply_tfms(self.tfms, x, self.rng, self.padding_mode), y

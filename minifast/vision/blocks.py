@@ -31,6 +31,8 @@ class LeakyReLU(Module):
     ----------
     negative_slope : float
         The part, at most 1.
+    inplace : bool
+        Has no effect; accepted as in torch.
 
     Examples
     --------
@@ -39,7 +41,7 @@ class LeakyReLU(Module):
     tensor([-0.1000,  2.0000])
     """
 
-    def __init__(self, negative_slope: float = .01) -> None:
+    def __init__(self, negative_slope: float = .01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,6 +49,29 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}"
+
+
+def relu(inplace: bool = False, leaky: float | None = None) -> ReLU | LeakyReLU:
+    """Return a ReLU, or a leaky one: fastai v1's ``relu``.
+
+    Parameters
+    ----------
+    inplace : bool
+        Has no effect; accepted as in v1.
+    leaky : float, optional
+        The slope for negative numbers.
+
+    Returns
+    -------
+    ReLU or LeakyReLU
+        The layer.
+
+    Examples
+    --------
+    >>> relu(True), relu(leaky=.1)
+    (ReLU(), LeakyReLU(negative_slope=0.1))
+    """
+    return LeakyReLU(leaky) if leaky else ReLU(inplace)
 
 
 def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | None = None,
@@ -107,7 +132,7 @@ def conv_layer(ni: int, nf: int, ks: int = 3, stride: int = 1, padding: int | No
     bn = norm_type is not None
     conv = conv2d(ni, nf, ks, stride, (ks - 1) // 2 if padding is None else padding,
                   not bn if bias is None else bias, init, seed)
-    activ = [LeakyReLU(leaky) if leaky else ReLU()] * use_activ
+    activ = [relu(leaky=leaky)] * use_activ
     return Sequential(conv, *activ, *([batchnorm_2d(nf, norm_type)] if bn else []))
 
 

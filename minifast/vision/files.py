@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 
 from ..autograd import ShapeError, Tensor
+from ..train.callback import listify
 from . import pixels
 from .pixels import on_host
 from .resize import Pixels, Resize, ResizeMethod, Size, pillow
@@ -334,7 +335,7 @@ class Image:
 
         Parameters
         ----------
-        tfms : list of Transform or callable
+        tfms : list of Transform or callable, or Transform
             The transforms.
         size, resize_method, padding_mode : int, ResizeMethod, str
             As for ``Resize``.
@@ -359,7 +360,7 @@ class Image:
         if size is not None:
             bytes_ = Resize(size, resize_method, padding_mode)(self.pillow())
             px = pixels.image_array([bytes_])[0]
-        return type(self)(apply_tfms(tfms or [], px, seed, padding_mode))
+        return type(self)(apply_tfms(listify(tfms), px, seed, padding_mode))
 
     def show(self, ax: Any = None, figsize: tuple[float, float] | None = (3, 3),
              title: str | None = None, hide_axis: bool = True, cmap: str | None = "gray",

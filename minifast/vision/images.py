@@ -7,9 +7,9 @@ import numpy as np
 
 from ..autograd import ShapeError, Tensor
 from ..backend import Array
-from ..data import ArrayDataset, DataBunch, DataLoader, DatasetType, random_split, split_by_idx
+from ..data import DataBunch, DataLoader, DatasetType, random_split, split_by_idx
 from . import pixels
-from .augment import UNCHANGED, Stats, TransformedImages, on_device
+from .augment import UNCHANGED, ImageRows, Stats, TransformedImages, on_device
 from .files import Image, pillow_array, read_image
 from .from_files import FromFiles
 from .pixels import Images
@@ -116,8 +116,10 @@ class ImageDataBunch(FromFiles, DataBunch):
             rows, held = random_split(len(x), valid_pct, seed) if valid_idx is None \
                 else split_by_idx(len(x), valid_idx)
             x, y, valid_x, valid_y = x[rows], y[rows], x[held], y[held]
-        test_ds = ArrayDataset(test_x, np.full(len(test_x), -1)) if len(test_x) else None
-        data = cls.create(ArrayDataset(x, y), ArrayDataset(valid_x, valid_y), test_ds, seed=seed,
+        test_y = np.full(len(test_x), -1)
+        train_ds, valid_ds, test_ds = (ImageRows(a, b, classes) for a, b in (
+            (x, y), (valid_x, valid_y), (test_x, test_y)))
+        data = cls.create(train_ds, valid_ds, test_ds if len(test_x) else None, seed=seed,
                           classes=classes, **kwargs)
         return data if ds_tfms is None else data._with_tfms(ds_tfms, padding_mode, seed)
 
@@ -169,12 +171,12 @@ class ImageDataBunch(FromFiles, DataBunch):
         x = self.train_ds.x
         self.stats = _checked_stats(_channel_stats(x) if stats is None else stats, x.shape[1])
         loaders = [self.train_dl, self.valid_dl, self.fix_dl, self.test_dl]
-        found = {dl.dataset for dl in loaders if isinstance(dl, DataLoader)}
-        for ds in {getattr(ds, "source", ds) for ds in found}:
+        found: set[Any] = {dl.dataset for dl in loaders if isinstance(dl, DataLoader)}
+        sources = {getattr(ds, "source", ds) for ds in found}
+        for ds in sources:
             ds.x = self._normalized(ds.x)
-        for ds in found:
-            if isinstance(ds, TransformedImages):
-                ds.stats = self.stats
+        for ds in {*found, *sources}:
+            ds.stats = self.stats
         return self
 
     def batch_stats(self, funcs: Sequence[Callable[[Tensor, int], Any]] | None = None,

@@ -64,6 +64,31 @@ def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Ar
     return _between_pixels(x, rows.clip(0, x.shape[2] - 1), columns.clip(0, x.shape[3] - 1))
 
 
+def sample_at(x: Array, rows: Array, columns: Array) -> Array:
+    """Return images whose pixels are taken from the given positions, mirrored at the edges.
+
+    Parameters
+    ----------
+    x : array (n, c, h, w)
+        Images, on any device.
+    rows, columns : array (n, h', w')
+        For each pixel of the result the position of its value, counted from the first pixel.
+
+    Returns
+    -------
+    array (n, c, h', w')
+        The images, on the same device.
+
+    Examples
+    --------
+    >>> x = np.array([[[[0., .25, .5]]]])
+    >>> sample_at(x, np.array([[[0., 0.]]]), np.array([[[.5, 3.]]])).tolist()
+    [[[[0.125, 0.25]]]]
+    """
+    rows, columns = _reflected(rows, x.shape[2]), _reflected(columns, x.shape[3])
+    return _between_pixels(x, rows.clip(0, x.shape[2] - 1), columns.clip(0, x.shape[3] - 1))
+
+
 def check_padding_mode(padding_mode: str) -> None:
     """Check a padding mode.
 

@@ -1,7 +1,8 @@
 """Data augmentation: random flips, rotation, zoom, perspective, brightness and contrast."""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,18 +15,22 @@ Range = float | tuple[float, float]
 Values = np.ndarray[Any, np.dtype[np.float64]]
 """A number per image, (n,)."""
 Seed = int | np.random.Generator | None
+Make = TypeVar("Make", bound=Callable[..., Any])
 EPS = 1e-7
 """Pixels are limited to [EPS, 1 - EPS] before their logit is computed."""
+WHOLE = ("k", "direction", "n_holes", "length")
+"""Parameters that are whole numbers. Their intervals include both ends, as in fastai v1."""
 
 
 @dataclass(frozen=True, repr=False)
 class Transform:
-    """A transform of images by a matrix whose parameters are drawn at random for each image.
+    """A transform of images whose parameters are drawn at random for each image.
 
     Parameters
     ----------
     func : callable
         ``func((h, w), **values)`` returns a matrix per image, (n, k, k). Each value is (n,).
+        For ``Pixels``, see there.
     params : dict of str to float or (float, float)
         The parameters: numbers, or intervals from which they are drawn.
     p : float
@@ -40,7 +45,7 @@ class Transform:
 
     Notes
     -----
-    fastai v1's ``RandTransform``.
+    fastai v1's ``RandTransform``. Called with an image, it changes this image.
 
     Examples
     --------
@@ -51,7 +56,7 @@ class Transform:
     [[[0.5, 1.0, 1.0]]]
     """
 
-    func: Callable[..., Matrices]
+    func: Callable[..., Any]
     params: Mapping[str, Range]
     p: float = 1.
     log: bool = False
@@ -87,17 +92,31 @@ class Transform:
         [[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]]
         """
         chosen = rng.random(n) < self.p
-        drawn = {name: self._values(rng, n, value) for name, value in self.params.items()}
-        matrices = self.func(size, **drawn) if drawn else self.func(size, n=n)
+        drawn = self._values(rng, n)
+        matrices: Matrices = self.func(size, **drawn) if drawn else self.func(size, n=n)
         matrices[~chosen] = np.eye(matrices.shape[1])
         return matrices
 
-    def __repr__(self) -> str:
-        values = [f"{name}={value}" for name, value in self.params.items()]
-        return f"{self.func.__name__.strip('_')}({', '.join([*values, f'p={self.p}'])})"
+    def __call__(self, image: Any, seed: Seed = None) -> Any:
+        """Return an image, or a batch of images, after this transform."""
+        if hasattr(image, "apply_tfms"):
+            return image.apply_tfms([self], seed=seed)
+        return apply_tfms([self], image, seed)
 
-    def _values(self, rng: np.random.Generator, n: int, value: Range) -> Values:
-        low, high = interval(value)
+    def __repr__(self) -> str:
+        func, fixed = getattr(self.func, "func", self.func), getattr(self.func, "keywords", {})
+        values = [f"{name}={value!r}" for name, value in {**fixed, **self.params}.items()]
+        return f"{func.__name__.strip('_')}({', '.join([*values, f'p={self.p}'])})"
+
+    def _values(self, rng: np.random.Generator, n: int) -> dict[str, Values]:
+        """Draw all parameters for n images."""
+        return {name: self._draw(rng, n, name, *interval(value))
+                for name, value in self.params.items()}
+
+    def _draw(self, rng: np.random.Generator, n: int, name: str, low: float, high: float
+              ) -> Values:
+        if name in WHOLE:
+            return rng.integers(int(low), int(high), n, endpoint=True).astype(float)
         if self.log:
             return np.exp(rng.uniform(np.log(low), np.log(high), n))
         return rng.uniform(low, high, n)
@@ -109,6 +128,42 @@ class Geometric(Transform):
 
 class Lighting(Transform):
     """A transform of logits l to a l + b, by matrices (n, 2, 2) with rows (a, b) and (0, 1)."""
+
+
+class Pixels(Transform):
+    """A transform of pixels: ``func(images, generator, **values)`` returns new images."""
+
+    def change(self, x: Array, rng: np.random.Generator) -> Array:
+        """Return images of which those that are drawn have changed.
+
+        Parameters
+        ----------
+        x : array (n, c, h, w)
+            The images, on any device; they do not change.
+        rng : Generator
+            Source of the random numbers.
+
+        Returns
+        -------
+        array (n, c, h', w')
+            The images, on the same device.
+
+        Examples
+        --------
+        >>> def inverted(x, rng):
+        ...     return 1 - x
+        >>> Pixels(inverted, {}).change(np.array([[[[0., .25]]]]), np.random.default_rng())
+        array([[[[1.  , 0.75]]]])
+        """
+        chosen = np.flatnonzero(rng.random(len(x)) < self.p)
+        if not len(chosen):
+            return x
+        values = self._values(rng, len(chosen))
+        if len(chosen) == len(x):
+            return self.func(x, rng, **values)
+        x, chosen = x.copy(), backend_of(x).from_host(chosen)
+        x[chosen] = self.func(x[chosen], rng, **values)
+        return x
 
 
 def interval(value: Range) -> tuple[float, float]:
@@ -132,6 +187,38 @@ def interval(value: Range) -> tuple[float, float]:
     return (value[0], value[1]) if isinstance(value, (tuple, list)) else (value, value)
 
 
+def on_images(make: Make) -> Make:
+    """Let a function that makes a transform also take an image first, and change it at once.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a transform.
+
+    Returns
+    -------
+    callable
+        The same function; called with an image or an array of images as its first argument, it
+        makes the transform from the other arguments and applies it.
+
+    Notes
+    -----
+    In fastai v1, ``rotate(degrees=(-30, 30))`` is a transform and ``rotate(image, 30)`` an image.
+
+    Examples
+    --------
+    >>> from minifast.vision import Image
+    >>> brightness(Image(np.full((1, 1, 1), .5, np.float32)), .75).data.tolist()
+    [[[0.75]]]
+    """
+    @wraps(make)
+    def made(*args: Any, use_on_y: bool = True, **kwargs: Any) -> Any:  # targets do not change
+        if args and (hasattr(args[0], "apply_tfms") or getattr(args[0], "ndim", 0) >= 3):
+            return make(*args[1:], **kwargs)(args[0])
+        return make(*args, **kwargs)
+    return made  # type: ignore[return-value]
+
+
 # ---------------------------------------------------------------- applying
 
 
@@ -140,7 +227,7 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     """Apply transforms to images, with different random numbers for each image.
 
     Brightness and contrast are applied first, then all flips, rotations, zooms and warps together
-    in one interpolation, then functions of the batch.
+    in one interpolation, then crops, cutouts and functions of the batch, in the order of the list.
 
     Parameters
     ----------
@@ -156,7 +243,7 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     Returns
     -------
     array
-        The images, in the shape of ``x`` and on its device.
+        The images, on the device of ``x`` and, unless a transform crops or pads, in its shape.
 
     Raises
     ------
@@ -185,17 +272,13 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     if x.ndim != 4:
         raise ShapeError(f"transforms take images (n, c, h, w) or (c, h, w), got {x.shape}")
     rng = generator(seed)
-    places, lights = _unit(len(x), 3), _unit(len(x), 2)
-    for tfm in tfms:
-        if isinstance(tfm, Geometric):
-            places = places @ tfm.draw(rng, len(x), x.shape[2:])
-        elif isinstance(tfm, Lighting):
-            lights = tfm.draw(rng, len(x), x.shape[2:]) @ lights
+    places, lights = _drawn(tfms, rng, len(x), x.shape[2:])
     x = _lit(x, lights)
     if any(isinstance(tfm, Geometric) for tfm in tfms):
         x = sample(x, places, padding_mode)
     for tfm in tfms:
-        x = x if isinstance(tfm, Transform) else tfm(x, rng)
+        if not isinstance(tfm, Geometric | Lighting):
+            x = tfm.change(x, rng) if isinstance(tfm, Pixels) else tfm(x, rng)
     return x
 
 
@@ -226,6 +309,18 @@ def check_tfms(tfms: Any) -> None:
                         f"with a function f(images, generator); got {tfms!r}")
 
 
+def _drawn(tfms: Sequence[Any], rng: np.random.Generator, n: int, size: tuple[int, int]
+           ) -> tuple[Matrices, Matrices]:
+    """Return the products of the matrices for places and of those for logits."""
+    places, lights = _unit(n, 3), _unit(n, 2)
+    for tfm in tfms:
+        if isinstance(tfm, Geometric):
+            places = places @ tfm.draw(rng, n, size)
+        elif isinstance(tfm, Lighting):
+            lights = tfm.draw(rng, n, size) @ lights
+    return places, lights
+
+
 def _lit(x: Array, lights: Matrices) -> Array:
     """Change the logits of the images whose matrix is not the identity."""
     rows = np.flatnonzero((lights != np.eye(2)).any((1, 2)))
@@ -247,6 +342,7 @@ def _unit(n: int, k: int) -> Matrices:
 # ---------------------------------------------------------------- lighting
 
 
+@on_images
 def brightness(change: Range = .5, p: float = 1.) -> Lighting:
     """Make images brighter or darker: add log(change / (1 - change)) to the logits of pixels.
 
@@ -284,6 +380,7 @@ def _brightness(_: tuple[int, int], change: Values) -> Matrices:
     return m
 
 
+@on_images
 def contrast(scale: Range = 1., p: float = 1.) -> Lighting:
     """Raise or lower contrast: multiply the logits of pixels.
 
@@ -310,7 +407,7 @@ def contrast(scale: Range = 1., p: float = 1.) -> Lighting:
     >>> apply_tfms([contrast(2.)], dark).round(2).tolist()  # from odds of 1 to 3 to 1 to 9
     [[[0.1]]]
     """
-    _check_above_zero("contrast", scale)
+    check_above_zero("contrast", scale)
     return Lighting(_contrast, {"scale": scale}, p, log=True)
 
 
@@ -323,6 +420,7 @@ def _contrast(_: tuple[int, int], scale: Values) -> Matrices:
 # ---------------------------------------------------------------- places
 
 
+@on_images
 def rotate(degrees: Range = 0., p: float = 1.) -> Geometric:
     """Rotate images about their centres, counter-clockwise.
 
@@ -353,6 +451,7 @@ def _rotate(_: tuple[int, int], degrees: Values) -> Matrices:
     return m
 
 
+@on_images
 def zoom(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float = 1.) -> Geometric:
     """Enlarge images.
 
@@ -380,10 +479,11 @@ def zoom(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float =
     >>> apply_tfms([zoom(2, col_pct=0)], np.array([[[0., .25, .5]]])).tolist()
     [[[0.0, 0.125, 0.25]]]
     """
-    _check_above_zero("zoom", scale)
+    check_above_zero("zoom", scale)
     return Geometric(_zoom, {"scale": scale, "row_pct": row_pct, "col_pct": col_pct}, p)
 
 
+@on_images
 def rand_zoom(scale: Range = 1., p: float = 1.) -> Geometric:
     """Enlarge a random part of each image: ``zoom`` with random centres.
 
@@ -408,13 +508,42 @@ def rand_zoom(scale: Range = 1., p: float = 1.) -> Geometric:
 
 
 def _zoom(size: tuple[int, int], scale: Values, row_pct: Values, col_pct: Values) -> Matrices:
-    m = _unit(len(scale), 3)
-    m[:, 0, 0] = m[:, 1, 1] = 1 / scale
-    for i, (pixels, pct) in enumerate([(size[1], col_pct), (size[0], row_pct)]):
-        m[:, i, 2] = (1 - 1 / scale) * (2 * pct - 1) * (pixels - 1) / 2
+    return window(size, 1 / scale, 1 / scale, row_pct, col_pct)
+
+
+def window(size: tuple[int, int], height: Values, width: Values, row_pct: Values, col_pct: Values
+           ) -> Matrices:
+    """Return the matrices that stretch a part of each image to the whole image.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of the images in pixels.
+    height, width : array (n,)
+        Those of the part, as fractions of the image's.
+    row_pct, col_pct : array (n,)
+        Where the part is, from 0 (top or left) to 1 (bottom or right).
+
+    Returns
+    -------
+    ndarray (n, 3, 3)
+        The matrices.
+
+    Examples
+    --------
+    >>> half, low = np.array([.5]), np.array([0.])
+    >>> window((5, 5), half, half, low, low)[0].tolist()
+    [[0.5, 0.0, -1.0], [0.0, 0.5, -1.0], [0.0, 0.0, 1.0]]
+    """
+    m = _unit(len(height), 3)
+    parts = [(width, size[1], col_pct), (height, size[0], row_pct)]
+    for i, (part, pixels, pct) in enumerate(parts):
+        m[:, i, i] = part
+        m[:, i, 2] = (1 - part) * (2 * pct - 1) * (pixels - 1) / 2
     return m
 
 
+@on_images
 def flip_lr(p: float = 1.) -> Geometric:
     """Flip images horizontally, exchanging left and right.
 
@@ -444,14 +573,15 @@ def _flip(_: tuple[int, int], n: int) -> Matrices:
     return np.tile(np.diag([-1., 1., 1.]), (n, 1, 1))
 
 
-def dihedral(k: Range = (0, 8), p: float = 1.) -> Geometric:
+@on_images
+def dihedral(k: Range = (0, 7), p: float = 1.) -> Geometric:
     """Rotate and flip images in one of the eight ways that map a square to itself.
 
     Parameters
     ----------
     k : int or (int, int)
         The sum of 1 to exchange left and right, 2 to exchange top and bottom, and 4 to exchange
-        rows and columns. From a pair (low, high), a number from low to high - 1 is drawn.
+        rows and columns. From a pair (low, high), a number from low to high is drawn.
     p : float
         Probability with which an image is changed.
 
@@ -473,13 +603,14 @@ dihedral_affine = dihedral
 
 
 def _dihedral(_: tuple[int, int], k: Values) -> Matrices:
-    way = np.floor(k).astype(int)
+    way = k.astype(int)
     m = np.zeros((len(k), 3, 3))
     x, y, swap, rows = 1. - 2 * (way & 1), 1. - (way & 2), way // 4 % 2, np.arange(len(k))
     m[rows, 0, swap], m[rows, 1, 1 - swap], m[:, 2, 2] = x, y, 1
     return m
 
 
+@on_images
 def symmetric_warp(magnitude: Range = 0., p: float = 1.) -> Geometric:
     """Show images as if seen from the side, from above or from below, by moving their corners.
 
@@ -510,16 +641,42 @@ def symmetric_warp(magnitude: Range = 0., p: float = 1.) -> Geometric:
 
 
 def _warp(size: tuple[int, int], m0: Values, m1: Values, m2: Values, m3: Values) -> Matrices:
-    corners = np.array([[-1., -1], [-1, 1], [1, -1], [1, 1]])
     moved = np.stack([-1 - m3, -1 - m1, -1 - m2, 1 + m1, 1 + m3, -1 - m0, 1 + m2, 1 + m0], 1)
-    x, y = moved.reshape(-1, 4, 2).transpose(2, 0, 1)
-    equations = np.zeros((len(m0), 4, 2, 8))
+    return perspective(size, moved.reshape(-1, 4, 2))
+
+
+CORNERS = np.array([[-1., -1], [-1, 1], [1, -1], [1, 1]])
+"""Column and row of an image's corners, from its centre; half its width and height are 1."""
+
+
+def perspective(size: tuple[int, int], moved: Values) -> Matrices:
+    """Return the matrices that move the corners of images.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of the images in pixels.
+    moved : array (n, 4, 2)
+        Where ``CORNERS`` are moved to.
+
+    Returns
+    -------
+    ndarray (n, 3, 3)
+        The matrices.
+
+    Examples
+    --------
+    >>> perspective((3, 3), 2 * CORNERS[None])[0].diagonal()  # twice as large
+    array([0.5, 0.5, 1. ])
+    """
+    n, (x, y) = len(moved), moved.transpose(2, 0, 1)
+    equations = np.zeros((n, 4, 2, 8))
     for i in (0, 1):  # the first or second coordinate of a corner; the last unknown is 1
         equations[:, :, i, 3 * i:3 * i + 3] = np.stack([x, y, np.ones_like(x)], -1)
-        equations[:, :, i, 6:] = -corners[:, i, None] * np.stack([x, y], -1)
+        equations[:, :, i, 6:] = -CORNERS[:, i, None] * np.stack([x, y], -1)
     unknowns = np.linalg.solve(equations.reshape(-1, 8, 8),
-                               np.tile(corners.reshape(8, 1), (len(m0), 1, 1)))[..., 0]
-    m: Matrices = np.concatenate([unknowns, np.ones((len(m0), 1))], 1).reshape(-1, 3, 3)
+                               np.tile(CORNERS.reshape(8, 1), (n, 1, 1)))[..., 0]
+    m: Matrices = np.concatenate([unknowns, np.ones((n, 1))], 1).reshape(-1, 3, 3)
     pixels = np.array([max(size[1] - 1, 1) / 2, max(size[0] - 1, 1) / 2, 1])
     m *= pixels[:, None] / pixels
     return m
@@ -546,7 +703,27 @@ def zooms_or_flips(tfm: Any) -> bool:
     return isinstance(tfm, Transform) and tfm.func in (_zoom, _flip, _dihedral)
 
 
-def _check_above_zero(name: str, scale: Range) -> None:
+def check_above_zero(name: str, scale: Range) -> None:
+    """Check a factor.
+
+    Parameters
+    ----------
+    name : str
+        The transform, for the message.
+    scale : float or (float, float)
+        The factor.
+
+    Raises
+    ------
+    ValueError
+        If it is not above 0.
+
+    Examples
+    --------
+    >>> check_above_zero("zoom", 0)
+    Traceback (most recent call last):
+    ValueError: zoom multiplies by scales above 0, got 0
+    """
     if not min(interval(scale)) > 0:
         raise ValueError(f"{name} multiplies by scales above 0, got {scale}")
 

@@ -77,8 +77,10 @@ def _transformed(learn: Learner, ds_type: DatasetType, tfms: list[Transform], se
                  ) -> Iterator[None]:
     """Replace the data set of a loader by one with these transforms."""
     dl: Any = learn.data.dl(ds_type)
-    if not isinstance(dl, DataLoader) or not isinstance(dl.dataset, ArrayDataset):
-        raise TypeError(f"TTA changes images of an ImageDataBunch, got a {type(dl).__name__}")
+    if not isinstance(dl, DataLoader) or not isinstance(dl.dataset, ArrayDataset) \
+            or isinstance(dl.dataset.x, list):
+        raise TypeError(f"TTA changes images of an ImageDataBunch, got a {type(dl).__name__} of a "
+                        f"{type(learn.data).__name__}")
     before, train = dl.dataset, learn.data.train_ds
     padding_mode = getattr(train, "padding_mode", "reflection")
     stats = getattr(learn.data, "stats", None)

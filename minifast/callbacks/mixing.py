@@ -95,7 +95,7 @@ class MixUpCallback(LearnerCallback):
 
     See Also
     --------
-    minifast.callbacks.mixup.mixup : The short way to use it.
+    minifast.callbacks.mixup : The short way to use it.
 
     References
     ----------
