@@ -108,7 +108,7 @@ PLACE = r"ratings.csv, piece 3: .*"
     (HEAD + GOOD, {"test": ratings()[["item"]]}, KeyError, "no column 'user'; the frame has item"),
     ("user,rating\n1,4\n", {}, ValueError, r"ratings.csv, piece 1: .*three columns.*\['user', 'ra"),
     (HEAD.replace(",", ";") + "1;a;4\n", {}, ValueError, "three columns.*user;item;rating"),
-    (HEAD, {}, ValueError, "ratings.csv has 0 rows; look at how it was read"),
+    (HEAD, {}, ValueError, "ratings.csv has 0 rows; check how it was read"),
     ("", {}, ValueError, r"ratings.csv cannot be read \(No columns"),
     (HEAD + GOOD, {"bs": 3}, ValueError, "2 training rows are fewer than one batch of 3"),
     (HEAD + GOOD, {"bsz": 3}, TypeError, "bsz"),

@@ -234,7 +234,7 @@ def test_a_frame_that_is_none(none: Any) -> None:
 def test_labels_that_cannot_be_hashed() -> None:
     lists = ratings().assign(item=[[1]] * 16)
     for make in (CollabDataBunch.from_df, lambda frame: CollabDataBunch.from_pieces([frame])):
-        with pytest.raises(TypeError, match=r"'item' holds what cannot be a label \(unhash"):
+        with pytest.raises(TypeError, match=r"'item' holds values that cannot be labels \(unhash"):
             make(lists)
 
 

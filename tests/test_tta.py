@@ -131,7 +131,7 @@ def test_after_an_error_the_data_are_as_before() -> None:
     before = learn.data.valid_ds
     with pytest.raises(ZeroDivisionError):
         learn.TTA(activ=lambda x: 1 / 0)
-    with pytest.raises(ValueError, match="zoom multiplies by scales above 0"):
+    with pytest.raises(ValueError, match="the scale of zoom must be above 0"):
         learn.TTA(scale=0)
     assert learn.data.valid_ds is before
     rows = [(noise(2, 1, 6, 6), np.array([0, 1]))]

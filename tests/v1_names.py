@@ -103,8 +103,8 @@ INSTEAD = {
     **absent.INSTEAD,
     "DataBunch.collate_fn": "rows are joined with `np.stack`; other batches come from a loader of "
                             "your own, `DataBunch(train_dl, valid_dl)`",
-    "DataBunch.save": "data are made again from their files; `data.export` keeps what predictions "
-                      "need, without pickle",
+    "DataBunch.save": "create the data again from their files; `data.export` keeps what "
+                      "predictions need, without pickle",
     "create_from_ll": "`ImageDataBunch.from_arrays`, `load_learner`"}
 """What to write instead of an absent name, or why it is absent."""
 

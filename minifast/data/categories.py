@@ -183,8 +183,8 @@ def _sorted_labels(name: str, labels: Iterable[Any]) -> Any:
     try:
         unique = pd.Index(pd.unique(pd.Series(labels).dropna())).infer_objects()
     except TypeError as error:
-        raise TypeError(f"column {name!r} holds what cannot be a label ({error}); make numbers "
-                        "or texts of it") from error
+        raise TypeError(f"column {name!r} holds values that cannot be labels ({error}); convert "
+                        "them to numbers or strings") from error
     try:
         return unique.sort_values()
     except TypeError as error:

@@ -246,7 +246,7 @@ def check_frame(ratings: Any) -> None:
         raise TypeError(f"ratings must be a frame, got {type(ratings).__name__}; read a file with "
                         "pandas.read_csv first")
     if not len(ratings):
-        raise ValueError("the frame of ratings has 0 rows; look at how it was read and filtered")
+        raise ValueError("the frame of ratings has 0 rows; check how it was read and filtered")
 
 
 def column_names(columns: Iterable[Any], wanted: Sequence[str | None], where: str = ""

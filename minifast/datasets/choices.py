@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def planted_choices(planted: PlantedRatings, taste: float = 1.5, seed: int = 0) -> pd.DataFrame:
     """Draw ratings again, of items that users choose because they expect to like them.
 
-    In ``planted.ratings``, a user's taste has no influence on which items the user rates. So the
-    choices of a user cannot be predicted better than by popularity. Here, they have probabilities
+    In ``planted.ratings``, a user's taste has no influence on which items the user rates, so
+    nothing predicts the choices better than popularity. Here, their probabilities are
     proportional to popularity * exp(taste * score). Each user rates as many items as before.
 
     Parameters

@@ -106,7 +106,7 @@ def parquet_chunks(file: Any, rows: int = CHUNK, wanted: Sequence[str | None] = 
     with named_errors(file, hint):
         columns = parquet.read_schema(file).names
     names, start = column_names(columns, wanted, f"{file}: "), 0
-    # pre_buffer=True would keep all that was read in memory
+    # pre_buffer=True would keep everything read in memory
     with named_errors(file, hint, TypeError), parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(rows, columns=names):
             chunk = batch.to_pandas().reset_index()[names]  # a column may have been the index
@@ -142,7 +142,7 @@ def named_errors(file: Any, hint: str, *more: type[Exception]) -> Iterator[None]
     try:
         yield
     except FileNotFoundError:
-        raise  # its message has the name
+        raise  # its message names the file
     except (*more, *_readers_errors()) as error:
         text = str(error).strip() or type(error).__name__
         raise ValueError(f"{file} cannot be read ({text}); {hint}") from error

@@ -30,8 +30,8 @@ def from_pieces(cls: type[CollabDataBunch], pieces: "Iterable[pd.DataFrame]",
                 folder: Any = None) -> CollabDataBunch:
     """Make batches from frames that arrive one after the other.
 
-    The result is that of ``from_df`` with all of them in one frame, but only one piece has to be
-    in memory at a time. What stays are 12 bytes a rating.
+    The result is that of ``from_df`` with all of them in one frame, but only one piece has to
+    be in memory at a time. Afterwards, a rating takes 12 bytes.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def from_frames(cls: type[CollabDataBunch], train: "pd.DataFrame",
     Raises
     ------
     TypeError, UnknownColumnError, ValueError
-        As in ``from_df``; TypeError also for ``valid_idx`` or, beside `valid`, ``valid_pct``.
+        As in ``from_df``; TypeError also for ``valid_idx`` or, if `valid` is given, ``valid_pct``.
 
     Examples
     --------
@@ -275,4 +275,4 @@ def _columns(pieces: "Iterable[pd.DataFrame]", wanted: list[str | None],
             check_columns(piece.columns, names, where)
             yield where, *(piece[name] for name in names)
     if not names:
-        raise ValueError(f"{source} has 0 rows; look at how it was read and filtered")
+        raise ValueError(f"{source} has 0 rows; check how it was read and filtered")

@@ -143,7 +143,7 @@ def _read(path: Path, starts: Any, out: Any) -> int:
 class TemporaryFolder:
     """A temporary folder that is removed when this object is deleted; copies are this object.
 
-    If the process is killed, the folder stays until the next one is made beside it.
+    If the process is killed, the folder stays until the next one is made next to it.
 
     Parameters
     ----------

@@ -6,8 +6,8 @@ be compared with the truth:
     score  = mean + user_bias + item_bias + user_factors . item_factors
     rating = score + noise, rounded and clipped to 1..5
 
-The constants were chosen by comparison with MovieLens 100K: the number of ratings of films and of
-users, the frequency of each rating, the error of a factor model.
+The constants were chosen by comparison with MovieLens 100K: the numbers of ratings per film and per
+user, the frequency of each rating, the error of a factor model.
 """
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
                     n_factors: int = 5, seed: int = 42) -> PlantedRatings:
     """Draw ratings in the shape of MovieLens 100K from biases and factors.
 
-    Few items have ratings of nearly everyone, and many have hardly any. Each user has 20 ratings
-    or more if the sizes allow it, else one or more, and each item has one or more. About 6, 11,
+    Few items are rated by nearly everyone, and many by hardly anyone. Each user has at least 20
+    ratings if the sizes allow it, else at least one; each item has at least one. About 6, 11,
     27, 34 and 21 % of the ratings are 1 to 5 stars. At the default sizes, the mean squared error
     is near 1.27 for a constant, 0.90 for biases alone, 0.82 for a good factor model, and 0.72 for
     the planted score: the rest is noise.
@@ -133,8 +133,8 @@ def planted_ratings(n_users: int = 943, n_items: int = 1682, n_ratings: int = 10
     Raises
     ------
     ValueError
-        If `n_ratings` is too small to give each user and item one, or larger than the number of
-        pairs.
+        If `n_ratings` is too small to give each user and item a rating, or larger than the number
+        of pairs.
 
     Examples
     --------

@@ -9,11 +9,11 @@ from ..backend import Array, default_device, transfer
 
 
 class RowDataset:
-    """Rows of any object with ``__len__`` and ``__getitem__``, joined to batches.
+    """Rows of any object with ``__len__`` and ``__getitem__``, joined into batches.
 
     ``DataBunch.create`` makes it from a data set such as those of torch. Rows are read again in
-    each pass, so a row may be different each time. ``y`` are the targets of all rows; they are
-    taken from the data set's own attribute ``y``, or else each row is read once.
+    each pass, so a row may be different each time. ``y`` holds the targets of all rows: the data
+    set's own attribute ``y``, or else each row is read once.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def _joined(items: Any, name: str, rows: Any) -> Any:
     for row, array in zip(rows, arrays, strict=False):
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} of row {row} is a {type(items[0]).__name__} of type "
-                            f"{array.dtype}, no number; turn it into numbers in __getitem__")
+                            f"{array.dtype}, not a number; make it numeric in __getitem__")
         if array.shape != arrays[0].shape:
-            raise ValueError(f"rows cannot be joined to a batch: {name} has shape {array.shape} in "
-                             f"row {row} and {arrays[0].shape} in row {rows[0]}; bring all to one "
-                             "shape in __getitem__")
+            raise ValueError(f"rows cannot be joined into a batch: {name} has shape {array.shape} "
+                             f"in row {row} and {arrays[0].shape} in row {rows[0]}; bring all to "
+                             "one shape in __getitem__")
     joined = np.stack(arrays) if arrays else np.zeros(0, np.float32)
     python = joined.dtype == np.float64 and isinstance(items[0], float) \
         and not isinstance(items[0], np.floating)

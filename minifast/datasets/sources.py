@@ -1,4 +1,4 @@
-"""Data sets from a folder of yours, from the cache, or from the official archive.
+"""Data sets from your own folder, from the cache, or from the official archive.
 
 MovieLens 100K belongs to GroupLens at the University of Minnesota. It is free for research,
 must be acknowledged (Harper and Konstan, doi.org/10.1145/2827872), and may not be redistributed
@@ -98,7 +98,7 @@ def untar_data(url: str = URLs.ML_100k, *, progress: bool = True) -> Path:
     ValueError: no checksum is known for 'https://example.org/other.zip'; ...
     """
     if url not in _ARCHIVES:
-        raise ValueError(f"no checksum is known for {url!r}; untar_data gets only the addresses "
+        raise ValueError(f"no checksum is known for {url!r}; untar_data downloads only addresses "
                          f"in URLs: {', '.join(_ARCHIVES)}. Unpack other archives by hand.")
     archive = _ARCHIVES[url]
     folders = [root / archive.folder for root in search_path()]
@@ -119,13 +119,13 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     Parameters
     ----------
     path : path, optional
-        Folder with u.data and u.item; by default ``untar_data(URLs.ML_100k)``. Other ratings in
-        files of the same form can be read too.
+        Folder with u.data and u.item; by default ``untar_data(URLs.ML_100k)``. Files of
+        other ratings in the same format can be read too.
     row_order : "pandas" or "post"
         Order of the rows, on which the rows of a random split depend. "pandas" is the order of
-        u.data, as pandas merges today; the first row is user 196, movie 242. "post" groups rows
-        by movie, in order of each movie's first rating, as pandas merged before 2.2 and as posts
-        of that time show; the first five rows are "Kolya (1996)".
+        u.data, as pandas merges today; the first row is user 196, movie 242. "post" groups rows by
+        movie, in order of each movie's first rating, as pandas before 2.2 merged them and blog
+        posts of that time show; the first five rows are "Kolya (1996)".
 
     Returns
     -------
@@ -135,7 +135,7 @@ def movielens_100k(path: str | Path | None = None, row_order: str = "pandas") ->
     Raises
     ------
     ValueError
-        If `row_order` is neither of the two; if a file is damaged, truncated or of another form;
+        If `row_order` is neither of the two; if a file is damaged, truncated or in another format;
         if a movie has no title or two titles; without `path`, if there are not 100 000 ratings.
     DataNotFoundError
         If a file is missing. It is a FileNotFoundError.
@@ -174,7 +174,7 @@ def movielens_100k_fold(fold: int, path: str | Path | None = None
                         ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read an official split of MovieLens 100K: 80 000 ratings to train on, 20 000 to test on.
 
-    The five test parts are disjoint, and together they are all ratings.
+    The five test parts are disjoint, and together they contain all ratings.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLICE = 1 << 20
 """Rows in a slice."""
 NUMBERS = {"integer": "number", "floating": "number", "mixed-integer-float": "number"}
-"""Types of labels, in pandas' words, that one column may mix: a gap turns integers into floats."""
+"""Types of labels, as pandas names them, that one column may mix: a gap makes integers floats."""
 EXACT = 2 ** 53
 """The first whole number after which floats have gaps."""
 
@@ -107,7 +107,7 @@ class LabelColumn:
         Raises
         ------
         TypeError
-            If a label cannot be hashed, or is of another type than those before.
+            If a label cannot be hashed, or has another type than those before it.
 
         Examples
         --------
@@ -126,14 +126,14 @@ class LabelColumn:
         try:
             places, unique = pd.factorize(column)
         except TypeError as error:
-            raise TypeError(f"{where}column {self.name!r} holds what cannot be a label ({error}); "
-                            "make numbers or texts of it") from error
+            raise TypeError(f"{where}column {self.name!r} holds values that cannot be labels "
+                            f"({error}); convert them to numbers or strings") from error
         labels = pd.Index(unique.to_numpy()).infer_objects()
         if len(labels):
             self._check_kind(labels, column, where)
         known = len(self._numbers)
         numbers = [self._numbers.setdefault(label, len(self._numbers)) for label in labels.tolist()]
-        codes = np.array([*numbers, -1], np.int32)  # the last one is at place -1: missing
+        codes = np.array([*numbers, -1], np.int32)  # the last one has index -1: missing
         self._labels.append(labels[codes[:-1] >= known])
         self._codes.frombytes(codes[places].tobytes())
 
@@ -237,7 +237,7 @@ class LabelColumn:
             else pd.Index([label for part in parts for label in part.tolist()])
         if labels.dtype.kind == "f" and max(-labels.min(), labels.max()) >= EXACT:
             raise ValueError(f"{where}column {self.name!r} has whole numbers above {EXACT} as "
-                             "floats, which are not exact there (a missing value makes floats of "
-                             "whole numbers); when reading a CSV file, "
+                             "floats, which are not exact there (a missing value turns whole "
+                             "numbers into floats); when reading a CSV file, "
                              f"dtype={{{self.name!r}: 'Int64'}} keeps them whole")
         return labels

@@ -20,7 +20,7 @@ def write_columns(pieces: Iterable[Any], valid_pct: float, seed: Any, folder: Pa
 
     Each row becomes a validation row with probability ``valid_pct``, independently of the others
     and of the division into pieces. Both files hold their rows in random order, so that
-    neighbours in them are not of one user.
+    neighbouring rows do not belong to one user.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class ShuffledFile:
     Parameters
     ----------
     path : Path
-        The file. The parts lie beside it until it is complete.
+        The file. The parts are next to it until it is complete.
     rng : numpy.random.Generator
         Source of the random order.
 

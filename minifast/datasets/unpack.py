@@ -12,7 +12,7 @@ LONGEST = 100
 """The maximum length of a name with its folders; some systems limit whole paths to 260."""
 BROKEN = (ValueError, RuntimeError, EOFError, KeyError, IndexError, OverflowError, struct.error,
           zlib.error)
-"""The errors that zipfile raises for broken archives, besides BadZipFile."""
+"""The errors other than BadZipFile that zipfile raises for broken archives."""
 
 
 def unpack(file: Path, into: Path, folder: str, most: int) -> None:
@@ -35,7 +35,7 @@ def unpack(file: Path, into: Path, folder: str, most: int) -> None:
     ------
     BadZipFile
         If the archive is damaged, encrypted, or would unpack to more than `most` bytes; if a member
-        lies outside of the folder, is neither a file nor a folder, or has the name of another one.
+        lies outside the folder, is neither a file nor a folder, or has the name of another one.
     OSError
         If a file cannot be written.
 
@@ -47,7 +47,7 @@ def unpack(file: Path, into: Path, folder: str, most: int) -> None:
     ...         archive.writestr("../evil", "")
     ...     unpack(Path(tmp, "a.zip"), Path(tmp, "new"), "good", 1000)
     Traceback (most recent call last):
-    zipfile.BadZipFile: a.zip: '../evil' lies outside of 'good'
+    zipfile.BadZipFile: a.zip: '../evil' lies outside 'good'
     """
     try:
         with ZipFile(file) as archive:
@@ -100,9 +100,9 @@ def _fault(member: ZipInfo, folder: str) -> str:
         return f"{member.orig_filename!r} is a name that not all systems allow"
     if name.rstrip("/").split("/") != [*PurePosixPath(name).parts] or ".." in name.split("/") \
             or not name.startswith(f"{folder}/"):
-        return f"{name!r} lies outside of {folder!r}"
+        return f"{name!r} lies outside {folder!r}"
     if kind not in (0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG):
         return f"{name!r} is neither a file nor a folder"
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        return f"{name!r} is compressed by another method than deflate"
+        return f"{name!r} is compressed with a method other than deflate"
     return f"{name!r} is encrypted" if member.flag_bits & 1 else ""

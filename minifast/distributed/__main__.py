@@ -62,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     """Run a command and pass on what it prints.
 
-    Any exception, that of a signal included, ends the command.
+    Any exception, also one from a signal, ends the command.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def run(command: Sequence[str], env: dict[str, str]) -> tuple[int, bytes]:
     status : int
         Its exit status.
     end : bytes
-        The last bytes that it has printed to standard output.
+        The last bytes that it printed to standard output.
     """
     end = b""
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
@@ -103,7 +103,7 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
     found : Match
         Its process number and its exit code, as mpiexec reports them.
     folder : Path
-        The folder with a file for each process that contains its rank.
+        The folder with a file for each process; the file contains its rank.
     n : int
         The number of ranks.
 
@@ -122,14 +122,14 @@ def cause(found: "re.Match[bytes]", folder: Path, n: int) -> str:
 
 
 def leave(number: int, frame: object) -> None:
-    """Exit as a shell says that a signal ended a program; a handler of signals.
+    """Exit with a shell's status for a program that a signal ended; a signal handler.
 
     Parameters
     ----------
     number : int
         The signal.
     frame : object
-        Where it arrived; unused.
+        The frame that it interrupted; not used.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def leave(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # no SIGHUP in Windows
+    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # Windows has no SIGHUP
         signal.signal(signal.Signals[name], leave)
-    signal.signal(signal.SIGINT, lambda *_: None)  # the ranks get Ctrl-C, too, and say so
+    signal.signal(signal.SIGINT, lambda *_: None)  # the ranks also get Ctrl-C, and say so
     sys.exit(main())

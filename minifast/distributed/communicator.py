@@ -153,7 +153,7 @@ class Communicator:
         Parameters
         ----------
         value : object
-            The object; that of other ranks than 0 is not used.
+            The object; only that of rank 0 is used.
 
         Returns
         -------
@@ -188,7 +188,7 @@ class Communicator:
         Parameters
         ----------
         cause : str
-            What has happened on this rank; the message begins with "rank 1 of 4".
+            What happened on this rank; the message begins with "rank 1 of 4".
 
         Examples
         --------
@@ -197,7 +197,7 @@ class Communicator:
         print(f"minifast: rank {self.rank} of {self.size} {cause.rstrip('.')}. All ranks end here; "
               "saved checkpoints are complete, and resume=True continues from the last one.",
               file=sys.stderr, flush=True)
-        sleep(.3)  # mpiexec would lose what it has not passed on yet
+        sleep(.3)  # mpiexec would lose output that it has not passed on yet
         self.comm.Abort(1)
         os._exit(1)
 
@@ -268,7 +268,7 @@ def world() -> Communicator:
 
 
 def _abort_on_errors(comm: Communicator) -> None:
-    """Make an error that ends this program end those of the other ranks, too."""
+    """Make an error that ends this program also end those of the other ranks."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None

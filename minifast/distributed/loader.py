@@ -23,13 +23,13 @@ class Shards:
     Attributes
     ----------
     rows : int
-        Rows of the current joint batch, that is, on all ranks; 0 outside of a pass.
+        Rows of the current joint batch, that is, on all ranks; 0 outside a pass.
     own : int
         How many of them belong to this rank. If a short last batch has no row for a rank, the
         rank computes one row of it, which does not count.
     active : int
-        How many epochs or validations are running, one within the other. Outside of them, batches
-        have the rows of all ranks.
+        How many epochs or validations are running, one within the other. Outside them,
+        batches have the rows of all ranks.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Shards:
         Returns
         -------
         slice
-            The rows of this rank; outside of a fit all of them.
+            The rows of this rank; outside a fit, all of them.
 
         Examples
         --------
@@ -229,7 +229,7 @@ def sharded(dl: Any, shards: Shards) -> Any:
 
 
 def _joint(dl: DataLoader, size: int) -> DataLoader:
-    """Return a loader with a larger batch size; a loader inside of it gets this size, too."""
+    """Return a loader with a larger batch size; a loader inside it also gets this size."""
     joint: Any = copy(dl)
     joint.bs = dl.bs * size
     if isinstance(inner := vars(joint).get("dl"), DataLoader):

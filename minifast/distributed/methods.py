@@ -60,7 +60,7 @@ def to_distributed(self: Learner, sync_bn: bool = False, timeout: float = 300.,
     >>> learn.fit_one_cycle(5, 6e-3)  # doctest: +SKIP
     """
     if any(isinstance(callback, DistributedTrainer) for callback in self.callbacks):
-        raise ValueError("this learner is distributed already")
+        raise ValueError("this learner is already distributed")
     ranks = comm or world()
     ranks.timeout = timeout
     if ranks.size == 1:
@@ -107,8 +107,8 @@ def write_once(learn: Learner, comm: Communicator, write: Callable[..., Any], *a
     >>> write_once(learn, world(), learn.save, "model")  # doctest: +SKIP
     """
     learn.before_saving()  # type: ignore[attr-defined]
-    learn.model.state_dict()  # on all ranks: reading makes the fast path round, and
-    learn.opt and learn.opt.state_dict()  # makes it start anew
+    learn.model.state_dict()  # on all ranks: reading makes the fast path round,
+    learn.opt and learn.opt.state_dict()  # and start anew
     return comm.from_first(None if comm.rank else write(*args, **kwargs))
 
 

@@ -17,7 +17,7 @@ def _input_gradient(g: Array, y: Array, x: Array, weight: Array, bias: Array, me
     centred *= sums[0] * scale * scale / n
     centred += sums[1] / n
     if not shards.own:
-        centred *= 0  # the row that does not count is not in mean and variance
+        centred *= 0  # mean and variance do not include the row that does not count
     return as_images((rows - centred) * (scale * weight), x.shape[0], x.shape[2:])
 
 
@@ -60,7 +60,7 @@ class SyncBatchNorm(BatchNorm):
                      shards=self.shards)
 
     def _joint_statistics(self, x: Array) -> tuple[Array, Array, int]:
-        """Return mean and variance over all ranks, and the number of values of a feature."""
+        """Return mean and variance over all ranks, and the number of values per feature."""
         rows, comm = as_rows(x[:self.shards.own]), self.shards.comm
         n = self.shards.rows * x.size // (len(x) * x.shape[1])  # rows of all ranks, times pixels
         if n < 2:

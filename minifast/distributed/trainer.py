@@ -77,7 +77,7 @@ class DistributedTrainer(LearnerCallback):
     def on_train_begin(self, n_epochs: int, callbacks: Any = ()) -> None:
         learn = self.learn
         self.shard()
-        self.train.done()  # a validation within a batch of training is no part of that batch
+        self.train.done()  # a validation within a training batch does not belong to it
         self.sums = getattr(learn.loss_func, "reduction", "mean") == "sum"
         check_alike(self.comm, {**description(learn), "number of epochs": n_epochs,
                                 "callbacks": [type(cb).__name__ for cb in callbacks]})
@@ -191,7 +191,7 @@ class DistributedTrainer(LearnerCallback):
         return {"last_loss": Tensor(np.asarray(self.total))}
 
 
-# ---------------------------------------------------------------- what has to be alike
+# ---------------------------------------------------------------- what must be the same
 
 
 def check_alike(comm: Communicator, values: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ def callback_text(callback: Callback) -> str:
     Parameters
     ----------
     callback : Callback
-        The callback. Only arguments that it keeps as attributes of the same name are known.
+        The callback. Only arguments that it stores as attributes of the same name are shown.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def callback_text(callback: Callback) -> str:
 
     Notes
     -----
-    fastai v1 prints all arguments, in a line each.
+    fastai v1 prints all arguments, one per line.
 
     Examples
     --------

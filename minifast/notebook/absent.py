@@ -1,11 +1,11 @@
 """Names of fastai v1 that minifast does not have, and what to write instead."""
 
-HALF = "for torch on several GPUs or in half precision; there is none of it here"
+HALF = "only for torch on several GPUs or in half precision"
 LOOP = "`learn.fit`, `learn.validate`, `learn.get_preds`; `minifast.train.loop` has the functions"
 UPSAMPLING = "for generated images (U-Net, GAN), which need a transposed convolution"
 ATTENTION = "`minifast.sequences` has attention, for sequences"
 INSTEAD = {
-    "load_data": "data are made again from their files; `DataBunch.load_empty` reads what "
+    "load_data": "create the data again from their files; `DataBunch.load_empty` reads what "
                  "`data.export` wrote",
     "DeviceDataLoader": "`DataLoader` gathers a batch on the data's device",
     "MixedPrecision": HALF, "bn2float": HALF, "model2half": HALF,
@@ -41,13 +41,13 @@ OTHERS = {
                     "a function `f(images, generator)` of a batch in the list of transforms"),
     **dict.fromkeys(("TextList", "TextDataBunch", "TextLMDataBunch", "TextClasDataBunch",
                      "language_model_learner", "text_classifier_learner"),
-                    "there is no text here; `minifast.sequences` has layers for sequences")}
+                    "minifast does not handle text; `minifast.sequences` has layers for sequences")}
 """Names of the data block API and of text, which the page of differences does not list."""
 MODULES = {
     "data_block": "the data block API is absent; `ImageDataBunch`, `TabularList` and "
                   "`CollabDataBunch` have constructors",
-    "text": OTHERS["TextList"], "widgets": "there are no widgets",
-    "utils": "there are no functions for the memory of a GPU",
+    "text": OTHERS["TextList"], "widgets": "minifast has no widgets",
+    "utils": "minifast has no functions for GPU memory",
     "vision.models": "`from minifast.vision import models`",
     "vision.gan": UPSAMPLING, "callbacks.mixup": "`from minifast.callbacks import MixUpCallback`",
     "callbacks.mem": "`from minifast.callbacks import PeakMemMetric`"}

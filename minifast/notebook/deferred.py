@@ -56,7 +56,7 @@ class Deferred:
     def __hash__(self) -> int:
         return hash(_real(self))
 
-    # ---- what only classes need
+    # ---- needed only for classes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _real(self)(*args, **kwargs)

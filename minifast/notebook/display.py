@@ -102,7 +102,7 @@ def module_text(module: Module) -> str:
     Returns
     -------
     str
-        A line for the model and each module inside of it.
+        A line for the model and each module inside it.
 
     Examples
     --------
@@ -318,7 +318,7 @@ def learner_html(learn: Learner) -> str:
 
 
 def _name(function: Any) -> str:
-    function = getattr(function, "func", function)  # of a partial
+    function = getattr(function, "func", function)  # unwrap a partial
     return getattr(function, "__name__", type(function).__name__)
 
 
@@ -343,7 +343,7 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     Tensor: tensor_text, Module: module_text, Optimizer: optimizer_text,
     ArrayDataset: dataset_text, Categories: categories_text}
 PAGES = {Learner: learner_html, Recorder: recorder_html}
-for _kind in (ArrayDataset, Categories):  # without IPython too
+for _kind in (ArrayDataset, Categories):  # also without IPython
     setattr(_kind, "__repr__", TEXTS[_kind])  # noqa: B010
 
 

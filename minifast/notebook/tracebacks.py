@@ -52,8 +52,8 @@ def show_short(shell: Any, kind: type, error: BaseException, traceback: Tracebac
                tb_offset: int | None = None) -> None:
     """Show an error that passed through minifast with `own_frames`, any other as usual.
 
-    If a name or a module of fastai v1's that minifast does not have causes the error, a line says
-    what to write instead.
+    If the error is caused by a name or module of fastai v1 that minifast does not have, a line
+    says what to write instead.
 
     ``%tb`` and ``%debug`` still have all frames.
 

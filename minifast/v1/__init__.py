@@ -1,4 +1,4 @@
-"""Names of fastai v1 that are in no other room: functions, and methods of Learner and DataBunch."""
+"""Names of fastai v1 that no other room has: functions, and methods of Learner and DataBunch."""
 from ..train.callback import (AverageMetric as AverageMetric, CallbackHandler as CallbackHandler,
                               SmoothenValue as SmoothenValue)
 from ..train.groups import ParameterModule as ParameterModule

@@ -1,4 +1,4 @@
-"""Arguments of fastai v1's methods that those of the core do not take; importing this adds them.
+"""Arguments that fastai v1's methods take and the core's do not; importing this adds them.
 
 They are keywords here: ``learn.load("stage-1", purge=False)``.
 """

@@ -65,7 +65,7 @@ def _listed(tfms: Any) -> list[BatchTransform]:
 
 
 def add_tfm(data: DataBunch, tfm: BatchTransform) -> None:
-    """Pass each batch of all loaders through a function, after the functions added before.
+    """Pass each batch of all loaders through a function, after those added earlier.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ class Functions(SimpleNamespace):
     """Functions under torch's names."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"there is no F.{name}; F has {', '.join(vars(self))}. Other "
+        raise AttributeError(f"F has no {name}, only {', '.join(vars(self))}. Other "
                              "operations are methods of a tensor, NumPy's functions, or layers in "
                              "nn", name=name, obj=self)
 

@@ -85,7 +85,7 @@ def no_assignment(x: Tensor, rows: Any, value: Any) -> NoReturn:
     x : Tensor
         The tensor.
     rows, value : object
-        What was to be assigned.
+        The items and what to assign to them.
 
     Raises
     ------
@@ -96,9 +96,9 @@ def no_assignment(x: Tensor, rows: Any, value: Any) -> NoReturn:
     --------
     >>> Tensor([1., 2.])[0] = 3.
     Traceback (most recent call last):
-    TypeError: items of a Tensor are not assigned, because its history would be wrong; ...
+    TypeError: items of a Tensor cannot be assigned: its history would be wrong; ...
     """
-    raise TypeError("items of a Tensor are not assigned, because its history would be wrong; write "
+    raise TypeError("items of a Tensor cannot be assigned: its history would be wrong; write "
                     "x.data[rows] = array before x is used, or where(condition, value, x)")
 
 

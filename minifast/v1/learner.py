@@ -78,7 +78,7 @@ def pred_batch(learn: Learner, ds_type: DatasetType = DatasetType.Valid, batch: 
     batch : (xb, yb), optional
         A batch to use instead.
     reconstruct : bool
-        Whether to return the meaning of the predictions: names of classes, or numbers.
+        Whether to return what the predictions stand for: names of classes, or numbers.
     with_dropout : bool
         Whether dropout is active, as in training.
     activ : callable, optional
@@ -298,7 +298,7 @@ class DestroyedLearner:
 def destroy(learn: Learner) -> None:
     """Free everything that the learner holds; it cannot be used afterwards.
 
-    Data and model stay as long as another variable refers to them.
+    Data and model are kept as long as another variable refers to them.
 
     Parameters
     ----------

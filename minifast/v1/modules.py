@@ -17,7 +17,7 @@ def children(m: Module) -> list[Module]:
     Returns
     -------
     list of Module
-        The modules, without those inside of them.
+        The modules, without those inside them.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def requires_grad(m: Module, b: bool | None = None) -> bool | None:
 
 
 def apply_leaf(m: Module, f: Callable[[Module], Any]) -> None:
-    """Call a function with a module and with all modules inside of it.
+    """Call a function with a module and with all modules inside it.
 
     Parameters
     ----------

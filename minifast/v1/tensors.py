@@ -148,7 +148,7 @@ def to_device(x: Any, device: str | None = None) -> Any:
 
 
 def to_float(x: Any) -> Any:
-    """Return floats as float32; whole numbers stay. v1's ``to_float``.
+    """Return floats as float32, and whole numbers unchanged; v1's ``to_float``.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def is_listy(x: Any) -> bool:
     Returns
     -------
     bool
-        True for both, False for strings, arrays and others.
+        True for both, False for strings, arrays and anything else.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def series2cat(df: Any, *col_names: Any) -> None:
 
 
 def ls(path: Path) -> list[Path]:
-    """Return what a folder holds: the method ``ls`` that v1 adds to ``Path``.
+    """Return the contents of a folder: the method ``ls`` that v1 adds to ``Path``.
 
     Parameters
     ----------

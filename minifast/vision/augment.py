@@ -26,7 +26,7 @@ class ImageRows(ArrayDataset):
     x : array (n, c, h, w)
         The images.
     y : array (n,)
-        The numbers of their classes, -1 without one.
+        The numbers of their classes; -1 means none.
     classes : sequence of object, optional
         The names of all classes.
 
@@ -75,9 +75,9 @@ class ImageRows(ArrayDataset):
 
 
 class TransformedImages(ImageRows):
-    """The rows of another data set; each time, the images of a batch are transformed anew.
+    """The rows of another data set, with transforms drawn anew for each batch of images.
 
-    Transforms see pixels from 0 to 1, also when the images are kept normalised.
+    Transforms get pixels from 0 to 1, even if the images are stored normalised.
 
     Parameters
     ----------

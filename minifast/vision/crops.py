@@ -26,7 +26,7 @@ from .transforms import (
 Size = int | tuple[int, int]
 """Height and width in pixels; a number stands for both."""
 TRIES = 8
-"""How many parts ``zoom_squish`` draws until one is inside of the image."""
+"""How many parts ``zoom_squish`` draws to find one inside the image."""
 ANYWHERE = 0., 1.
 
 
@@ -40,9 +40,9 @@ def pad(padding: int, mode: str = "reflection") -> Pixels:
     Parameters
     ----------
     padding : int
-        How many on each side.
+        Number of pixels on each side.
     mode : {'zeros', 'border', 'reflection'}
-        What they are: black, the nearest pixel, or mirrored at the edges.
+        How they are filled: black, with the nearest pixel, or mirrored at the edges.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def pad(padding: int, mode: str = "reflection") -> Pixels:
     """
     check_padding_mode(mode)
     if padding < 0:
-        raise ValueError(f"pad adds 0 or more pixels on each side, got {padding}; to remove some, "
+        raise ValueError(f"pad cannot add {padding} pixels on each side; to remove some, "
                          "use crop(size=...)")
     return Pixels(partial(_pad, padding=padding, mode=mode), {})
 
@@ -121,14 +121,14 @@ def _crop(x: Array, _: Any, size: tuple[int, int], row_pct: Values, col_pct: Val
 @on_images
 def crop_pad(size: Size | None = None, padding_mode: str = "reflection", row_pct: Range = .5,
              col_pct: Range = .5) -> Pixels:
-    """Bring images to a size: pad those that are smaller, then crop.
+    """Give images a fixed size: pad those that are smaller, then crop.
 
     Parameters
     ----------
     size : int or (int, int), optional
         Height and width in pixels. Without it, images keep their size.
     padding_mode : {'zeros', 'border', 'reflection'}
-        What is added.
+        How added pixels are filled.
     row_pct, col_pct : float or (float, float)
         Which part remains, from 0 (top or left) to 1 (bottom or right).
 
@@ -170,7 +170,7 @@ def _crop_pad(x: Array, rng: Any, size: tuple[int, int] | None, padding_mode: st
 
 
 def rand_crop(size: Size | None = None, padding_mode: str = "reflection") -> Pixels:
-    """Bring images to a size at a random place: ``crop_pad`` with random parts.
+    """Give images a fixed size by ``crop_pad`` at random places.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def rand_crop(size: Size | None = None, padding_mode: str = "reflection") -> Pix
 
 
 def rand_pad(padding: int, size: Size, mode: str = "reflection") -> list[Transform]:
-    """Move images by some pixels: add pixels on all sides, then crop at a random place.
+    """Move images by a few pixels: add pixels on all sides, then crop at a random place.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def rand_pad(padding: int, size: Size, mode: str = "reflection") -> list[Transfo
     size : int or (int, int)
         Height and width of the result in pixels.
     mode : {'zeros', 'border', 'reflection'}
-        What is added.
+        How added pixels are filled.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def zoom_crop(scale: Range, do_rand: bool = False, p: float = 1.) -> list[Transf
     Returns
     -------
     list of Transform
-        Two transforms, the second of which does nothing to images that have one size.
+        Two transforms; the second changes nothing if the images have the same size.
 
     Notes
     -----
@@ -291,8 +291,8 @@ def rand_resize_crop(size: Size, max_scale: float = 2., ratios: tuple[float, flo
 
     Notes
     -----
-    fastai v1's ``rand_resize_crop``. Of eight random parts, the first that lies inside of the
-    image is shown; if there is none, the largest square in the middle.
+    fastai v1's ``rand_resize_crop``. The first of eight random parts that lies inside the image is
+    shown; if there is none, the largest square in the middle.
 
     Examples
     --------
@@ -312,9 +312,9 @@ def cutout(n_holes: Range = 1, length: Range = 40, p: float = 1.) -> Pixels:
     Parameters
     ----------
     n_holes : int or (int, int)
-        How many.
+        Number of squares.
     length : int or (int, int)
-        Their side in pixels; a square that reaches beyond the edge is cut off there.
+        Their side in pixels. A square that reaches beyond the edge is cut off there.
     p : float
         Probability with which an image is changed.
 
@@ -350,14 +350,14 @@ def _cutout(x: Array, rng: np.random.Generator, n_holes: Values, length: Values)
 
 @on_images
 def rgb_randomize(channel: int | None = None, thresh: float = .3, p: float = 1.) -> Pixels:
-    """Replace a channel of images by noise.
+    """Replace a channel of images with noise.
 
     Parameters
     ----------
     channel : int, optional
         Which channel; by default a random one for each image.
     thresh : float
-        The noise is below a number that is drawn from 0 to this one.
+        The noise is below a number drawn from 0 to ``thresh``.
     p : float
         Probability with which an image is changed.
 

@@ -30,7 +30,7 @@ class Transform:
     ----------
     func : callable
         ``func((h, w), **values)`` returns a matrix per image, (n, k, k). Each value is (n,).
-        For ``Pixels``, see there.
+        ``Pixels`` takes another function.
     params : dict of str to float or (float, float)
         The parameters: numbers, or intervals from which they are drawn.
     p : float
@@ -134,12 +134,12 @@ class Pixels(Transform):
     """A transform of pixels: ``func(images, generator, **values)`` returns new images."""
 
     def change(self, x: Array, rng: np.random.Generator) -> Array:
-        """Return images of which those that are drawn have changed.
+        """Return images of which a random selection has changed.
 
         Parameters
         ----------
         x : array (n, c, h, w)
-            The images, on any device; they do not change.
+            The images, on any device; they are not modified.
         rng : Generator
             Source of the random numbers.
 
@@ -238,12 +238,12 @@ def apply_tfms(tfms: Sequence[Any], x: Array, seed: Seed = None,
     seed : int, numpy.random.Generator or None
         Source of the random numbers.
     padding_mode : {'zeros', 'border', 'reflection'}
-        How pixels outside of an image are filled.
+        How pixels outside an image are filled.
 
     Returns
     -------
     array
-        The images, on the device of ``x`` and, unless a transform crops or pads, in its shape.
+        The images, on the device of ``x`` and, unless a transform crops or pads, with its shape.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def check_tfms(tfms: Any) -> None:
 
 def _drawn(tfms: Sequence[Any], rng: np.random.Generator, n: int, size: tuple[int, int]
            ) -> tuple[Matrices, Matrices]:
-    """Return the products of the matrices for places and of those for logits."""
+    """Return the products of the matrices for positions and of those for logits."""
     places, lights = _unit(n, 3), _unit(n, 2)
     for tfm in tfms:
         if isinstance(tfm, Geometric):
@@ -370,7 +370,7 @@ def brightness(change: Range = .5, p: float = 1.) -> Lighting:
     [[[0.75]]]
     """
     if not 0 < min(interval(change)) <= max(interval(change)) < 1:
-        raise ValueError(f"brightness changes by numbers between 0 and 1, got {change}")
+        raise ValueError(f"the change of brightness must be between 0 and 1, got {change}")
     return Lighting(_brightness, {"change": change}, p)
 
 
@@ -417,7 +417,7 @@ def _contrast(_: tuple[int, int], scale: Values) -> Matrices:
     return m
 
 
-# ---------------------------------------------------------------- places
+# ---------------------------------------------------------------- positions
 
 
 @on_images
@@ -628,8 +628,8 @@ def symmetric_warp(magnitude: Range = 0., p: float = 1.) -> Geometric:
 
     Notes
     -----
-    fastai v1's ``symmetric_warp``. The matrix is the solution of eight linear equations: four
-    corners have two coordinates each.
+    fastai v1's ``symmetric_warp``. The matrix is the solution of eight linear equations, two for
+    each corner.
 
     Examples
     --------
@@ -725,7 +725,7 @@ def check_above_zero(name: str, scale: Range) -> None:
     ValueError: zoom multiplies by scales above 0, got 0
     """
     if not min(interval(scale)) > 0:
-        raise ValueError(f"{name} multiplies by scales above 0, got {scale}")
+        raise ValueError(f"the scale of {name} must be above 0, got {scale}")
 
 
 # ---------------------------------------------------------------- the usual list
@@ -777,7 +777,7 @@ def get_transforms(do_flip: bool = True, flip_vert: bool = False, max_rotate: fl
     (1, 0.5, [])
     """
     if not 0 <= max_lighting < 1:
-        raise ValueError(f"max_lighting is from 0 to below 1, got {max_lighting}")
+        raise ValueError(f"max_lighting must be at least 0 and below 1, got {max_lighting}")
     train: list[Any] = []
     if do_flip:
         train.append(dihedral_affine() if flip_vert else flip_affine(.5))

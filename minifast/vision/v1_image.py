@@ -36,7 +36,7 @@ def resize(image: Image, size: int | tuple[int, ...]) -> Image:
     image : Image
         The image.
     size : int, (int, int) or (int, int, int)
-        Height and width, after the channels if there are three numbers.
+        Height and width, preceded by the channels if there are three numbers.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def save(image: Image, fn: str | Path) -> None:
     image : Image
         The image.
     fn : str or Path
-        The file; its suffix is the format.
+        The file; its suffix gives the format.
 
     Examples
     --------

@@ -24,8 +24,8 @@ def squish(scale: Range = 1., row_pct: Range = .5, col_pct: Range = .5, p: float
     Parameters
     ----------
     scale : float or (float, float)
-        The part of the width that remains visible and is stretched to the whole width. Above 1,
-        ``1 / scale`` is the part of the height.
+        The fraction of the width that remains visible and is stretched to the whole width. Above
+        1, ``1 / scale`` is the fraction of the height.
     row_pct, col_pct : float or (float, float)
         Which part, from 0 (top or left) to 1 (bottom or right).
     p : float
@@ -129,7 +129,7 @@ def _skew(size: tuple[int, int], direction: Values, magnitude: Values) -> Matric
 
 @on_images
 def tilt(direction: Range = (0, 3), magnitude: Range = 0., p: float = 1.) -> Geometric:
-    """Show images as if they leaned to one side: move the two corners of a side apart.
+    """Show images as if tilted to one side: move the two corners of a side apart.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _moved(size: tuple[int, int], magnitude: Values,
 
 @on_images
 def jitter(magnitude: Range = 0., p: float = 1.) -> Pixels:
-    """Take each pixel from a place nearby.
+    """Take each pixel from a random place nearby.
 
     Parameters
     ----------
