@@ -177,7 +177,7 @@ def test_small_names_of_torch_and_v1(tmp_path: Path) -> None:
     (lambda learn: learn.data.train_dl.dl, "the loader itself"),
     (lambda learn: learn.data.label_list, "data.train_ds"),
     (lambda learn: learn.data.nonsense, "'DataBunch' object has no attribute 'nonsense'$"),
-    (lambda learn: F.conv2d, r"no F.conv2d; F has relu, .*layers in nn"),
+    (lambda learn: F.conv2d, r"F has no conv2d, only relu, .*layers in nn"),
     (lambda learn: tensor([1.]).clamp(0, 1), r"write x.clip\(low, high\)"),
     (lambda learn: tensor([1.]).matmul, "write x @ y"),
     (lambda learn: TabularList.from_df(table()).split_subsets, "split_by_rand_pct.*databunch"),
