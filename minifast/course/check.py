@@ -66,7 +66,7 @@ class Report:
 
     @property
     def points(self) -> tuple[int, int]:
-        """How many properties hold, and how many there are, also if none could be tried."""
+        """How many properties hold, and how many there are, even if none could be tried."""
         return sum(f.passed for f in self.findings), len(load(self.unit).properties)
 
     @property
@@ -160,7 +160,7 @@ def check(unit: Unit, files: dict[str, Path], student: str = "",
     """Check a solution.
 
     The probes run with inputs that depend on the student's name, and once more with inputs that
-    nobody knows before.
+    nobody knows in advance.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def check(unit: Unit, files: dict[str, Path], student: str = "",
     student : str
         The student's name.
     timeout : float
-        Seconds until a solution is taken for one that never ends.
+        Seconds until a solution is assumed never to end.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""A process of its own, in which a student's functions are in the place of the library's.
+"""A process of its own, in which a student's functions replace the library's.
 
-It is run as a script, before anything of minifast is imported: ``python child.py job.json``.
+It is run as a script, before any part of minifast is imported: ``python child.py job.json``.
 """
 import faulthandler
 import json
@@ -42,7 +42,7 @@ def main(job_file: str) -> None:
 
 
 def _load(name: str) -> Any:
-    """Import a file beside this one without its package, which would import the library."""
+    """Import a file next to this one without its package, which would import the library."""
     from importlib.util import module_from_spec, spec_from_file_location
     spec: Any = spec_from_file_location(f"_course_{name}", Path(__file__).with_name(f"{name}.py"))
     module = module_from_spec(spec)

@@ -26,7 +26,7 @@ PAGES = Path(__file__).with_name("pages"), Path(__file__).parents[2] / "course"
 
 
 def start(unit: Unit, folder: Path, name: str | None) -> None:
-    """Write the notebook and the starters of a unit; a file that is there stays as it is.
+    """Write the notebook and the starters of a unit; existing files are not changed.
 
     Parameters
     ----------

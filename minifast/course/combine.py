@@ -9,8 +9,8 @@ Lines: TypeAlias = list[str]
 def combine(source: str, solutions: Mapping[str, str]) -> str:
     r"""Return the source of a module with what several solutions have changed in it.
 
-    A definition that differs from the source's takes its place. What a solution adds, such as
-    functions of its own and imports, stands behind the statement that it follows there.
+    A definition that differs from the source's replaces it. What a solution adds, such as its own
+    functions and imports, is placed after the statement that it follows there.
 
     Parameters
     ----------

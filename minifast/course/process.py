@@ -1,4 +1,4 @@
-"""Starting processes in which other source is in the place of modules of the library."""
+"""Starting processes in which other source replaces modules of the library."""
 import json
 import os
 import subprocess
@@ -13,8 +13,8 @@ from .replace import path_of
 
 CHILD = Path(__file__).with_name("child.py")
 TIMEOUT, GRACE = 20., 10.
-"""Seconds after which a solution is taken for one that never ends, and ends itself; seconds more
-after which it is ended from outside."""
+"""Seconds after which a solution that does not end stops itself, and further seconds after which
+it is stopped from outside."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Job:
     command : str
         ``"probe"`` runs the probes of a unit, ``"run"`` a script or a module.
     files, texts : dict of str to str
-        The file, or else the text, that takes the place of each module.
+        The file, or else the text, that replaces each module.
     unit : int
         The unit whose probes run.
     seeds : list of int
@@ -60,7 +60,7 @@ class Ended:
     output : str
         What it has printed.
     results : dict, optional
-        What its probes returned; None if it ended before.
+        What its probes returned; None if it ended before that.
     stack : str
         Where it was when its time was up; empty otherwise.
     """
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def probe(unit: int, seeds: Sequence[int], files: Mapping[str, str] | None = None,
           texts: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> Ended:
-    """Run the probes of a unit with other source in the place of modules.
+    """Run the probes of a unit with other source instead of modules.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Replacement(MetaPathFinder):
 
 
 def install(files: Mapping[str, Path], texts: Mapping[str, str] | None = None) -> None:
-    """Put other source in the place of modules, for the rest of the process.
+    """Replace the source of modules, for the rest of the process.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def install(files: Mapping[str, Path], texts: Mapping[str, str] | None = None) -
         If one of the modules has been imported already.
     """
     if early := [name for name in [*files, *(texts or {})] if name in sys.modules]:
-        raise RuntimeError(f"{', '.join(early)} is imported already; it can be replaced in a new "
+        raise RuntimeError(f"{', '.join(early)} is already imported; it can be replaced in a new "
                            "process only")
     sys.meta_path.insert(0, Replacement(files, texts))
 

@@ -58,7 +58,7 @@ def finished(units: Iterable[Unit], folder: Path, timeout: float = process.TIMEO
     folder : Path
         The student's folder.
     timeout : float
-        Seconds until a solution is taken for one that never ends.
+        Seconds until a solution is assumed never to end.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def finished(units: Iterable[Unit], folder: Path, timeout: float = process.TIMEO
 
 
 def sources(units: Sequence[Unit], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what takes the place of the library's modules.
+    """Return what replaces the library's modules.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def sources(units: Sequence[Unit], folder: Path) -> tuple[dict[str, str], dict[s
     Raises
     ------
     ValueError
-        If two solutions do not go together.
+        If two solutions cannot be combined.
     """
     files: dict[str, dict[str, Path]] = {}
     for unit in units:

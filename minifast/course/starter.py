@@ -1,4 +1,4 @@
-"""Starters: files of the library from which the body of some functions is cut out."""
+"""Starters: files of the library without the bodies of some functions."""
 import ast
 from collections.abc import Iterable, Iterator
 
@@ -23,7 +23,7 @@ def cut(source: str, names: Iterable[str]) -> str:
     Returns
     -------
     str
-        The text with ``raise NotImplementedError`` in the place of the bodies.
+        The text with ``raise NotImplementedError`` instead of the bodies.
 
     Raises
     ------

@@ -22,8 +22,8 @@ class Property:
     hints : tuple of str
         A hint, then stronger ones; never the answer.
     probe : callable
-        Gets a random generator and returns arrays, numbers and texts. With the student's
-        functions in place it must return what it returns with the library's.
+        Gets a random generator and returns arrays, numbers and texts. It must return the same
+        with the student's functions as with the library's.
     """
 
     claim: str
@@ -47,7 +47,7 @@ class Bug:
     module : str
         The module, such as ``"minifast.optim.steps"``.
     old, new : str
-        The text that is replaced, which occurs once in the module, and the faulty text.
+        The text to replace, which occurs once in the module, and the faulty text.
     symptom : str
         What a user sees.
     """

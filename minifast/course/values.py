@@ -9,8 +9,8 @@ from ..autograd import Tensor
 TOLERANCE = {"float16": 1e-2, "float32": 2e-5, "float64": 1e-9}
 """The largest difference, as a share of the largest number of an array."""
 SMALL = 1e-2
-"""Arrays of smaller numbers are compared as if this were the largest: what should be zero but for
-rounding passes, whatever the rounding is."""
+"""Arrays of smaller numbers are compared as if this were the largest, so that numbers that are
+zero up to rounding pass, whatever the rounding is."""
 
 
 def encode(values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
     Returns
     -------
     str
-        A sentence that does not name the expected number.
+        A sentence that does not reveal the expected number.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def difference(expected: dict[str, Any], got: dict[str, Any]) -> str:
 
 
 def error_of(call: Callable[..., Any], *arguments: Any) -> str:
-    """Return the name of the error that a call raises, for probes of what is refused.
+    """Return the name of the error that a call raises, for probes that expect an error.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def error_of(call: Callable[..., Any], *arguments: Any) -> str:
 
 
 def _short(expected: list[Any], got: list[Any]) -> str:
-    """Return a text of what a student got, of a long one the part where it begins to differ."""
+    """Return what a student got as text; if long, only the part where it begins to differ."""
     right, ours = (str(data[0] if len(data) == 1 else data) for data in (expected, got))
     if len(ours) <= 60:
         return ours or "an empty text"

@@ -99,11 +99,11 @@ def used_twice(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("A short branch waits for a long one.",
-               "Which node may be visited now: one of which all users have been visited.",
-               "Node.position grows with time. Which node of the queue cannot have a user that is "
+               "Which node may be visited now? One whose users have all been visited.",
+               "Node.position grows with time. Which node of the queue cannot have another user "
                "still to come?")
 def long_and_short(rng: np.random.Generator) -> list[Any]:
-    """Return gradients of a short branch beside a long one, in both orders."""
+    """Return gradients of a short branch next to a long one, in both orders."""
     found = []
     for short_first in (True, False):
         x = _leaf(rng, 3)
@@ -117,7 +117,7 @@ def long_and_short(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("Each node is visited once, and after all nodes that use its output.",
-               "Count the visits of a graph of 3 layers on paper: how many nodes has it?",
+               "Count the visits of a graph of 3 layers on paper: how many nodes does it have?",
                "If you visit a node as soon as it is reached, paths are counted, not nodes.")
 def once(rng: np.random.Generator) -> list[Any]:
     """Return the number of visits of 12 layers of diamonds, and of nodes visited too early."""
@@ -154,7 +154,7 @@ def long_chain(rng: np.random.Generator) -> list[Any]:
         sys.setrecursionlimit(before)
 
 
-@UNIT.property("Gradients are added to those that a leaf has already.",
+@UNIT.property("Gradients are added to those that a leaf already has.",
                "Who adds, you or the leaf?", "Each leaf has a method for it: accumulate.")
 def accumulated(rng: np.random.Generator) -> list[Any]:
     """Return the gradients after each of three backward passes."""
@@ -303,7 +303,7 @@ def again(rng: np.random.Generator) -> list[Any]:
 @UNIT.property("Frozen leaves and constants get nothing; what leads only to them is not visited.",
                "Who decides which inputs need a gradient?", "node.gradients yields only those.")
 def frozen(rng: np.random.Generator) -> list[Any]:
-    """Return gradients beside a leaf that was frozen before, and one frozen after."""
+    """Return gradients next to a leaf that was frozen before, and one frozen after."""
     x, w, late = _leaf(rng, 3), Tensor(rng.normal(size=3)), _leaf(rng, 3)
     loss = (x * w.exp() + late * x).sum()
     late.requires_grad_(False)

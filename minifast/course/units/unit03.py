@@ -14,7 +14,7 @@ UNIT = Unit(3, "Broadcasting", {TAPE: ("unbroadcast",)}, bugs=(
     Bug("first row only", TAPE, "    total = g.sum(axis=(*range(added), *stretched), "
         "keepdims=True) if added >= 0 else g", "    total = g[:1] if added else g.sum("
         "axis=tuple(stretched), keepdims=True)",
-        "A bias learns from the first sample of each batch alone."),
+        "A bias learns only from the first sample of each batch."),
     Bug("mean for sum", TAPE, "g.sum(axis=(*range(added)", "g.mean(axis=(*range(added)",
         "Biases learn more slowly the larger the batch is."),
     Bug("added axes only", TAPE, "axis=(*range(added), *stretched)", "axis=(*range(added),)",

@@ -29,7 +29,7 @@ UNIT = Unit(4, "Modules, initial weights", {
         "The optimizer is given the running means of batch norm as well."),
     Bug("mode of the root only", MODULE, "for module in self.modules():\n            "
         "module.training = mode", "self.training = mode",
-        "After eval() a model with dropout still gives another answer at each call."),
+        "After eval() a model with dropout still gives a different answer at each call."),
     Bug("state not copied", MODULE, "np.array(t.numpy())", "t.numpy()",
         "The best weights, kept with state_dict(), turn into the last ones during training."),
     Bug("kernel forgotten", INIT, "kernel = int(np.prod(t.shape[2:]))", "kernel = 1",
@@ -116,7 +116,7 @@ def prefixes(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("Parameters and buffers are found in all modules, in the order of the modules, "
-               "under their full names; numbers and texts are passed over.",
+               "under their full names; numbers and texts are skipped.",
                "Walk over named_modules, and look at the attributes of each.",
                "`kinds` is a tuple of classes, as isinstance takes it.")
 def named_tensors(rng: np.random.Generator) -> list[Any]:
@@ -149,7 +149,7 @@ def each_once(rng: np.random.Generator) -> list[Any]:
             " ".join(str(next(i for i, p in enumerate(named) if p is q)) for q in found)]
 
 
-@UNIT.property("Modules and parameters in a plain list, tuple or dict bring a warning, once for "
+@UNIT.property("Modules and parameters in a plain list, tuple or dict cause a warning, once for "
                "each; a list of numbers, or of modules that are attributes too, does not.",
                "The file has a method that warns. Who should call it, and for which values?",
                "_warn_of_hidden takes the names of the class and of the attribute, such as "
@@ -246,7 +246,7 @@ def linear_parts(rng: np.random.Generator) -> list[Any]:
                "Which slope a gives kaiming_uniform_ the bound 1 / sqrt(n_in)?",
                "Call generator(seed) once, and pass the generator to both functions.")
 def linear_start(rng: np.random.Generator) -> list[Any]:
-    """Return initial weights and biases from seeds and from a generator that goes on."""
+    """Return initial weights and biases from seeds and from a generator that continues."""
     seed, stream = int(rng.integers(1000)), np.random.default_rng(int(rng.integers(1000)))
     made = [layers.Linear(6, 3, seed=seed), layers.Linear(1, 2, seed=seed),
             layers.Linear(4, 2, seed=stream), layers.Linear(4, 2, False, stream),

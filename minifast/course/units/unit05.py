@@ -46,7 +46,7 @@ UNIT = Unit(5, "Losses", {
         "The loss of a very good model is exactly 0."),
     Bug("softmax twice", LOSSES, "apply(ops.cross_entropy, as_floats(pred), target)",
         "apply(ops.cross_entropy, softmax(as_floats(pred)), target)",
-        "A classifier of two classes never gets a loss below 0.313, however sure it is."),
+        "A classifier for two classes never gets a loss below 0.313, however sure it is."),
     Bug("softmax over the batch", LOSSES, "return e / e.sum(axis, keepdims=True)",
         "return e / e.sum()", "The probabilities of a sample do not add up to 1."),
     Bug("softmax without shift", LOSSES, "e = (x - x.detach().max(axis, keepdims=True)).exp()",
@@ -138,7 +138,7 @@ def log_values(rng: np.random.Generator) -> list[Any]:
             for shape in ((4,), (3, 5), (2, 3, 4), (0, 3))]
 
 
-@UNIT.property("_log_softmax does not overflow, whatever the scores, in each row for itself.",
+@UNIT.property("_log_softmax does not overflow, whatever the scores, in each row separately.",
                "exp(710) is inf. What changes if all scores of a row are lowered by the same "
                "number?", "Which number makes the largest exp() of each row equal to 1?")
 def log_large(rng: np.random.Generator) -> list[Any]:
@@ -151,7 +151,7 @@ def log_large(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("Scores of 10000, 10001 and 10002 lose no digits in float32.",
-               "float32 has 7 digits. How many are left behind the point of 10001.31?",
+               "float32 has 7 digits. How many are left after the point of 10001.31?",
                "Subtract the maximum first, and use the small numbers only from then on.")
 def log_digits(rng: np.random.Generator) -> list[Any]:
     """Return logarithms of softmax of scores that are large and near each other."""
@@ -309,7 +309,7 @@ def any_scores(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("With them a learner trains a classifier and a recommender.",
-               "Each loss is right for itself, so look at the gradient of a whole batch.",
+               "Each loss is right by itself, so look at the gradient of a whole batch.",
                "Train on one batch of two samples, and compare with a step by hand.")
 def in_use(rng: np.random.Generator) -> list[Any]:
     """Return the losses of a classifier and of a recommender."""

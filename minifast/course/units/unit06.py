@@ -67,7 +67,7 @@ def _state(opt: optimizer.Optimizer, *names: str) -> list[Any]:
 
 
 @UNIT.property("Decoupled decay multiplies the weights by 1 - lr wd, whatever their gradients are.",
-               "Does the gradient, or a running mean, have a part in it?",
+               "Does the gradient, or a running mean, play a part in it?",
                "One line, in place. With lr = 0.5 and wd = 0.1 a weight of 2 becomes 1.9.")
 def decoupled_decay(rng: np.random.Generator) -> list[Any]:
     """Return weights that only decay."""
@@ -89,8 +89,7 @@ def l2_penalty(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("No step changes the array of the gradient that it was given.",
                "Which of your lines writes into an array that it does not own?",
-               "`p.grad += ...` changes the caller's array; `p.grad = ...` puts another in its "
-               "place.")
+               "`p.grad += ...` changes the caller's array; `p.grad = ...` replaces it.")
 def gradients_unchanged(rng: np.random.Generator) -> list[Any]:
     """Return the gradients after a step of each optimizer."""
     found = []
@@ -108,7 +107,7 @@ def gradients_unchanged(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("Momentum is a sum of the gradients; each step multiplies the older ones by mom.",
                "What is the average after two steps with a gradient of 1 and mom = 0.9?",
-               "1, then 1.9, then 2.71: the new gradient comes in whole.")
+               "1, then 1.9, then 2.71: the new gradient enters in full.")
 def momentum_sum(rng: np.random.Generator) -> list[Any]:
     """Return the state and the weights after each of some steps."""
     opt = optimizer.Optimizer(_weights(rng, *SHAPES, ()), [steps.momentum],
@@ -146,7 +145,7 @@ def _adam(parameters: Sequence[Any], **hypers: Any) -> optimizer.Optimizer:
 
 
 @UNIT.property("Adam's first step is as long as the rate, for gradients of any size.",
-               "Which update is it, t = 0 or t = 1? Nobody but adam_step adds to state.count.",
+               "Which update is it, t = 0 or t = 1? Only adam_step adds to state.count.",
                "After one step average / (1 - mom) is the gradient itself. What about square?")
 def first_step(rng: np.random.Generator) -> list[Any]:
     """Return weights after one step, with gradients of very different sizes."""
@@ -189,7 +188,7 @@ def eps_outside(rng: np.random.Generator) -> list[Any]:
                "Each step works alone, so which of them changes what the next one needs?",
                "Compare true_wd=True and true_wd=False: which step differs?")
 def whole_optimizers(rng: np.random.Generator) -> list[Any]:
-    """Return the weights on the way of each optimizer, with two groups."""
+    """Return the weights along the path of each optimizer, with two groups."""
     found = []
     for make in (optimizer.SGD, optimizer.Adam):
         for true_wd in (True, False):
@@ -234,7 +233,7 @@ def number_type(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("A frozen weight stays the same to the bit, and momentum from before is forgotten.",
                "Which part of the library skips frozen parameters: a step, or what calls it?",
-               "Look at Optimizer.step. Do your steps reach other parameters than p?")
+               "Look at Optimizer.step. Do your steps reach parameters other than p?")
 def frozen(rng: np.random.Generator) -> list[Any]:
     """Return weights that were frozen for a while, among others that were not."""
     found: list[Any] = []
@@ -249,10 +248,10 @@ def frozen(rng: np.random.Generator) -> list[Any]:
     return found
 
 
-@UNIT.property("A weight without a gradient goes on with its momentum and decay; biases can be "
-               "spared from decay.",
+@UNIT.property("A weight without a gradient keeps its momentum and decay; biases can be spared "
+               "from decay.",
                "Does a step of yours skip a gradient of zero?",
-               "With momentum a weight moves on although its gradient is zero.")
+               "With momentum, a weight keeps moving although its gradient is zero.")
 def zero_gradients(rng: np.random.Generator) -> list[Any]:
     """Return weights after steps without gradients, one of them a bias."""
     found = []
@@ -269,8 +268,9 @@ def zero_gradients(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("With your Adam a recommender learns planted ratings, as with the library's.",
-               "All steps are right alone; compare the first loss that differs.",
-               "Momentum changes from batch to batch here. Do you use the one that you are given?")
+               "Each step is right by itself; compare the first loss that differs.",
+               "Momentum changes from batch to batch here. Do you use the value that you are "
+               "given?")
 def recommender(rng: np.random.Generator) -> list[Any]:
     """Return the validation losses of a factor model, trained with one-cycle."""
     learn = small_recommender(int(rng.integers(1000)))

@@ -28,7 +28,7 @@ UNIT = Unit(7, "The loop", {
         "total + _number(loss), rows + 1",
         "The validation loss depends on the batch size of the validation."),
     Bug("stop ignored", LOOP, 'if state["stop_training"]:', 'if state["stop_training"] is None:',
-        "Early stopping says that it stops, and training goes on."),
+        "Early stopping says that it stops, but training continues."),
     Bug("metric of batch means", CALLBACK, "self.total + self.func(pred, *targets) * n, "
         "self.rows + n", "self.total + self.func(pred, *targets), self.rows + 1",
         "A metric is not the average over the rows when the last batch is short."),
@@ -56,7 +56,7 @@ UNIT = Unit(7, "The loop", {
 # ---------------------------------------------------------------- schedules
 
 
-@UNIT.property("Half a cosine leads from the start to the end, level at both.",
+@UNIT.property("Half a cosine leads from the start to the end, flat at both.",
                "Which values does the cosine have at 0, at a half and at the whole of pi?",
                "(cos(pi pct) + 1) / 2 falls from 1 to 0. How much of start and of end is there?")
 def cosine(rng: np.random.Generator) -> list[Any]:
@@ -83,7 +83,7 @@ def _line(length: int, start: float, end: float) -> schedule.Phase:
 
 
 @UNIT.property("Phases in turn: each counts its own steps; after the last its end stays.",
-               "Of which step of the second phase is step 7, if the first has 5?",
+               "Which step of the second phase is step 7, if the first has 5?",
                "The step between two phases belongs to the first. Subtract the lengths of the "
                "phases that are over.")
 def turns(rng: np.random.Generator) -> list[Any]:
@@ -95,9 +95,9 @@ def turns(rng: np.random.Generator) -> list[Any]:
     return found
 
 
-@UNIT.property("A schedule is a function of the step: asked again or backwards, it says the same.",
+@UNIT.property("A schedule is a function of the step: asked again or backwards, it gives the same.",
                "Does your function remember what it was asked before?",
-               "Nothing outside of the function may change when it is called.")
+               "Nothing outside the function may change when it is called.")
 def pure(rng: np.random.Generator) -> list[Any]:
     """Return values in another order than that of training."""
     curve = schedule.in_turn([_line(n, *rng.normal(size=2)) for n in (3, 4, 2)])
@@ -184,7 +184,7 @@ def handlers_in_order(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("A handler gets the entries of the state that it names, or all with **state.",
-               "What does __init__ keep beside each handler?",
+               "What does __init__ keep with each handler?",
                "names is None for a handler that takes all. An entry that is not there is left "
                "out, so that a default can stand for it.")
 def arguments(rng: np.random.Generator) -> list[Any]:
@@ -223,7 +223,7 @@ def changes(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("A key that the state does not have is refused with a ValueError, and then nothing "
-               "of what the handler returned is taken over.",
+               "that the handler returned is applied.",
                "What if a callback returns {'stop_trainig': True}?",
                "Look at all keys before you update the state.")
 def unknown_keys(rng: np.random.Generator) -> list[Any]:
@@ -306,7 +306,7 @@ def entries(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("Callbacks can replace inputs, targets, outputs and the loss.",
                "Do you use xb and the model's output, or what is in the state after the event?",
-               "After each event, take what you go on with from on.state.")
+               "After each event, continue with what is in on.state.")
 def replaced(rng: np.random.Generator) -> list[Any]:
     """Return the weights if a callback replaces one of them."""
     found = []
@@ -322,7 +322,7 @@ def replaced(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("skip_bwd, skip_step and skip_zero each leave out one thing, for this batch only.",
                "Which three lines are under a condition?",
-               "All events come in any case. The flags are set back at batch_begin: see FLAGS.")
+               "All events come in any case. The flags are reset at batch_begin: see FLAGS.")
 def skipped(rng: np.random.Generator) -> list[Any]:
     """Return weights and gradients if a callback skips something at the second batch."""
     found: list[Any] = []
@@ -382,7 +382,7 @@ def whole_fit(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("With your loop and schedule a recommender learns planted ratings, as with the "
                "library's.",
-               "All parts are right alone: compare rates and momenta first, then losses.",
+               "Each part is right by itself: compare rates and momenta first, then losses.",
                "Each batch is trained with the values of its own step, from step 0 on.")
 def recommender(rng: np.random.Generator) -> list[Any]:
     """Return rates, momenta and losses of a fit with one-cycle."""

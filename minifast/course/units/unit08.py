@@ -18,7 +18,7 @@ UNIT = Unit(8, "Embeddings", {OPS: ("lookup", "_add_at"), COLLAB: (
     "EmbeddingDotBias.__init__", "EmbeddingDotBias.forward", "CollabLearner.recommend")}, bugs=(
     Bug("last one wins", OPS, "backend_of(total).scatter_add(total, index, g)",
         "total[index] = g",
-        "A film that occurs three times in a batch learns from one of these ratings alone."),
+        "A film that occurs three times in a batch learns from only one of these ratings."),
     Bug("repeats averaged", OPS, "    backend_of(total).scatter_add(total, index, g)\n",
         "    backend_of(total).scatter_add(total, index, g)\n    count = np.zeros(a.shape)\n"
         "    np.add.at(count, index, 1.)\n"
@@ -59,7 +59,7 @@ def rows(rng: np.random.Generator) -> list[Any]:
             ops.lookup(table.astype(np.float32), ids[1].astype(np.int32))]
 
 
-@UNIT.property("The result is a copy: whoever changes it does not change the table.",
+@UNIT.property("The result is a copy: changing it does not change the table.",
                "Which ways of indexing an array give a view, and which a copy?",
                "A slice is a view. An array of numbers as an index makes a copy.")
 def copied(rng: np.random.Generator) -> list[Any]:
@@ -145,7 +145,7 @@ def memory(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("The same gradient serves every index with arrays, such as x[:, [1, 1]] or x[mask].",
                "`index` can be anything that may stand in square brackets.",
-               "Hand the index on as it is.")
+               "Pass the index on unchanged.")
 def other_indexes(rng: np.random.Generator) -> list[Any]:
     """Return gradients of indexing by lists, pairs of arrays, masks and negative numbers."""
     found = []
@@ -159,8 +159,8 @@ def other_indexes(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("The gradient can be differentiated again.",
-               "_add_at is linear in g. What is the gradient of adding values up at places?",
-               "Each value gets the gradient of the place where it went.")
+               "_add_at is linear in g. What is the gradient of adding up values at positions?",
+               "Each value gets the gradient of the position where it went.")
 def second_derivative(rng: np.random.Generator) -> list[Any]:
     """Return the gradient of the norm of a gradient."""
     table, ids = Tensor(rng.normal(size=(4, 2)), True), Tensor(np.array([1, 3, 1, 0]))
@@ -169,7 +169,7 @@ def second_derivative(rng: np.random.Generator) -> list[Any]:
     return [first, table.grad]
 
 
-@UNIT.property("Ids that are no rows of the table are refused.",
+@UNIT.property("Ids that are not rows of the table are refused.",
                "This is the work of Embedding; does your lookup change it?",
                "Use minifast.nn.Embedding, and leave negative ids to it.")
 def refused_ids(rng: np.random.Generator) -> list[Any]:
@@ -207,7 +207,7 @@ def tables(rng: np.random.Generator) -> list[Any]:
 
 @UNIT.property("Initial weights are small, differ between the tables, and follow from the seed.",
                "Use `embedding` from minifast.nn, and one random generator for all four.",
-               "generator(seed) turns a number into a generator; handing on the number itself "
+               "generator(seed) turns a number into a generator; passing on the number itself "
                "would begin anew for each table.")
 def initial_weights(rng: np.random.Generator) -> list[Any]:
     """Return statements about initial weights that do not depend on the order of drawing."""
@@ -247,7 +247,7 @@ def in_range(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("A y_range that does not go from low to high is refused with a ValueError.",
-               "When should a user hear of it: when the model is made, or later?",
+               "When should a user be told: when the model is made, or later?",
                "check_y_range does the work.")
 def refused_range(rng: np.random.Generator) -> list[Any]:
     """Return the names of the errors."""

@@ -104,7 +104,7 @@ def convolution(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("It keeps the type of the images, and takes one image, or none.",
-               "Does your code count on at least one image?",
+               "Does your code assume at least one image?",
                "reshape cannot find a -1 if there are no numbers; write the number out.")
 def few_images(rng: np.random.Generator) -> list[Any]:
     """Return convolutions of one image and of none, in float32."""
@@ -126,7 +126,7 @@ def convolution_gradients(rng: np.random.Generator) -> list[Any]:
     return found
 
 
-@UNIT.property("Images and weights stay as they are.", "Does one of your operations write into x?",
+@UNIT.property("Images and weights do not change.", "Does one of your operations write into x?",
                "A view shares its numbers with the images: look for `+=` and `=` with an index.")
 def images_kept(rng: np.random.Generator) -> list[Any]:
     """Return how much the inputs have changed."""
@@ -175,7 +175,7 @@ def statistics(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("The variance is right for features far from 0.",
-               "How many digits has the difference of two numbers near 10000000000?",
+               "How many digits does the difference of two numbers near 10000000000 have?",
                "mean(x * x) - mean(x) ** 2 loses all digits. Subtract the mean first.")
 def far_away(rng: np.random.Generator) -> list[Any]:
     """Return statistics of features with a large mean, and of a constant one."""
@@ -237,7 +237,7 @@ def sums_to_zero(rng: np.random.Generator) -> list[Any]:
 
 
 @UNIT.property("Types are kept, and neither x nor g is changed.",
-               "as_rows can be a view of x: who writes into it writes into x.",
+               "as_rows can be a view of x: writing into it writes into x.",
                "x - mean is a new array, x -= mean is not.")
 def norm_inputs_kept(rng: np.random.Generator) -> list[Any]:
     """Return types, and how much the inputs have changed."""
@@ -358,7 +358,7 @@ def trains(rng: np.random.Generator) -> list[Any]:
 @UNIT.property("What is frozen does not change by a bit while the head learns.",
                "learn.freeze() calls freeze_groups; which parts of the model should move then?",
                "With train_bn=True scale, shift and statistics of batch norm move; with "
-               "train_bn=False nothing of the body does.")
+               "train_bn=False no part of the body does.")
 def frozen_bits(rng: np.random.Generator) -> list[Any]:
     """Return the names of what has moved, for both kinds of freezing, and after unfreezing."""
     found = []

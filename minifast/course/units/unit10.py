@@ -21,7 +21,7 @@ UNIT = Unit(10, "Sequences", {
         "gradcheck of a LayerNorm fails, although its outputs are right."),
     Bug("batch statistics", NORM, "centred = x - x.mean(axis=-1, keepdims=True)",
         "centred = x - x.mean(axis=0, keepdims=True)",
-        "What a LayerNorm says about one sentence depends on the other sentences of the batch."),
+        "The output of a LayerNorm for one sentence depends on the other sentences of the batch."),
     Bug("eps outside", NORM, "keepdims=True) + eps)", "keepdims=True)) + eps",
         "A row of equal numbers turns the loss into NaN."),
     Bug("gates exchanged", GRU, "r, z = gates[:, :n], gates[:, n:]",
@@ -38,7 +38,8 @@ UNIT = Unit(10, "Sequences", {
         "Weights from torch give other states; a GRU trained from scratch learns as well as ever."),
     Bug("one state for all", GRU, "state, own = h[i], weights(self, f\"_l{i}\")",
         "state, own = h[0], weights(self, f\"_l{i}\")",
-        "A GRU of two layers goes on from a saved state with other outputs than without a pause."),
+        "A GRU of two layers that continues from a saved state gives other outputs than without a "
+        "pause."),
     Bug("mask forgotten", ATTENTION, "where(position <= position[:, None], scores, -np.inf)",
         "where(position >= 0, scores, -np.inf)",
         "The loss falls close to 0, on validation too, and the text that it writes is nonsense."),
@@ -175,7 +176,7 @@ def cell_unchanged(rng: np.random.Generator) -> list[Any]:
     return list(inputs)
 
 
-@UNIT.property("A GRU of two layers runs on your cell, and goes on from a state.",
+@UNIT.property("A GRU of two layers runs on your cell, and continues from a state.",
                "The cell alone is right, so print the shapes that it gets here.",
                "h has the shape (bs, width), and width is not always n_in.")
 def cell_in_use(rng: np.random.Generator) -> list[Any]:
