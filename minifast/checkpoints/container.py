@@ -70,7 +70,7 @@ def read_container(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If the file is incomplete, of another kind, changed since it was written, or of a later
+        If the file is incomplete, of another kind, changed since it was written, or in a later
         format.
 
     Examples

@@ -11,7 +11,7 @@ def write(path: Path, content: bytes) -> None:
     """Replace the content of a file in one step, and flush it to disk.
 
     If the process is killed meanwhile, or the disk is full, the old file is still there. The next
-    call removes what a killed process has left in the folder.
+    call removes what a killed process left in the folder.
 
     Parameters
     ----------

@@ -32,8 +32,8 @@ def export(learn: Learner, file: str | Path = FILE, destroy: bool = False,
     destroy : bool
         Whether to free the learner afterwards, see ``learn.destroy``.
     with_rated : bool
-        For a learner of ratings, whether to write which items each user has rated too, but not
-        the ratings: 8 bytes each. ``recommend`` then leaves them out.
+        For a learner of ratings, whether to also write which items each user has rated, 8 bytes
+        each, but not the ratings. ``recommend`` then leaves them out.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def export(learn: Learner, file: str | Path = FILE, destroy: bool = False,
     OSError
         If the file cannot be written.
     ValueError
-        If ``with_rated`` is set for other data than ratings.
+        If ``with_rated`` is set for data other than ratings.
 
     Notes
     -----

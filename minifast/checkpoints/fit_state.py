@@ -22,7 +22,7 @@ PLACE = ("epoch", "iteration", "num_batch", "passes", "ended")
 """The position of a fit."""
 
 
-# ---------------------------------------------------------------- out
+# ---------------------------------------------------------------- writing
 
 
 def save_fit(path: Path, learn: Any, callbacks: Iterable[Any], smoothener: Any,
@@ -167,7 +167,7 @@ def _text_digest(labels: Iterable[Any]) -> str:
     return sha256("\n".join(map(str, labels)).encode()).hexdigest()[:16]
 
 
-# ---------------------------------------------------------------- in
+# ---------------------------------------------------------------- reading
 
 
 class SavedFit:

@@ -56,7 +56,7 @@ def images_from_json(content: dict[str, Any], path: Path) -> Any:
     Returns
     -------
     ImageDataBunch
-        The data; ``learn.predict`` prepares an image as those of the training were.
+        The data; ``learn.predict`` prepares an image like the training images.
 
     Examples
     --------

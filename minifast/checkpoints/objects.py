@@ -29,7 +29,7 @@ def to_object_json(value: Any, place: str, kinds: Iterable[type]) -> Any:
     place : str
         Its path, for the names of arrays and for errors; empty for the model.
     kinds : iterable of type
-        Classes that may occur, besides layers and losses.
+        Classes that may occur, in addition to layers and losses.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def from_object_json(value: Any, arrays: Arrays, kinds: Iterable[type]) -> Any:
     arrays : dict of str to array
         The saved arrays. Weights and buffers get their shapes and types, and zeros.
     kinds : iterable of type
-        Classes that may occur, besides layers and losses.
+        Classes that may occur, in addition to layers and losses.
 
     Returns
     -------

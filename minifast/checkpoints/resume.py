@@ -133,15 +133,15 @@ class CheckpointCallback(LearnerCallback):
             self.learn.data.train_dl = rest.dl
 
     def _save(self, epoch: int, iteration: int, num_batch: int, ended: bool = False) -> None:
-        getattr(self.learn, "before_saving", int)()  # of a distributed fit, on all ranks
+        getattr(self.learn, "before_saving", int)()  # in a distributed fit, on all ranks
         place = {"epoch": epoch, "iteration": iteration, "num_batch": num_batch,
                  "passes": self.passes, "ended": ended}
         content = {"fit": self.fit, "place": place, "random_at_epoch": self.random_at_epoch,
                    "random": random_state(self.generators)}
-        if getattr(self.learn, "writes_files", True):  # one rank of a distributed fit does
+        if getattr(self.learn, "writes_files", True):  # in a distributed fit, one rank does
             save_fit(self.path, self.learn, self.callbacks, self.smoothener, content)
         else:
-            self.learn.model.state_dict()  # reading makes the fast path round, on all ranks alike
+            self.learn.model.state_dict()  # reading makes the fast path round, on all ranks
         self._restart()
 
     def _restart(self) -> None:

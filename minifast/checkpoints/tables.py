@@ -103,7 +103,7 @@ def data_from_json(content: dict[str, Any], path: Path) -> Any:
 
 
 def rated_pairs(data: DataBunch) -> Arrays:
-    """Return which items each user has rated, in all rows but those of the test set.
+    """Return which items each user has rated, in all rows except those of the test set.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def rated_pairs(data: DataBunch) -> Arrays:
     dict_values([[1, 1, 2], [1, 2, 1]])
     """
     if not isinstance(data, CollabDataBunch):
-        raise ValueError(f"with_rated=True keeps the items that users have rated, and these data "
+        raise ValueError(f"with_rated=True keeps the items that users have rated, but these data "
                          f"are a {type(data).__name__}; leave it out")
     rows = [[Tensor(column).numpy() for column in ds.x]
             for ds in (data.train_ds, data.valid_ds, *data.added) if ds is not None and len(ds)]

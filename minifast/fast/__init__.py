@@ -1,2 +1,2 @@
-"""The fast path: the same results, sooner. ``accelerate`` is its only entrance."""
+"""The fast path: the same results in less time. ``accelerate`` is its only entry point."""
 from .accelerator import accelerate as accelerate

@@ -1,8 +1,8 @@
-"""accelerate: the one door to speed.
+"""accelerate: the only entry point of the fast path.
 
-Within it parameters lie in flat storage, tables of embeddings in stores with deferred updates, and
-layers that are known read them there. At its end, whatever ends it, all of it is gone: ordinary
-arrays, ordinary classes, ordinary optimizer state.
+Within its block, parameters are kept in flat storage, tables of embeddings in stores with deferred
+updates, and known layers read them there. When the block ends, for whatever reason, arrays,
+classes and optimizer state are ordinary again.
 """
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,13 +25,13 @@ from .threads import finish
 
 ELEMENTWISE = {steps.weight_decay, steps.l2_reg, steps.momentum, steps.average_grad,
                steps.average_sqr_grad, steps.sgd_step, steps.rms_momentum, steps.adam_step}
-"""Steps that may be applied to stretches of flat storage instead of whole parameters."""
+"""Steps that may be applied to slices of flat storage instead of whole parameters."""
 LARGE = 31 << 20
-"""Bytes of a block that makes glibc keep what is freed; see ``keep_memory``."""
+"""Bytes of a block that makes glibc keep freed memory; see ``keep_memory``."""
 
 
 class Accelerator:
-    """Keeps a model and its optimizer in fast form, and gives them back.
+    """Keeps a model and its optimizer in fast form, and restores the ordinary form.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Accelerator:
     schedulers : sequence of Scheduler
         The callbacks that set hyper-parameters at every step.
     always : bool
-        Defer updates whenever it is possible, not only where it is faster.
+        Defer updates wherever it is possible, not only where it is faster.
     nodes : int, optional
         Quadrature nodes for deferred Adam.
     ctrl_c : Interrupts
@@ -96,7 +96,7 @@ class Accelerator:
             raise
 
     def restart(self) -> None:
-        """Leave and enter again, so that what follows depends only on weights and state."""
+        """Leave and enter again, so that later results depend only on weights and state."""
         self.ctrl_c.busy += 1
         try:
             self.leave()
@@ -109,7 +109,7 @@ class Accelerator:
         return [p.requires_grad for group in self.opt.groups for p in group]
 
     def _alike(self, group: Iterable[Parameter]) -> dict[tuple[Any, ...], list[Parameter]]:
-        """The trainable parameters by what has to be the same for all in one flat storage."""
+        """The trainable parameters, grouped by what all in one flat storage must share."""
         alike: dict[tuple[Any, ...], list[Parameter]] = {}
         for p in group:
             if p.requires_grad:
@@ -128,7 +128,7 @@ class Accelerator:
                 self.layers.append(layer)
 
     def leave(self) -> None:
-        """Give back ordinary arrays, classes and state. The next step enters again."""
+        """Restore ordinary arrays, classes and state. The next step enters again."""
         if not self.active:
             return
         self.ctrl_c.busy += 1
@@ -198,7 +198,7 @@ class Accelerator:
 
 
 class AcceleratedOptimizer(Optimizer):
-    """An optimizer within ``accelerate``; asking for its state gives back the plain form."""
+    """An optimizer within ``accelerate``; reading its state restores the plain form."""
 
     accelerator: Accelerator
 
@@ -235,7 +235,7 @@ class AcceleratedOptimizer(Optimizer):
         self.accelerator.states = vars(self)["state"] = state
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """For copies and pickles: as the ordinary optimizer."""
+        """Copy and pickle as the ordinary optimizer."""
         self.accelerator.leave()
         own = {name: value for name, value in vars(self).items() if name != "accelerator"}
         return object.__new__, (self.accelerator.plain,), own
@@ -249,7 +249,7 @@ def _accelerated(plain: Any) -> type[Optimizer]:
 
 
 def _can_accelerate(opt: Optimizer) -> bool:
-    """Whether it steps as Optimizer does, with steps that are elementwise."""
+    """Whether it steps as Optimizer does, with elementwise steps."""
     return isinstance(opt, Optimizer) and set(opt.steps) <= ELEMENTWISE and all(
         getattr(type(opt), name) is getattr(Optimizer, name)
         for name in ("step", "update", "zero_grad"))
@@ -260,15 +260,14 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
                always: bool = False, nodes: int | None = None) -> Iterator[None]:
     """Train faster, with the same results, until the end of the ``with`` block.
 
-    Parameters move into flat storage, and tables of embeddings of which a batch reads few rows
-    are updated at these rows only (docs/lazy.md). Reading ``p.data``, ``p.grad`` or the
-    optimizer's state gives the true values at any time. An array that is kept across steps may
-    hold other numbers in between, so read it anew. At the end, also after an error or Ctrl-C,
-    everything is in ordinary arrays, as of the last complete step. In a loop without a learner,
-    the first Ctrl-C takes effect at the end of the next ``step``, a second one at once.
+    Parameters move into flat storage, and an embedding table of which a batch reads few rows is
+    updated only at these rows (docs/lazy.md). Reading ``p.data``, ``p.grad`` or the optimizer's
+    state gives the true values at any time. An array that is kept across steps may hold other
+    numbers in between, so read it again. At the end, also after an error or Ctrl-C, everything is
+    in ordinary arrays, in the state of the last complete step. In a loop without a learner, the
+    first Ctrl-C takes effect at the end of the next ``step``, a second one at once.
 
-    Optimizers with steps of their own, and subclasses that step in their own way, run as they
-    are.
+    Optimizers with custom steps, and subclasses with a ``step`` of their own, run unchanged.
 
     Parameters
     ----------
@@ -277,10 +276,10 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
     optimizer : Optimizer
         Its optimizer.
     callbacks : iterable of Callback
-        Those of the fit. A Scheduler among them tells the hyper-parameters of the next steps,
-        which deferred updates need; without one they are assumed to stay as they are.
+        The callbacks of the fit. A Scheduler among them gives the hyper-parameters of the next
+        steps, which deferred updates need; without one, they are assumed to be constant.
     always : bool
-        Defer updates of embeddings whenever it is possible, not only where it is faster.
+        Defer updates of embeddings wherever it is possible, not only where it is faster.
     nodes : int, optional
         Quadrature nodes for deferred Adam; None picks the fewest with error below 1e-4, and
         below 1e-9 in float64.
@@ -318,7 +317,7 @@ def accelerate(model: Module, optimizer: Optimizer, callbacks: Iterable[Any] = (
 
 @cache
 def keep_memory() -> None:
-    """Let the C library keep what is freed, instead of giving it back to the system at once.
+    """Let the C library keep freed memory, instead of returning it to the system at once.
 
     A training step makes and frees the same large arrays again and again. glibc returns a large
     block to the system as soon as it is free, and the system clears it before it is used again.

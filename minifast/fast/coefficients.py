@@ -1,9 +1,9 @@
 """Coefficients for deferred updates: how far a row still moves after its last gradient.
 
-After a step with a gradient, momentum keeps moving a row for some hundred steps. If the schedule
+After a step with a gradient, momentum keeps moving a row for a few hundred steps. If the schedule
 is known, so is the sum of these moves: ``remaining(k, u, ...)`` is how far a row with that state
-will move from before step k on, in units of its weight at that time, if it never gets another
-gradient. docs/lazy.md derives the formulas.
+will move from step k on, in units of its weight before step k, if it never gets another gradient.
+docs/lazy.md derives the formulas.
 """
 from math import ceil, log, sqrt
 
@@ -62,9 +62,9 @@ class SGDCoefficients:
     nodes : int, optional
         For Adam: nodes of each rule; None takes the fewest that are accurate enough.
     length : int, optional
-        For how many steps coefficients are needed, by default as far as ``hypers`` allow.
+        For how many steps coefficients are needed; by default, as many as ``hypers`` allow.
     dtype : str
-        Type of the weights, which says how accurate is enough.
+        Type of the weights, which determines the required accuracy.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class SGDCoefficients:
         self.d = [float(d) for d in self.d[::-1]]
 
     def remaining(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
-        """Return how far rows will still move from before step k on.
+        """Return how far rows will still move from step k on.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class SGDCoefficients:
         *r : array
             For Adam: the root of the mean square, divided by the root of ``b``.
         c, b : float
-            Factors that the arrays have to be multiplied by.
+            Factors by which the arrays have to be multiplied.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class AdamCoefficients(SGDCoefficients):
         self.rules = self._all_rules()
 
     def _all_rules(self) -> list[Rule]:
-        """For each step the rule of its own move and of all later ones.
+        """For each step, the rule for its own move and all later ones.
 
         It holds in the middle of the step, when weights and means have decayed and a gradient,
         if there is one, has joined the means.
@@ -180,7 +180,7 @@ class AdamCoefficients(SGDCoefficients):
         return rules
 
     def _terms_of_all(self) -> tuple[Array, Array, Array]:
-        """Terms that stand for all moves from each step on, and how many nodes their rule needs.
+        """Terms that represent all moves from each step on, and how many nodes their rule needs.
 
         Every EVERY steps the terms of the whole horizon are reduced to a rule. For the steps in
         between, the terms up to the next such step and that step's rule stand for the same sum.
@@ -204,7 +204,7 @@ class AdamCoefficients(SGDCoefficients):
         return weights, nodes, np.maximum(n, np.roll(n, 1))[end]
 
     def _decay(self, k: Array, n: Array) -> tuple[Array, Array]:
-        """Factors of weights and nodes that are seen from n steps before step k + n.
+        """Factors of the weights and nodes of step k + n, seen from n steps before it.
 
         Both means decay in these steps. Taken out of the root, beta^(1/2) for each step moves
         the node and makes the weight larger.
@@ -221,7 +221,7 @@ class AdamCoefficients(SGDCoefficients):
         return self.rate[k + j] * weight, self.bias[k + j] * node
 
     def remaining(self, k: int, u: Array, *r: Array, c: float = 1., b: float = 1.) -> Array:
-        """Return how far rows will still move from before step k on."""
+        """Return how far rows will still move from step k on."""
         mom, shrink = self.factors[k]
         return evaluate(self.rules[k], u, r[0], c * mom / shrink, b * self.beta)
 

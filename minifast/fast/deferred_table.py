@@ -1,8 +1,8 @@
-"""Deferred updates: tables of which a batch reads few rows are updated at those rows only.
+"""Deferred updates: tables of which a batch reads few rows are updated only at those rows.
 
 The results are the dense optimizer's. A row without a gradient moves by an amount that its
-momentum and the schedule determine (``coefficients.py``), so the value it will end up at is stored
-instead of the present one:
+momentum and the schedule determine (``coefficients.py``), so the value that it will reach is
+stored instead of the present one:
 
     z = (w - remaining) / A,   u = m / C,   r = sqrt(v / B),
 
@@ -22,15 +22,15 @@ from .store import EmbeddingStore
 from .threads import chunks, finish, for_each
 
 CHUNK = 1 << 17
-"""Elements that are worked on at a time: they fit into a core's cache."""
+"""Number of elements processed at a time: they fit into a core's cache."""
 SHARE = .1
 """A batch that reads more than this share of a store updates it densely."""
 SMALLEST = 1 << 15
-"""Elements from which a store is worth deferring."""
+"""Number of elements from which deferring a store is worthwhile."""
 PATIENCE = 16
-"""A store whose values were asked for after fewer steps than this is dense for as many steps."""
+"""A store whose values were read after fewer steps than this stays dense for as many steps."""
 FEW = 1024
-"""Up to so many rows it is faster to compute a repeated row twice than to find the repeats."""
+"""Up to this many rows, computing a repeated row twice is faster than finding the repeats."""
 THREADS = 2
 """Threads that share a batch: the rows of users and the rows of items, say."""
 SMALL = 1e-28
@@ -49,7 +49,7 @@ class DeferredTable:
     store : EmbeddingStore
         The tables.
     state : callable
-        Gives the flat array of a kind of state by its name.
+        Returns the flat array of a kind of state by its name.
 
     Examples
     --------
@@ -241,8 +241,9 @@ class DeferredTable:
                    ) -> None:
         """Call ``work`` with rows (n,), the sum of the gradients of each, and what is ``known``.
 
-        Many rows come once each, chunk by chunk. Few come as they are, some perhaps twice: all
-        copies of a row find the whole sum in ``store.grad``, and so they write the same.
+        If there are many rows, each comes once, chunk by chunk. If there are few, some may come
+        twice: all copies of a row find the whole sum in ``store.grad``, so they write the same
+        values.
         """
         rows = gradient.rows
         if len(rows) <= FEW:
@@ -282,7 +283,7 @@ class DeferredTable:
     def _unique(self, rows: Array) -> tuple[Array, Array]:
         """Return the indices of the unique rows and the inverse mapping.
 
-        Every row writes its index to the row's seat; where several do, one remains.
+        Each index is written to its row's place; if a row is repeated, one of them remains.
         """
         index = np.arange(len(rows), dtype=np.int32)
         self.seats[rows] = index
@@ -298,7 +299,7 @@ class DeferredTable:
         Parameters
         ----------
         always : bool
-            Defer whenever it is possible, not only where it is faster.
+            Defer wherever it is possible, not only where it is faster.
 
         Returns
         -------
@@ -331,7 +332,7 @@ class DeferredTable:
         return always or share <= SHARE * (1 + deferred)  # does not switch back and forth
 
     def step(self, coefficients: SGDCoefficients, k: int) -> None:
-        """Make the optimizer's step with the gradients that wait in the store.
+        """Take the optimizer's step with the gradients that wait in the store.
 
         Parameters
         ----------
@@ -370,7 +371,7 @@ class DeferredTable:
         self._renormalize()
 
     def _sgd(self, coefficients: SGDCoefficients, gradient: SparseGrad) -> None:
-        """SGD for rows with a gradient; its effect is proportional to it, so rows may repeat."""
+        """SGD for rows with a gradient; the effect is proportional to it, so rows may repeat."""
         mom, shrink = coefficients.factors[self.k]
         self._decay(gradient.rows, shrink, mom, 1.)
         moved = (float(coefficients.lr[self.k]) + coefficients.d[self.k + 1]) / self.a
@@ -386,7 +387,7 @@ class DeferredTable:
               ) -> None:
         """Adam for rows with a gradient: it joins the means, so the remaining move changes.
 
-        A row that is repeated is computed as often, with the same result.
+        A repeated row is computed each time, with the same result.
         """
         mom, shrink = coefficients.factors[self.k]
         beta, rule = coefficients.beta, coefficients.rules[self.k]
@@ -409,7 +410,7 @@ class DeferredTable:
     def _decay(self, rows: Array, a: float, c: float, b: float) -> None:
         """Let all rows decay by these factors, before ``rows`` are updated."""
         self.a, self.c, self.b = self.a * a, self.c * c, self.b * b
-        if not c:  # without momentum only the rows of the last step have any
+        if not c:  # without momentum, only the rows of the last step have any
             self.arrays[1][... if self.touched is None else self.touched] = 0
             self.c = 1.
         self.touched = None if c else rows

@@ -24,11 +24,11 @@ class DeferredUpdates:
     stores : sequence of EmbeddingStore
         All stores of the flat storage.
     state : callable
-        Gives the flat array of a kind of state by its name.
+        Returns the flat array of a kind of state by its name.
     kind : type
         The coefficients that belong to the optimizer.
     always : bool
-        Defer whenever it is possible, not only where it is faster.
+        Defer wherever it is possible, not only where it is faster.
     nodes : int, optional
         Quadrature nodes for deferred Adam; None picks the fewest that are accurate enough.
 
@@ -66,7 +66,7 @@ class DeferredUpdates:
         now : mapping of str to float
             The hyper-parameters of this step.
         future : callable
-            Makes the function that gives those of the next steps.
+            Makes the function that returns those of the next steps.
 
         Returns
         -------
@@ -95,10 +95,10 @@ class DeferredUpdates:
 
     def _plan(self, number: int, count: int, now: Mapping[str, float],
               future: Callable[[], Future]) -> int:
-        """Return which planned step this is; plan anew if it is none of them.
+        """Return which planned step this is; if it is none of them, make a new plan.
 
-        The tables stay as they are if the new plan continues the old one. Otherwise what they
-        have deferred was computed with wrong hyper-parameters from here on, so they are
+        The tables do not change if the new plan continues the old one. Otherwise their deferred
+        values were computed with hyper-parameters that are wrong from here on, so they are
         materialized first.
         """
         k = number - self.first
@@ -123,14 +123,14 @@ def plan(future: Future) -> tuple[Hypers, int]:
     Parameters
     ----------
     future : callable
-        Gives the hyper-parameters of the next n steps.
+        Returns the hyper-parameters of the next n steps.
 
     Returns
     -------
     hypers : dict of str to array (n,)
         The hyper-parameters.
     length : int
-        For how many steps the whole horizon is among them.
+        For how many steps they include the whole horizon.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from .store import EmbeddingStore
 def gradients(comm: Any, opt: Any, n_rows: int) -> tuple[list[Array], list[Array]]:
     """Return the gradients that are sent as a whole, and those that are sent as rows.
 
-    Gradients of lookups that wait as rows are exchanged right here.
+    Gradients of lookups that wait as rows are exchanged here.
 
     Parameters
     ----------
@@ -61,15 +61,15 @@ def gradients(comm: Any, opt: Any, n_rows: int) -> tuple[list[Array], list[Array
 
 
 def _few(store: EmbeddingStore, n_rows: int) -> bool:
-    """Whether a batch reads so few rows that it pays to send them instead of the tables."""
+    """Whether a batch reads so few rows that sending them is faster than sending the tables."""
     return 2 * n_rows * len(store.ranges) < len(store.data)
 
 
 def _exchange(comm: Any, store: EmbeddingStore) -> list[Array]:
     """Replace the gradient of one lookup in all tables by those of all ranks.
 
-    Returns gradients that are still to be summed, if there are others than that of one lookup. On
-    a GPU, sums over repeated rows differ from run to run, so each rank sums its own ones first.
+    Returns the gradients that are still to be summed, if there are more than those of one lookup.
+    On a GPU, sums over repeated rows differ from run to run, so each rank sums its own rows first.
     """
     single = store.only_pending and len(store.pending) == 1
     if not single or not isinstance(store.data, np.ndarray):

@@ -1,4 +1,4 @@
-"""FlatParameters: parameters end to end in one array, so that a step is few long operations."""
+"""FlatParameters: parameters end to end in one array, so that a step is a few long operations."""
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +20,7 @@ Step = Callable[..., None]
 
 
 class Chunk(dict[str, Array]):
-    """A stretch of flat storage: what an optimizer's steps are given, and its state.
+    """A slice of flat storage, with its state: what an optimizer's steps are applied to.
 
     Parameters
     ----------
@@ -68,26 +68,26 @@ class Chunk(dict[str, Array]):
         >>> p.data
         array([0.5, 2. ], dtype=float32)
         """
-        self.grad = self.flat.grad[self.where]  # a step may have put another array there
+        self.grad = self.flat.grad[self.where]  # a step may have replaced this array
         apply_steps(steps, self, self, hypers)
 
 
 class FlatParameters:
     """Parameters of one layer group end to end in one array, their gradients in another.
 
-    Each parameter's ``data`` becomes a view, and its gradient is written straight into its place.
-    The tables of embeddings lie in ``stores``, behind the others.
+    Each parameter's ``data`` becomes a view, and its gradient is written directly into its place.
+    The tables of embeddings lie in ``stores``, after the others.
 
     Parameters
     ----------
     parameters : sequence of Parameter
         Of one type, on one device, updated equally often.
     states : dict of Parameter to State
-        The optimizer's state, from which theirs is taken.
+        The optimizer's state, from which that of these parameters is taken.
     weights : collection of Parameter
         Those that are the tables of embeddings.
     owner : object
-        What the parameters belong to until ``release``.
+        The object that the parameters belong to until ``release``.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class FlatParameters:
                 place(self.whole(name))[...] = array
 
     def _adopt(self, states: dict[Parameter, State], owner: Any) -> None:
-        """Make all parameters views, of the class that belongs to them."""
+        """Make all parameters views, each of its fast class."""
         for p, data, grad in self.dense:
             p.data = data
             if type(p) is Parameter:
@@ -146,12 +146,12 @@ class FlatParameters:
             states.pop(p, None)
 
     def release(self, states: dict[Parameter, State]) -> None:
-        """Give all parameters arrays of their own again, and the optimizer their state.
+        """Give all parameters their own arrays again, and return their state to the optimizer.
 
         Parameters
         ----------
         states : dict of Parameter to State
-            The optimizer's state, into which theirs is put.
+            The optimizer's state, which receives that of these parameters.
 
         Examples
         --------
@@ -171,7 +171,7 @@ class FlatParameters:
             state |= {name: self.places[p](flat).copy() for name, flat in self.state.items()}
         for store in self.stores:
             store.released = True
-        # nothing is left to give back, and no cycle, so all arrays are free at once
+        # nothing is left to restore, and there is no cycle, so all arrays are freed at once
         self.dense, self.stores, self.chunks, self.runs, self.deferred = [], [], [], [], None
 
     # ---- chunks for the steps
@@ -187,7 +187,7 @@ class FlatParameters:
                        for at in range(start, where.start, size)]
             start = where.stop
         if not n:
-            chunks = [Chunk(self, slice(0))]  # parameters without elements have state, too
+            chunks = [Chunk(self, slice(0))]  # parameters without elements also have state
         self.chunks, threads = chunks, min(n_threads(), max(len(chunks), 1))
         self.runs = [chunks[i::threads] for i in range(threads)]  # dealt out: the last is short
 
@@ -213,12 +213,12 @@ class FlatParameters:
         array([0., 0.], dtype=float32)
         """
         if name not in self.state:
-            self.state.setdefault(name, np.zeros_like(self.data))  # threads may ask at once
+            self.state.setdefault(name, np.zeros_like(self.data))  # several threads may ask
         return self.state[name]
 
     @property
     def count(self) -> int:
-        """How many updates were counted; all chunks count alike."""
+        """How many updates were counted; the count is the same for all chunks."""
         return self.chunks[0].count if self.chunks else self._count
 
     # ---- a step
@@ -226,7 +226,7 @@ class FlatParameters:
     def defer(self, steps: Sequence[Step], always: bool, nodes: int | None) -> None:
         """Defer updates of embeddings from now on, if there are formulas for the steps.
 
-        On a GPU a pass over a whole table is fast and picking rows out waits for the device, so
+        On a GPU, a pass over a whole table is fast and selecting rows waits for the device, so
         nothing is deferred there.
 
         Parameters
@@ -234,7 +234,7 @@ class FlatParameters:
         steps : sequence of callable
             The optimizer's steps.
         always : bool
-            Defer whenever it is possible, not only where it is faster.
+            Defer wherever it is possible, not only where it is faster.
         nodes : int, optional
             Quadrature nodes for Adam.
 
@@ -265,7 +265,7 @@ class FlatParameters:
         hypers : mapping of str to float
             The hyper-parameters of this step.
         future : callable
-            Makes the function that gives those of the next steps.
+            Makes the function that returns those of the next steps.
 
         Examples
         --------
@@ -331,7 +331,7 @@ class FlatParameters:
 
 
 def _release(p: Any, view: Array, grad_view: Array) -> None:
-    """Give a parameter arrays of its own, and its own class."""
+    """Give a parameter its own arrays and its ordinary class."""
     data, grad = p.data, p.grad
     data = data.copy() if data is view else data
     grad = grad.copy() if grad is grad_view else grad

@@ -1,4 +1,4 @@
-"""The hyper-parameters of the next steps, read off the schedulers of a fit."""
+"""The hyper-parameters of the next steps, read from the schedulers of a fit."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -33,10 +33,10 @@ class Schedules:
         self._values: dict[Curve, list[float]] = {}
 
     def future(self, group: int, now: Mapping[str, float], fixed: Sequence[str] = ()) -> Future:
-        """Return the function that gives a layer group's hyper-parameters from this step on.
+        """Return a function for the hyper-parameters of a layer group from this step on.
 
-        What no scheduler sets stays as it is. So does everything if a schedule does not agree
-        with the present values: then something else has set them.
+        Values that no scheduler sets stay the same. All of them do if a schedule does not agree
+        with the present values, because then something else has set them.
 
         Parameters
         ----------
@@ -45,12 +45,12 @@ class Schedules:
         now : mapping of str to float
             The values at this step.
         fixed : sequence of str
-            Names that stay as they are, whatever a scheduler says.
+            Names whose values stay the same, whatever a scheduler says.
 
         Returns
         -------
         callable
-            From a number of steps to the hyper-parameters of as many.
+            Takes a number of steps and returns the hyper-parameters of as many.
 
         Examples
         --------

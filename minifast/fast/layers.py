@@ -28,7 +28,7 @@ def sparse_lookup(leaf: TableLeaf, values: Array, rows: Array) -> Array:
 def _partners(g: Array, y: Array, store: EmbeddingStore, found: Array, rows: Array) -> SparseGrad:
     """The gradient of a row [u, b] is g [v, 1], and that of [v, c] is g [u, 1].
 
-    These are the rows that were read, each in the place of its partner, scaled by g.
+    These are the rows that were read, each swapped with its partner, scaled by g.
     """
     width = store.width
     if isinstance(g, Tensor):
@@ -74,15 +74,15 @@ class FusedDotBias(Borrowed, EmbeddingDotBias):
         if (store := self._store(users, items)) is None:
             return super().forward(users, items)
         if not self.training:
-            store.materialize()  # once for all batches that follow
+            store.materialize()  # once for all following batches
         rows = store.rows_of([users.data, items.data])
         y = apply(fused_dot_bias, store, store.lookup(rows), rows)
         return y if self.y_range is None else sigmoid_range(y, *self.y_range)
 
     def _store(self, users: Tensor, items: Tensor) -> EmbeddingStore | None:
-        """The store of just these four tables, if there is one and it may be read as a whole.
+        """The store of exactly these four tables, if there is one and it may be read as a whole.
 
-        Tables that are frozen or watched by a hook are read one by one.
+        Tables that are frozen or have a hook are read one by one.
         """
         store: EmbeddingStore | None = getattr(self.u_weight.weight, "store", None)
         if store is None or not store.in_pairs or not store.intact:
@@ -97,6 +97,6 @@ class FusedDotBias(Borrowed, EmbeddingDotBias):
 
 
 CLASSES: dict[type, type] = {Embedding: FastEmbedding, EmbeddingDotBias: FusedDotBias}
-"""Layers, and what they are during an accelerated fit."""
+"""Layers, and their classes during an accelerated fit."""
 for _plain, _fast in CLASSES.items():
-    _fast.__name__ = _plain.__name__  # a model prints as ever
+    _fast.__name__ = _plain.__name__  # a model prints as usual

@@ -50,9 +50,9 @@ def lay_out(dense: Iterable[Parameter], tables: Iterable[Parameter]
     """Return the places of parameters that lie end to end, and which tables share a store.
 
     Tables with equally many rows are assumed to be looked up with the same ids, as factors and
-    biases of users are, so they lie side by side. Of two tables of one shape the second is
-    assumed to be about something else, as factors of items are when there are as many items as
-    users. Column groups of one width then lie end to end, as one long table: a store.
+    biases of users are, so they lie side by side. Of two tables of the same shape, the second is
+    assumed to describe something else, such as items if there are as many items as users. Column
+    groups of one width then lie end to end, as one long table: a store.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What parameters are during an accelerated fit: views of flat storage.
 
-``accelerate`` gives parameters these classes for the time of a fit and takes them away
-afterwards. They have the same names and values as ever; only where the numbers are kept differs.
+``accelerate`` gives parameters these classes for the duration of a fit and then restores the
+ordinary ones. Names and values are the same; only where the numbers are kept differs.
 """
 from typing import Any
 
@@ -18,9 +18,9 @@ _grad: Any = vars(Tensor)["grad"]
 
 
 class Borrowed:
-    """Base of the classes that something has during an accelerated fit only.
+    """Base of the classes that objects have only during an accelerated fit.
 
-    ``owner`` is the accelerator that gives the ordinary class back. A copy or a pickle is of the
+    ``owner`` is the accelerator that restores the ordinary class. A copy or a pickle has the
     ordinary class.
     """
 
@@ -53,8 +53,8 @@ class FlatParameter(Borrowed, Parameter):
 class EmbeddingWeight(FlatParameter):
     """The table of an embedding, kept in a store whose updates may be deferred.
 
-    Reading ``data`` makes the store write down the present values first, reading ``grad`` makes
-    a table of the rows that have a gradient. Lookups through the layer do neither.
+    Reading ``data`` makes the store compute the present values first; reading ``grad`` makes a
+    table from the rows that have a gradient. Lookups through the layer do neither.
     """
 
     store: Any
@@ -63,11 +63,11 @@ class EmbeddingWeight(FlatParameter):
     leaf: Any
     """The table as the leaf of a graph."""
     sparse: list[SparseGrad]
-    """Gradients of lookups that wait to be used as they are; rows are those of the store."""
+    """Gradients of lookups, kept as rows until they are used; rows are those of the store."""
 
     @property
     def in_place(self) -> bool:
-        """Whether the array is the one in the store: nobody has replaced it."""
+        """Whether the array is the one in the store, that is, has not been replaced."""
         return _data.__get__(self) is self.view
 
     @property
@@ -112,7 +112,7 @@ class EmbeddingWeight(FlatParameter):
         """Whether there is a gradient as an array."""
         return _grad.__get__(self) is not None
 
-    # ---- what can be asked without the values
+    # ---- available without the values
 
     @property
     def shape(self) -> tuple[int, ...]:

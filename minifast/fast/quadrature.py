@@ -1,15 +1,15 @@
-"""Quadrature: few terms weight / (x + node) that stand for many."""
+"""Quadrature: a few terms weight / (x + node) that replace many."""
 import numpy as np
 
 from ..backend import Array
 
 ACCURACY = {"float32": (1e-4, 8), "float64": (1e-9, 16)}
-"""For each type of weights the relative error that a rule may have, and the most nodes it gets.
+"""For each type of weights, the relative error allowed for a rule, and its largest size.
 Most of the error cancels from step to step: docs/lazy.md measures what remains in the weights."""
 
 
 def gauss(weights: Array, nodes: Array, n: int) -> tuple[Array, Array]:
-    """Return few weights at few nodes that stand for many, row by row.
+    """Return a few weights and nodes that replace many, row by row.
 
     They have the same sums of weight * node^p for p from 1 - n to n. Negative powers matter in
     ``1 / (root + node)`` where the root is small, positive ones where it is large.
@@ -19,12 +19,12 @@ def gauss(weights: Array, nodes: Array, n: int) -> tuple[Array, Array]:
     weights, nodes : array (rows, m)
         The many terms of each row, positive.
     n : int
-        How many terms stand for them.
+        How many terms replace them.
 
     Returns
     -------
     weights, nodes : array (rows, n)
-        The few.
+        The terms that replace them.
 
     References
     ----------
@@ -61,9 +61,9 @@ def fewest(weights: Array, nodes: Array, error: float, most: int) -> Array:
     Parameters
     ----------
     weights, nodes : array (rows, m)
-        The terms that the rule stands for.
+        The terms that the rule replaces.
     error : float
-        The relative error that is allowed.
+        The allowed relative error.
     most : int
         The most nodes.
 

@@ -25,7 +25,7 @@ def scatter_add(target: Array, rows: Array, values: Array, scale: float | Array 
     values : array (n, width)
         What is added.
     scale : float or array (n,)
-        A factor for all values, or one for each row of them.
+        A factor for all values, or one for each of their rows.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def scaled(values: Array, scale: float | Array) -> Array:
 
 
 def _fits_product(target: Array, rows: Array, values: Array) -> bool:
-    """Whether SciPy's product takes these arrays as they are."""
+    """Whether SciPy's product takes these arrays without conversion."""
     return (type(target) is np.ndarray and target.flags.c_contiguous
             and target.dtype.char in "fd" and target.dtype.isnative
             and values.dtype == target.dtype and values.shape == (len(rows), target.shape[1])

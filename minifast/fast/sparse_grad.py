@@ -78,7 +78,7 @@ class SparseGrad(NamedTuple):
         Parameters
         ----------
         first : int
-            The store's row that is the table's first one.
+            The first row of the table in the store.
         shape : tuple of int
             The table's shape.
 

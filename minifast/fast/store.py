@@ -38,7 +38,7 @@ class RowRange(NamedTuple):
 
 
 class TableLeaf:
-    """A table as the leaf of a graph: gradients of its lookups go to the weight as they are.
+    """A table as the leaf of a graph: gradients of its lookups go to the weight unchanged.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class TableLeaf:
     n_rows : int
         Rows of the whole store, by which the gradients are numbered.
     first : int
-        The store's row that is the table's first one.
+        The first row of the table in the store.
 
     Examples
     --------
@@ -101,8 +101,8 @@ class TableLeaf:
 class EmbeddingStore:
     """Several tables as the row ranges and columns of one matrix ``data``.
 
-    It is a leaf of the graph itself: a lookup of rows of all tables at once leaves its gradient
-    in ``pending``, until the optimizer takes it or somebody asks for a table's own gradient.
+    It is itself a leaf of the graph: a lookup of rows of all tables at once leaves its gradient
+    in ``pending``, until the optimizer takes it or a table's own gradient is read.
 
     Parameters
     ----------
@@ -118,11 +118,11 @@ class EmbeddingStore:
     deferred : DeferredTable or None
         The deferred form of the values, while it is in use.
     intact : bool
-        Whether no table's array was replaced by another one.
+        Whether no table's array was replaced.
     only_pending : bool
-        Whether all gradients there are lie in ``pending``.
+        Whether all gradients are in ``pending``.
     released : bool
-        Whether the tables have arrays of their own again.
+        Whether the tables have their own arrays again.
 
     Examples
     --------
@@ -159,7 +159,7 @@ class EmbeddingStore:
         self.last_reads: dict[int, tuple[Array, Array]] = {}  # by range, until the next step
 
     def first_row(self, table: Parameter) -> int:
-        """Return the row of the store that is a table's first one.
+        """Return the first row of a table in the store.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class EmbeddingStore:
     # ---- reading
 
     def materialize(self) -> None:
-        """Write down the present values, if they are deferred."""
+        """Compute the present values, if they are deferred."""
         if self.deferred is not None:
             self.deferred.materialize()
         self.last_reads = {}
@@ -252,8 +252,8 @@ class EmbeddingStore:
         """Return the rows of the store for ids of a table, and their present values.
 
         Tables side by side are mostly read with the same ids, so the last rows of each range are
-        kept: their gradients can then be put side by side again. While values are deferred, these
-        are kept as well, until the next step.
+        kept: their gradients can then be joined again. While values are deferred, the values are
+        kept as well, until the next step.
 
         Parameters
         ----------
@@ -320,7 +320,7 @@ class EmbeddingStore:
         rows = np.empty_like(ids[0], shape=(len(ids), len(ids[0])), dtype=np.intp)
         for out, some, found in zip(rows, ids, self.ranges, strict=True):
             check_ids(some, found.n, "an Embedding of {n} rows")
-            np.add(some, found.first, out, dtype=np.intp)  # narrow ids would overflow
+            np.add(some, found.first, out, dtype=np.intp)  # ids of a narrow type would overflow
         return rows.reshape(-1)
 
     # ---- gradients
@@ -401,13 +401,13 @@ class EmbeddingStore:
         return self.only_pending or not any(table.has_dense_grad() for table in self.tables)
 
     def _parts(self) -> list[SparseGrad]:
-        """All gradients of lookups, here and in the tables."""
+        """All gradients of lookups, both here and in the tables."""
         if self.only_pending:
             return self.pending
         return [*self.pending, *(part for table in self.tables for part in table.sparse)]
 
     def share(self) -> float:
-        """Return at most how large a part of the store has a gradient."""
+        """Return an upper bound of the share of the store that has a gradient."""
         return sum(int(part.values.size) for part in self._parts()) / max(int(self.data.size), 1)
 
     def gradient(self) -> SparseGrad:

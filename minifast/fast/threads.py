@@ -49,10 +49,10 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], most: int = 1 
     items : sequence
         Each thread takes a run of consecutive items.
     work : callable
-        Called with one item. No two calls may write to the same place. A ``for_each`` inside
-        of it is a plain loop. Each thread has a copy of the caller's context variables.
+        Called with one item. No two calls may write to the same place. A ``for_each`` inside it is
+        a plain loop. Each thread has a copy of the caller's context variables.
     most : int
-        Use at most so many threads.
+        The maximum number of threads.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], most: int = 1 
 def finish() -> None:
     """Wait for the helper threads of the last ``for_each`` in this thread.
 
-    An error or Ctrl-C within ``for_each`` may leave them running, so call this before you restore
+    An error or Ctrl-C within ``for_each`` may leave them running, so call this before restoring
     anything after an error.
 
     Examples
@@ -104,7 +104,7 @@ def finish() -> None:
 
 
 def chunks(n: int, size: int, most: int = 1 << 10) -> list[slice]:
-    """Return slices of at most ``size`` that cover ``n`` rows, as many for each thread.
+    """Return slices of at most ``size`` that cover ``n`` rows, equally many for each thread.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def chunks(n: int, size: int, most: int = 1 << 10) -> list[slice]:
     size : int
         The most rows in a chunk.
     most : int
-        The chunks are shared among so many threads at most.
+        The maximum number of threads among which the chunks are shared.
 
     Returns
     -------
