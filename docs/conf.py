@@ -1,7 +1,8 @@
 """Settings of the site: ``sphinx-build -W -n docs out/site``.
 
-`generate.py` beside this file writes the pages that have a source elsewhere: the reference from the
-docstrings, the notebooks, the examples with their pictures. `_toc.yml` has the order of the pages.
+`generate.py` next to this file writes the pages that have a source elsewhere: the reference from
+the docstrings, the notebooks, the examples with their pictures. `_toc.yml` has the order of the
+pages.
 """
 import os
 import sys

@@ -27,7 +27,7 @@ PLACE = re.compile(r"^<!-- picture: (\w+) -->$", re.M)
 PAGES = {r"examples/(\w+)\.py": r"examples/\1.md", r"examples/(\w+)\.ipynb": r"examples/\1.ipynb",
          r"course/(\w+)/student\.ipynb": r"course/\1.ipynb",
          r"course/README\.md": "course/teacher.md"}
-"""What files outside of ``docs`` are called on the site."""
+"""What files outside ``docs`` are called on the site."""
 
 
 def noted_loss() -> tuple[Any, note_modules]:

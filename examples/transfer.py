@@ -190,7 +190,7 @@ def report(results: Array) -> None:
               f"  {'pays' if gain > 2 * error else 'costs' if gain < -2 * error else 'level'}")
     print("""\
 Gain: fine-tuned minus from scratch, in percentage points, with its standard error. Transfer
-learning pays where the gain exceeds twice that error. It pays most with few labels; with ten
+learning helps where the gain exceeds twice that error, and most with few labels; with ten
 images per class the network learns the new digits nearly as well from scratch. A frozen body is
 not enough: its features distinguish 0 to 4, and must adapt to the new digits.""")
 

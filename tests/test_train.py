@@ -816,7 +816,7 @@ def test_freezing_groups_that_are_whole_modules() -> None:
 def test_an_optimizer_lives_until_groups_change() -> None:
     learn = three_groups()
     assert learn.opt is None
-    with pytest.raises(RuntimeError, match="no optimizer yet; it is made at the first fit"):
+    with pytest.raises(RuntimeError, match="no optimizer yet; it is created by the first fit"):
         _ = learn.optimizer
     fit(learn, 1, 1e-2)
     first = learn.opt

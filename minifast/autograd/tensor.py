@@ -356,7 +356,7 @@ class Tensor:
             raise RuntimeError("this tensor does not depend on one that requires a gradient; "
                                "set requires_grad=True on a leaf, or unfreeze the model")
         if create_graph and not recording.get():
-            raise RuntimeError("create_graph=True records a graph; call it outside of no_grad")
+            raise RuntimeError("create_graph=True records a graph; call it outside no_grad")
         if gradient is None:
             if self.data.size != 1:
                 raise ShapeError(f"backward() starts from one number; this tensor has shape "

@@ -9,7 +9,7 @@ class LossMetrics(LearnerCallback):
     """Show the parts of a loss, averaged over the validation rows; fastai v1's ``LossMetrics``.
 
     The loss has an attribute ``metrics``, a dictionary that it fills at each call, or
-    ``metric_names`` beside it. Only validation batches count.
+    ``metric_names`` next to it. Only validation batches count.
 
     Parameters
     ----------

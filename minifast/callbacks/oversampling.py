@@ -94,7 +94,7 @@ class OverSamplingCallback(LearnerCallback):
         labels = transfer(dl.dataset.y, "cpu")
         weights = class_weights(labels) if self.weights is None else self.weights
         counts = np.unique(labels, return_counts=True)[1]
-        rows: Any = getattr(dl, "dl", dl)  # the loader inside of one that transforms batches
+        rows: Any = getattr(dl, "dl", dl)  # the loader inside one that transforms batches
         drawn = WeightedLoader(rows, _checked(weights, len(labels)),
                                len(counts) * int(counts.max()))
         if rows is dl:

@@ -11,7 +11,7 @@ from ..train.callback import Changes
 
 
 class TrackEpochCallback(LearnerCallback):
-    """Count finished epochs in a file, and go on from there; fastai v1's ``TrackEpochCallback``.
+    """Count finished epochs in a file, and continue there; fastai v1's ``TrackEpochCallback``.
 
     A fit after a break begins at the next epoch, and a schedule at its place in the schedule.
     ``fit_one_cycle(..., resume=True)`` also restores weights and the order of the data.

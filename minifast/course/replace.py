@@ -1,4 +1,4 @@
-"""The import hook: other source in the place of modules of the library."""
+"""The import hook: replaces the source of modules of the library."""
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -17,7 +17,7 @@ class _Source(SourceFileLoader):
         self.text = text
 
     def get_data(self, path: str) -> bytes:
-        """Return the text in the place of the file's, and no bytecode."""
+        """Return the text instead of the file's, and no bytecode."""
         if path != self.path:
             raise OSError("bytecode is not used here")
         return super().get_data(path) if self.text is None else self.text.encode()

@@ -120,7 +120,7 @@ def report() -> Iterator[str]:
 def _try(question: Callable[[], str]) -> str:
     try:
         return question()
-    except Exception as error:  # the report names what fails and goes on
+    except Exception as error:  # the report names what fails and continues
         return f"FAILED, {type(error).__name__}: {error}"
 
 

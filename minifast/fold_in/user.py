@@ -170,7 +170,7 @@ def check_within(y: Array, y_range: Any) -> None:
     >>> check_within(np.array([1., 5.]), (0, 5.5))
     """
     if y_range is not None and len(wrong := y[(y < y_range[0]) | (y > y_range[1])]):
-        raise ValueError(f"a rating of {wrong[0]:g} is outside of the model's y_range "
+        raise ValueError(f"a rating of {wrong[0]:g} is outside the model's y_range "
                          f"{tuple(y_range)}, so it cannot be met; correct it, or leave it out")
 
 
@@ -326,7 +326,7 @@ def weight_decays(learn: Learner) -> dict[int, float]:
 
 
 def unused_label(cats: Categories) -> Any:
-    """Return a new label: the next whole number, or 'new 1', 'new 2' beside other labels.
+    """Return a new label: the next whole number, or 'new 1', 'new 2' among other labels.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def append_label(cats: Categories, label: Hashable) -> int:
     >>> append_label(cats, 5), cats.index("5"), cats.classes.tolist()
     (3, 3, ['#na#', '3', '7', '5'])
     """
-    number, shown = len(cats), np.array([label], cats.classes.dtype.kind)  # as text, beside texts
+    number, shown = len(cats), np.array([label], cats.classes.dtype.kind)  # as text among texts
     cats.labels = cats.labels.insert(len(cats.labels), label)
     cats.classes = np.concatenate([cats.classes, shown])
     cats.numbers |= dict.fromkeys(spellings(label), number)

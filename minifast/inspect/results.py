@@ -1,4 +1,4 @@
-"""Rows of the data beside what a learner predicts for them."""
+"""Rows of the data next to what a learner predicts for them."""
 from typing import Any
 
 from ..autograd.display import show_table

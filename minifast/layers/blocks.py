@@ -49,7 +49,7 @@ class MergeLayer(Module):
     Raises
     ------
     RuntimeError
-        When it is called outside of a SequentialEx.
+        When it is called outside a SequentialEx.
 
     Examples
     --------

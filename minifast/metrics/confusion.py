@@ -264,7 +264,7 @@ class KappaScore(ConfusionMatrix):
     Parameters
     ----------
     weights : {None, 'linear', 'quadratic'}
-        How much a confusion counts: all the same, or by the distance between the class numbers.
+        How much a confusion counts: equally, or by the distance between the class numbers.
     clas_idx : int
         See `ConfusionMatrix`.
 

@@ -1,4 +1,4 @@
-"""TabularModel: categories through embeddings, beside numbers through batch norm."""
+"""TabularModel: categories through embeddings, next to numbers through batch norm."""
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -48,7 +48,7 @@ def bn_drop_lin(n_in: int, n_out: int, bn: bool = True, p: float = 0., actn: Mod
 
 
 class TabularModel(Module):
-    """Embeddings beside numbers, then linear layers with ReLU: fastai v1's ``TabularModel``.
+    """Embeddings next to numbers, then linear layers with ReLU: fastai v1's ``TabularModel``.
 
     ``forward`` takes category ids (bs, n_cat), or a list of columns (bs,), and numbers
     (bs, n_cont) or None. It returns (bs, out_sz).

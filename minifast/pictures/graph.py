@@ -192,7 +192,7 @@ def read_graph(loss: Tensor, model: Module | note_modules | None = None, **tenso
                         f"and {type(model).__name__}; write show_graph(loss, model)")
     if loss.node is None:
         raise ValueError(f"no operation is recorded behind this tensor of shape {loss.shape}; "
-                         "compute it from a leaf that requires a gradient, outside of no_grad()")
+                         "compute it from a leaf that requires a gradient, outside no_grad()")
     return _Reader(model, tensors).read(loss.node)
 
 

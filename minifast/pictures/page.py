@@ -35,7 +35,7 @@ class Picture:
     title : str
         What the picture shows.
     body : str
-        The HTML inside of the picture.
+        The HTML inside the picture.
     script : str
         The name of a JavaScript file of this folder; empty for none. It finds the picture's
         element as ``root`` and the data as ``data``.

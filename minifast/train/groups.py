@@ -69,7 +69,7 @@ def split_model(model: Module, split_on: SplitOn) -> list[Sequential]:
     model : Module
         The model.
     split_on : Module, iterable of Module, or callable
-        The modules at which a group begins, besides the beginning of the model. A callable
+        The modules at which a group begins, except the first of the model. A callable
         returns them for the model.
 
     Returns

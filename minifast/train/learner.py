@@ -249,8 +249,8 @@ class Learner(Computing):
             Before the first fit.
         """
         if self.opt is None:
-            raise RuntimeError("there is no optimizer yet; it is made at the first fit, and made "
-                               "anew after freezing")
+            raise RuntimeError("there is no optimizer yet; it is created by the first fit, and "
+                               "again after freezing")
         return self.opt
 
     def fit_one_cycle(self, cyc_len: int, max_lr: Any = defaults.lr,

@@ -260,7 +260,7 @@ def validate(learn: Any, dl: Any = None, callbacks: Any = None, metrics: Any = N
     dl : iterable of batches, optional
         The loader, by default the one of the validation set.
     callbacks : Callback or list of Callback, optional
-        Callbacks besides ``learn.callbacks``.
+        Callbacks in addition to ``learn.callbacks``.
     metrics : callable or list of callables, optional
         Metrics instead of ``learn.metrics``.
 
@@ -486,7 +486,7 @@ def on_device(learn: Any) -> Iterator[None]:
         raise DeviceMemoryError(
             f"{backend.name} has no memory left for a batch of {bs or 'this many'} rows ({error}). "
             f"Lower the batch size{f', for example bs={max(bs // 2, 1)}' if bs else ''}, or the "
-            "model's width; learn.to('cpu') goes on without the device") from error
+            "model's width; learn.to('cpu') continues without the device") from error
 
 
 def check_all_ids(learn: Any) -> None:

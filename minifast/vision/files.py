@@ -268,7 +268,7 @@ def _read(files: Sequence[Path], resize: Sizing | None, grey: bool, skipped: lis
 
 
 def _level_of_caller() -> int:
-    """Return the ``stacklevel`` at which the code outside of this package is warned."""
+    """Return the ``stacklevel`` at which the code outside this package is warned."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals["__name__"].startswith(f"{__package__}."):
         frame, level = frame.f_back, level + 1

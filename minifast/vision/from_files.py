@@ -83,7 +83,7 @@ class FromFiles:
         resize_method : ResizeMethod, optional
             How: ``CROP``, ``PAD`` or ``SQUISH``, as for ``Resize``.
         padding_mode : {'zeros', 'border', 'reflection'}
-            How ``PAD`` and transforms fill pixels outside of an image.
+            How ``PAD`` and transforms fill pixels outside an image.
         mult : int, optional
             Round the size to a multiple of this number.
         grey : bool

@@ -78,7 +78,7 @@ class ImageDataBunch(FromFiles, DataBunch):
             Transforms of the training images, drawn anew for each batch, and of all others, such
             as ``get_transforms()`` returns.
         padding_mode : {'zeros', 'border', 'reflection'}
-            What transforms see outside of an image.
+            What transforms see outside an image.
         **kwargs
             Arguments of ``DataBunch.create``: ``bs``, ``val_bs``, ``device``, ``path``.
 
@@ -130,7 +130,7 @@ class ImageDataBunch(FromFiles, DataBunch):
         train, valid = (tfms or [] for tfms in ds_tfms)
         for dl, tfms in ((self.train_dl, train), (self.valid_dl, valid), (self.fix_dl, valid),
                          (self.test_dl, valid)):
-            if tfms and isinstance(dl, DataLoader):  # a stream of its own, beside the shuffling
+            if tfms and isinstance(dl, DataLoader):  # its own stream, separate from the shuffling
                 dl.dataset = TransformedImages(dl.dataset, tfms, None if seed is None else
                                                np.random.default_rng([seed, 1]), padding_mode)
         return self

@@ -7,7 +7,7 @@ from ..autograd import ShapeError
 from ..backend import Array, backend_of
 
 PADDING_MODES = ("zeros", "border", "reflection")
-"""How pixels outside of an image are filled: black, nearest pixel, or mirrored at the edges."""
+"""How pixels outside an image are filled: black, nearest pixel, or mirrored at the edges."""
 Matrices = np.ndarray[Any, np.dtype[np.float64]]
 """(n, 3, 3), on the host."""
 
@@ -26,7 +26,7 @@ def sample(x: Array, matrices: Matrices, padding_mode: str = "reflection") -> Ar
     matrices : array (n, 3, 3)
         A matrix per image, on the host.
     padding_mode : {'zeros', 'border', 'reflection'}
-        How pixels outside of an image are filled.
+        How pixels outside an image are filled.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def _places(matrices: Matrices, x: Array) -> tuple[Array, Array]:
 
 
 def _reflected(place: Array, size: int) -> Array:
-    """Mirror positions outside of 0 to size - 1 at the outer pixels."""
+    """Mirror positions outside 0 to size - 1 at the outer pixels."""
     last = max(size - 1, 1)
     return last - abs(abs(place) % (2 * last) - last)
 
