@@ -178,7 +178,7 @@ def test_when_a_learner_has_the_method(start: str, there: bool) -> None:
     (UnknownLabelError, "'zebra' is not among", {"ratings": {"a": 3, "zebra": 4}}),
     (ValueError, "no ratings; give at least one", {"ratings": {}}),
     (ValueError, "no ratings", {"ratings": []}),
-    (ValueError, r"rating of 6 is outside of .*y_range \(0, 5.5\)", {"ratings": {"a": 6}}),
+    (ValueError, r"rating of 6 is outside .*y_range \(0, 5.5\)", {"ratings": {"a": 6}}),
     (ValueError, r"rating of -1 is outside", {"ratings": {"a": 5, "c": -1}}),
     (ValueError, "1 missing or infinite", {"ratings": {"a": np.nan}}),
     (ValueError, "must be numbers", {"ratings": {"a": "five"}}),

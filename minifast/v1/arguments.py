@@ -63,12 +63,13 @@ def load(learn: Learner, *args: Any, device: Any = None, purge: bool = True,
         raise ValueError(f"load(device={device!r}): weights are loaded onto the device of the "
                          f"model, {learn.data.device!r}; learn.to({str(device)!r}) moves the "
                          "learner")
-    with catch_warnings(record=True) as caught:
-        simplefilter("always")
-        loaded = own_load(learn, *args, **kwargs)
-    for each in caught:  # again, with the line that calls this function
-        warn(each.message, stacklevel=2)
-    return loaded
+    try:
+        with catch_warnings(record=True) as caught:
+            simplefilter("always")
+            return own_load(learn, *args, **kwargs)
+    finally:
+        for each in caught:  # again, with the line that calls this function
+            warn(each.message, stacklevel=2)
 
 
 @wraps(own_get_preds)
