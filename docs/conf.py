@@ -29,7 +29,7 @@ exclude_patterns = ["_*", "outputs"]
 default_role = "literal"  # `x` in a docstring is code
 nitpicky = True
 # in other libraries
-nitpick_ignore_regex = [("py:.*", r"(torch|sklearn|fastai|contextlib|enum)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(torch|sklearn|fastai|contextlib|enum|types)\..*")]
 
 # Markdown and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -381,6 +381,20 @@ def learners_that_share_their_data() -> None:
     assert np.allclose(*results, rtol=1e-5), results
 
 
+def ratings_on_disk() -> None:
+    """Each rank has a file of its own, in the order that the seed gives."""
+    ratings, weights = planted_ratings(100, 60, 1000, seed=0).ratings, []
+    for distribute in (alone, together):
+        bs = 24 // (1 if distribute is alone else COMM.size)
+        data = CollabDataBunch.from_pieces([ratings], seed=1, bs=bs, in_memory=False,
+                                           user_name="userId", item_name="movieId", device=DEVICE)
+        learn = collab_learner(data, n_factors=3, seed=0, silent=True)
+        distribute(learn)
+        learn.fit(1, 1e-2)
+        weights.append(learn.model.state_dict()["u_weight.weight"])
+    assert difference(weights[1], weights[0]) < 1e-6
+
+
 if __name__ == "__main__":
     DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     KIND = np.dtype(sys.argv[2] if len(sys.argv) > 2 else "float64")
@@ -391,6 +405,7 @@ if __name__ == "__main__":
     equal_statistics_stay()
     weights_are_sent_only_if_they_differ()
     learners_that_share_their_data()
+    ratings_on_disk()
     if not sys.argv[3:]:
         callbacks_that_write()
     if COMM.rank == 0:

@@ -72,6 +72,17 @@ def classifier(**kwargs: Any) -> Learner:
     return Learner(data, simple_cnn((1, 4, 2)), silent=True)
 
 
+def test_a_warning_of_load_names_the_line_that_calls_it(tmp_path: Path) -> None:
+    learn = line_learner(path=tmp_path)
+    fit_quietly(learn, 1, 1e-2)
+    learn.save("whole")
+    learn.model.bias.requires_grad_(False)
+    learn.create_opt(1e-2)
+    with pytest.warns(UserWarning, match="optimizer state left out") as caught:
+        learn.load("whole", purge=False)
+    assert caught[0].filename == __file__
+
+
 def test_load_takes_v1s_arguments(tmp_path: Path) -> None:
     learn = line_learner()
     learn.path = tmp_path

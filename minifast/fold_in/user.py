@@ -170,8 +170,9 @@ def check_within(y: Array, y_range: Any) -> None:
     >>> check_within(np.array([1., 5.]), (0, 5.5))
     """
     if y_range is not None and len(wrong := y[(y < y_range[0]) | (y > y_range[1])]):
-        raise ValueError(f"a rating of {wrong[0]:g} is outside the model's y_range "
-                         f"{tuple(y_range)}, so it cannot be met; correct it, or leave it out")
+        low, high = y_range
+        raise ValueError(f"a rating of {wrong[0]:g} is outside the model's y_range ({low:g}, "
+                         f"{high:g}), so it cannot be met; correct it, or leave it out")
 
 
 # ---------------------------------------------------------------- the row

@@ -4,6 +4,7 @@ They are keywords here: ``learn.load("stage-1", purge=False)``.
 """
 from functools import wraps
 from typing import Any
+from warnings import catch_warnings, simplefilter, warn
 
 from ..autograd import Tensor
 from ..train import Learner
@@ -62,7 +63,13 @@ def load(learn: Learner, *args: Any, device: Any = None, purge: bool = True,
         raise ValueError(f"load(device={device!r}): weights are loaded onto the device of the "
                          f"model, {learn.data.device!r}; learn.to({str(device)!r}) moves the "
                          "learner")
-    return own_load(learn, *args, **kwargs)
+    try:
+        with catch_warnings(record=True) as caught:
+            simplefilter("always")
+            return own_load(learn, *args, **kwargs)
+    finally:
+        for each in caught:  # again, with the line that calls this function
+            warn(each.message, stacklevel=2)
 
 
 @wraps(own_get_preds)

@@ -50,7 +50,7 @@ HINTS: dict[type, dict[str, str]] = {
 """Attributes that objects of torch and v1 have, and what to write instead."""
 
 
-def missing_attribute(x: Any, name: str) -> NoReturn:
+def missing_attribute(x: Any, name: str) -> Any:
     """Raise an error that says what to write instead of a name of torch's or v1's.
 
     Parameters
@@ -60,10 +60,15 @@ def missing_attribute(x: Any, name: str) -> NoReturn:
     name : str
         The attribute that it does not have.
 
+    Returns
+    -------
+    object
+        Nothing, except if another thread has just added the attribute.
+
     Raises
     ------
     AttributeError
-        Always.
+        Always, apart from that.
 
     Examples
     --------
@@ -72,9 +77,10 @@ def missing_attribute(x: Any, name: str) -> NoReturn:
     AttributeError: 'Tensor' object has no attribute 'zero_'; write x.data[...] = 0...
     """
     hints = next((hints for kind, hints in HINTS.items() if isinstance(x, kind)), {})
-    hint = f"; write {hints[name]}" if name in hints else ""
-    raise AttributeError(f"{type(x).__name__!r} object has no attribute {name!r}{hint}",
-                         name=name, obj=x)
+    if name not in hints:  # Python's own error, or that of a property
+        return object.__getattribute__(x, name)
+    raise AttributeError(f"{type(x).__name__!r} object has no attribute {name!r}; write "
+                         f"{hints[name]}", name=name, obj=x)
 
 
 def no_assignment(x: Tensor, rows: Any, value: Any) -> NoReturn:

@@ -1,6 +1,6 @@
 """Methods and functions of fastai v1 for one image; importing this adds the methods to Image."""
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def save(image: Image, fn: str | Path) -> None:
     image.pillow().save(fn)
 
 
-def missing_attribute(x: Any, name: str) -> NoReturn:
+def missing_attribute(x: Any, name: str) -> Any:
     """Raise an error that says what to write instead of an attribute of v1's.
 
     Parameters
@@ -105,10 +105,15 @@ def missing_attribute(x: Any, name: str) -> NoReturn:
     name : str
         The attribute that it does not have.
 
+    Returns
+    -------
+    object
+        Nothing, except if another thread has just added the attribute.
+
     Raises
     ------
     AttributeError
-        Always.
+        Always, apart from that.
 
     Examples
     --------
@@ -116,9 +121,10 @@ def missing_attribute(x: Any, name: str) -> NoReturn:
     Traceback (most recent call last):
     AttributeError: 'Image' object has no attribute 'flow'; write minifast.vision.sampling...
     """
-    hint = f"; write {HINTS[name]}" if name in HINTS else ""
-    raise AttributeError(f"{type(x).__name__!r} object has no attribute {name!r}{hint}",
-                         name=name, obj=x)
+    if name not in HINTS:  # Python's own error, or that of a property
+        return object.__getattribute__(x, name)
+    raise AttributeError(f"{type(x).__name__!r} object has no attribute {name!r}; write "
+                         f"{HINTS[name]}", name=name, obj=x)
 
 
 def pil2tensor(image: Any, dtype: Any) -> Tensor:
