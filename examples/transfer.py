@@ -180,14 +180,14 @@ def flat(group: Any) -> Array:
 
 
 def report(results: Array) -> None:
-    """Print the table; transfer pays if it gains more than twice its standard error."""
+    """Print the table; transfer helps if it gains more than twice its standard error."""
     heading(f"Accuracy on the other images of 5 to 9, mean and spread of {len(results)} seeds")
     print(f"{'images':>7}" + "".join(f"{method:>18}" for method in METHODS) + f"{'gain':>18}")
     for j, n in enumerate(LABELS):
         cells = "".join(f"{a.mean():>10.3f} +- {a.std():.3f}" for a in results[:, j].T)
         gain, error = gain_of(results[:, j])
         print(f"{n:>7}{cells}{100 * gain:>+9.1f} +- {100 * error:.1f}"
-              f"  {'pays' if gain > 2 * error else 'costs' if gain < -2 * error else 'level'}")
+              f"  {'helps' if gain > 2 * error else 'hurts' if gain < -2 * error else 'level'}")
     print("""\
 Gain: fine-tuned minus from scratch, in percentage points, with its standard error. Transfer
 learning helps where the gain exceeds twice that error, and most with few labels; with ten
