@@ -271,7 +271,7 @@ def test_pixels_travel_both_ways() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
-    (lambda: pad(-1), "0 or more"), (lambda: crop(0), "at least 1"),
+    (lambda: pad(-1), "cannot add -1"), (lambda: crop(0), "at least 1"),
     (lambda: squish(0.), "above 0"), (lambda: crop_pad(4, "wrap"), "padding_mode"),
     (lambda: cutout(p=2.), "probability")])
 def test_wrong_arguments(wrong: Any, message: str) -> None:

@@ -111,5 +111,5 @@ def test_rows_of_different_shapes_are_named() -> None:
     data = DataBunch.create([(np.ones(2), 1.), (np.ones(3), 1.)], bs=2)
     with pytest.raises(ValueError, match=r"x has shape \(3,\) in row 1 and \(2,\) in row 0; bring"):
         data.one_batch(DatasetType.Fix)
-    with pytest.raises(TypeError, match=r"x of row 0 is a str of type <U1, no number"):
+    with pytest.raises(TypeError, match=r"x of row 0 is a str of type <U1, not a number"):
         DataBunch.create([("a", 1.), ("b", 1.)], bs=2).one_batch(DatasetType.Fix)
