@@ -722,7 +722,7 @@ def check_above_zero(name: str, scale: Range) -> None:
     --------
     >>> check_above_zero("zoom", 0)
     Traceback (most recent call last):
-    ValueError: zoom multiplies by scales above 0, got 0
+    ValueError: the scale of zoom must be above 0, got 0
     """
     if not min(interval(scale)) > 0:
         raise ValueError(f"the scale of {name} must be above 0, got {scale}")
